@@ -1,0 +1,363 @@
+/*
+ * ocelli.h - load a vision network from ONNX, run it, read the results.
+ *
+ * Everything a program needs for inference is here: a model is loaded once,
+ * sessions made from it run it.  Pictures, tasks and cards are in vision.h.
+ *
+ *     oc_model *m; oc_session *s; oc_error e;
+ *     if (oc_model_load(&m, "net.onnx", NULL, &e)) die(e.message);
+ *     if (oc_session_create(&s, m, NULL, &e)) die(e.message);
+ *     oc_session_set_input(s, 0, &my_tensor, &e);
+ *     if (oc_session_run(s, &e)) die(e.message);
+ *     const oc_tensor *y = oc_session_output_tensor(s, 0);
+ *
+ * Threads: a model may be shared by any number of threads; a session is used
+ * by one thread at a time.  No call prints, exits or aborts.
+ *
+ * Errors: functions that can fail return an oc_status; the sentence that
+ * explains it goes to the oc_error given last, which may be NULL.  On error
+ * the outputs of a call are untouched and nothing leaks.
+ */
+#ifndef OCELLI_OCELLI_H
+#define OCELLI_OCELLI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32) || defined(OC_STATIC)
+#define OC_API
+#else
+#define OC_API __attribute__((visibility("default")))
+#endif
+
+#define OC_VERSION_MAJOR 0
+#define OC_VERSION_MINOR 1
+#define OC_VERSION_PATCH 0
+
+/** Library version as "major.minor.patch"; static storage. */
+OC_API const char *oc_version(void);
+
+/* ---- errors ------------------------------------------------------------ */
+
+#define OC_STATUS_MAP(X)                                                       \
+    X(OK, "success")                                                           \
+    X(E_NOMEM, "out of memory")                                                \
+    X(E_ARG, "bad argument")                                                   \
+    X(E_FORMAT, "malformed data")                                              \
+    X(E_UNSUPPORTED, "not supported")                                          \
+    X(E_SHAPE, "shape mismatch")                                               \
+    X(E_IO, "i/o error")                                                       \
+    X(E_LIMIT, "limit exceeded")                                               \
+    X(E_CANCELLED, "cancelled")
+
+typedef enum oc_status {
+#define OC_STATUS_ENUM(name, text) OC_##name,
+    OC_STATUS_MAP(OC_STATUS_ENUM)
+#undef OC_STATUS_ENUM
+} oc_status;
+
+/** Why a call failed.  Plain data: copy it, keep it, nothing to free. */
+typedef struct oc_error {
+    oc_status status;
+    int64_t offset;    /**< byte offset in the file, -1 where none applies */
+    char node[96];     /**< node (operator instance) name, "" where none */
+    char message[384]; /**< one sentence, UTF-8, no final newline */
+} oc_error;
+
+/** A short English name for a status; static storage, never NULL. */
+OC_API const char *oc_status_text(oc_status status);
+
+/* ---- memory ------------------------------------------------------------ */
+
+/**
+ * Where memory comes from.  alloc returns `bytes` bytes aligned to 64, or
+ * NULL; release takes what alloc returned, with the same size.  Both may be
+ * called from any thread.
+ */
+typedef struct oc_allocator {
+    void *(*alloc)(void *user, size_t bytes);
+    void (*release)(void *user, void *ptr, size_t bytes);
+    void *user;
+} oc_allocator;
+
+/* ---- tensors ----------------------------------------------------------- */
+
+#define OC_MAX_RANK 8
+
+/*
+ * Element types.  The number is ONNX's TensorProto.DataType, so files and
+ * messages agree.  bytes is the size of one element in memory: types below a
+ * byte are held one element to a byte (sign-extended for i2 and i4).
+ *      name       ONNX bytes KServe/text name
+ */
+#define OC_DTYPE_MAP(X)                                                        \
+    X(NONE, 0, 0, "none")                                                      \
+    X(F32, 1, 4, "f32")                                                        \
+    X(U8, 2, 1, "u8")                                                          \
+    X(I8, 3, 1, "i8")                                                          \
+    X(U16, 4, 2, "u16")                                                        \
+    X(I16, 5, 2, "i16")                                                        \
+    X(I32, 6, 4, "i32")                                                        \
+    X(I64, 7, 8, "i64")                                                        \
+    X(STRING, 8, 16, "string")                                                 \
+    X(BOOL, 9, 1, "bool")                                                      \
+    X(F16, 10, 2, "f16")                                                       \
+    X(F64, 11, 8, "f64")                                                       \
+    X(U32, 12, 4, "u32")                                                       \
+    X(U64, 13, 8, "u64")                                                       \
+    X(C64, 14, 8, "c64")                                                       \
+    X(C128, 15, 16, "c128")                                                    \
+    X(BF16, 16, 2, "bf16")                                                     \
+    X(F8E4M3FN, 17, 1, "f8e4m3fn")                                             \
+    X(F8E4M3FNUZ, 18, 1, "f8e4m3fnuz")                                         \
+    X(F8E5M2, 19, 1, "f8e5m2")                                                 \
+    X(F8E5M2FNUZ, 20, 1, "f8e5m2fnuz")                                         \
+    X(U4, 21, 1, "u4")                                                         \
+    X(I4, 22, 1, "i4")                                                         \
+    X(F4E2M1, 23, 1, "f4e2m1")                                                 \
+    X(F8E8M0, 24, 1, "f8e8m0")                                                 \
+    X(U2, 25, 1, "u2")                                                         \
+    X(I2, 26, 1, "i2")
+
+typedef enum oc_dtype {
+#define OC_DTYPE_ENUM(name, number, bytes, text) OC_DTYPE_##name = number,
+    OC_DTYPE_MAP(OC_DTYPE_ENUM)
+#undef OC_DTYPE_ENUM
+    OC_DTYPE_COUNT
+} oc_dtype;
+
+/** Bytes of one element in memory, 0 for an unknown type. */
+OC_API size_t oc_dtype_bytes(oc_dtype dtype);
+/** "f32", "i64", ...; "?" for an unknown type.  Static storage. */
+OC_API const char *oc_dtype_name(oc_dtype dtype);
+
+/** One element of an OC_DTYPE_STRING tensor: UTF-8, not NUL-terminated. */
+typedef struct oc_string {
+    const char *data;
+    size_t bytes;
+} oc_string;
+
+/**
+ * A view of typed, shaped memory: row-major, dense, no strides.  It owns
+ * nothing.  Rank 0 is a scalar (one element); a dim may be 0.
+ */
+typedef struct oc_tensor {
+    oc_dtype dtype;
+    int rank;
+    int64_t dims[OC_MAX_RANK];
+    void *data; /**< aligned to its element size at least */
+} oc_tensor;
+
+/** Elements in t: the product of its dims, 1 for rank 0. */
+OC_API int64_t oc_tensor_elems(const oc_tensor *t);
+/** Bytes of t's data (for strings: of the oc_string array alone). */
+OC_API size_t oc_tensor_bytes(const oc_tensor *t);
+
+/** What travels along an edge of the network. */
+typedef enum oc_kind {
+    OC_KIND_NONE,     /**< an absent optional */
+    OC_KIND_TENSOR,   /**< also a present optional tensor */
+    OC_KIND_SEQUENCE, /**< ordered values */
+    OC_KIND_MAP,      /**< two tensors of equal length: keys, values */
+} oc_kind;
+
+typedef struct oc_value oc_value; /* opaque; see the accessors */
+
+OC_API oc_kind oc_value_kind(const oc_value *v);
+/** The tensor in v, or NULL when v is none.  Lives as long as v. */
+OC_API const oc_tensor *oc_value_tensor(const oc_value *v);
+/** Items of a sequence; 2 (keys, values) for a map; 0 otherwise. */
+OC_API size_t oc_value_count(const oc_value *v);
+/** Item i of a sequence or map, NULL out of range.  Lives as long as v. */
+OC_API const oc_value *oc_value_item(const oc_value *v, size_t i);
+
+/** Makes a value that copies t.  Destroy it with oc_value_destroy(). */
+OC_API oc_status oc_value_create_tensor(oc_value **out, const oc_tensor *t,
+                                        oc_error *err);
+/** Makes a sequence of copies of items (n may be 0). */
+OC_API oc_status oc_value_create_sequence(oc_value **out,
+                                          const oc_value *const *items,
+                                          size_t n, oc_error *err);
+/** Makes an absent optional. */
+OC_API oc_status oc_value_create_none(oc_value **out, oc_error *err);
+/** Frees a value made by oc_value_create_*(); NULL is ignored. */
+OC_API void oc_value_destroy(oc_value *v);
+
+/* ---- models ------------------------------------------------------------ */
+
+typedef struct oc_model oc_model;
+
+/** Instruction sets, as bits.  0 in oc_options.cpu_mask means all present. */
+#define OC_CPU_SSE41      (1u << 0)
+#define OC_CPU_AVX2       (1u << 1) /**< with FMA and F16C */
+#define OC_CPU_AVX512     (1u << 2) /**< F, BW, DQ, VL, CD */
+#define OC_CPU_AVX512VNNI (1u << 3)
+#define OC_CPU_AVXVNNI    (1u << 4)
+#define OC_CPU_AVX512BF16 (1u << 5)
+#define OC_CPU_AMX_INT8   (1u << 6)
+#define OC_CPU_AMX_BF16   (1u << 7)
+#define OC_CPU_AVX512FP16 (1u << 8)
+#define OC_CPU_NEON       (1u << 16)
+#define OC_CPU_NEON_DOT   (1u << 17)
+#define OC_CPU_NEON_I8MM  (1u << 18)
+#define OC_CPU_NEON_FP16  (1u << 19)
+#define OC_CPU_NEON_BF16  (1u << 20)
+#define OC_CPU_SCALAR     (1u << 31) /**< as a mask: nothing but plain C */
+
+/** The instruction sets this machine and its operating system offer. */
+OC_API uint32_t oc_cpu_features(void);
+/** Cores this process may use: affinity and cgroup quota considered. */
+OC_API int oc_cpu_count(void);
+
+/**
+ * How a model is loaded.  Zero-initialise, then set what matters; zero
+ * always means the default.
+ */
+typedef struct oc_options {
+    const oc_allocator *allocator; /**< NULL: aligned malloc */
+    uint32_t cpu_mask;             /**< OC_CPU_* to use, 0: all there are */
+    int optimize;          /**< 0 full, 1 basic (folding only), -1 none */
+    size_t max_file_bytes; /**< refuse larger files; 0: no limit */
+    int no_external_data;  /**< nonzero: refuse weights in other files */
+} oc_options;
+
+/**
+ * Loads an ONNX model.  The file is mapped, not copied: it must not change
+ * while the model lives.
+ *   out   receives the model; free it with oc_model_destroy()
+ *   path  UTF-8 file name; external data must lie in or below its folder
+ *   opt   NULL for defaults
+ * Errors: E_IO unreadable; E_FORMAT malformed (with byte offset);
+ *   E_UNSUPPORTED an operator or type that is not there, named with its node,
+ *   domain and version; E_SHAPE contradictory shapes; E_NOMEM; E_LIMIT.
+ */
+OC_API oc_status oc_model_load(oc_model **out, const char *path,
+                               const oc_options *opt, oc_error *err);
+/** The same from memory, which is borrowed for the life of the model. */
+OC_API oc_status oc_model_load_memory(oc_model **out, const void *data,
+                                      size_t bytes, const oc_options *opt,
+                                      oc_error *err);
+/** Frees a model once its sessions are gone; NULL is ignored. */
+OC_API void oc_model_destroy(oc_model *model);
+
+/** A network input or output as the model declares it. */
+typedef struct oc_value_info {
+    const char *name; /**< lives as long as the model */
+    oc_kind kind;
+    oc_dtype dtype;            /**< of the tensor, or of the elements */
+    int rank;                  /**< -1: not declared */
+    int64_t dims[OC_MAX_RANK]; /**< -1: not fixed */
+    const char *dim_names[OC_MAX_RANK]; /**< symbolic name or NULL */
+    int optional; /**< input may be left unset (it has a default) */
+} oc_value_info;
+
+OC_API int oc_model_input_count(const oc_model *model);
+OC_API int oc_model_output_count(const oc_model *model);
+/** Input or output i; NULL out of range.  Lives as long as the model. */
+OC_API const oc_value_info *oc_model_input(const oc_model *model, int i);
+OC_API const oc_value_info *oc_model_output(const oc_model *model, int i);
+/** Index of a named input or output, -1 when there is none. */
+OC_API int oc_model_find_input(const oc_model *model, const char *name);
+OC_API int oc_model_find_output(const oc_model *model, const char *name);
+/** A metadata_props entry, or NULL.  Lives as long as the model. */
+OC_API const char *oc_model_metadata(const oc_model *model, const char *key);
+
+/** What `ocelli inspect` shows at the top. */
+typedef struct oc_model_summary {
+    int64_t ir_version;
+    int64_t opset; /**< of the ai.onnx domain */
+    const char *producer, *graph_name, *description;
+    size_t node_count;      /**< as imported, functions inlined */
+    size_t optimized_count; /**< after the passes */
+    size_t parameter_elems;
+    size_t parameter_bytes;
+} oc_model_summary;
+OC_API void oc_model_summarize(const oc_model *model, oc_model_summary *out);
+
+/**
+ * Writes the graph as text (after the passes), one node a line, by calling
+ * emit(user, text, bytes) as often as needed.
+ */
+OC_API void oc_model_print(const oc_model *model,
+                           void (*emit)(void *user, const char *text,
+                                        size_t bytes),
+                           void *user);
+
+/* ---- sessions ---------------------------------------------------------- */
+
+typedef struct oc_session oc_session;
+
+typedef struct oc_session_options {
+    int threads;             /**< 0: every core this process may use */
+    size_t plan_cache_bytes; /**< bound on plans kept for other input shapes;
+                                  0: 256 MiB */
+    int profile;             /**< nonzero: time every step */
+} oc_session_options;
+
+/** Makes a session.  The model must outlive it.  opt may be NULL. */
+OC_API oc_status oc_session_create(oc_session **out, oc_model *model,
+                                   const oc_session_options *opt,
+                                   oc_error *err);
+OC_API void oc_session_destroy(oc_session *s);
+
+/**
+ * Sets input i.  The tensor's data is borrowed until the next run has ended.
+ * A set input stays set over runs; set it again when the data moves.
+ */
+OC_API oc_status oc_session_set_input(oc_session *s, int i, const oc_tensor *t,
+                                      oc_error *err);
+/** The same for any value (sequence, map, none). */
+OC_API oc_status oc_session_set_input_value(oc_session *s, int i,
+                                            const oc_value *v, oc_error *err);
+/**
+ * Runs the network.  The first run for a set of input shapes plans it; later
+ * ones allocate nothing (networks whose shapes depend on data excepted).
+ * Errors: E_SHAPE or E_ARG for inputs that do not fit; E_CANCELLED.
+ */
+OC_API oc_status oc_session_run(oc_session *s, oc_error *err);
+/** Plans for the inputs set so far without running. */
+OC_API oc_status oc_session_plan(oc_session *s, oc_error *err);
+/** Output i of the last run; valid until the next run.  NULL before one. */
+OC_API const oc_value *oc_session_output(const oc_session *s, int i);
+/** The tensor of output i, NULL if it has none. */
+OC_API const oc_tensor *oc_session_output_tensor(const oc_session *s, int i);
+/** Asks a run in another thread to stop soon with E_CANCELLED. */
+OC_API void oc_session_cancel(oc_session *s);
+
+/** One step of the current plan with its time; for `bench --layers`. */
+typedef struct oc_step_info {
+    const char *name;  /**< node name */
+    const char *op;    /**< operator */
+    const char *kernel; /**< what runs it ("" when only one way exists) */
+    int64_t runs;      /**< timed runs */
+    int64_t total_ns, min_ns;
+    double flops;     /**< per run, 0 where not counted */
+    double bytes;     /**< tensor bytes in and out per run */
+    oc_tensor output; /**< shape of the first output; data is NULL */
+} oc_step_info;
+OC_API int oc_session_step_count(const oc_session *s);
+OC_API oc_status oc_session_step(const oc_session *s, int i, oc_step_info *out);
+
+/** One tensor of the memory plan; for `inspect --memory`. */
+typedef struct oc_memory_info {
+    const char *name;
+    size_t offset, bytes;
+    int first_step, last_step;
+} oc_memory_info;
+typedef struct oc_memory_summary {
+    size_t weight_bytes, activation_bytes, scratch_bytes;
+    size_t unplanned_bytes; /**< activations if nothing shared memory */
+    int tensor_count;
+} oc_memory_summary;
+OC_API void oc_session_memory(const oc_session *s, oc_memory_summary *out);
+OC_API oc_status oc_session_memory_tensor(const oc_session *s, int i,
+                                          oc_memory_info *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
