@@ -1,0 +1,338 @@
+/*
+ * vision.h - pictures in, tensors out, results drawn.
+ *
+ *     oc_image photo, chip; oc_error e;
+ *     if (oc_image_load(&photo, "bus.jpg", NULL, &e)) die(e.message);
+ *     ... oc_image_to_tensor(), oc_session_run(), decode ...
+ *     oc_image_deinit(&photo);
+ *
+ * Pictures are plain structs in the caller's storage; functions that make
+ * one fill it in, oc_image_deinit() frees its pixels.  Threads: functions
+ * touch only their arguments, so different pictures may be used by different
+ * threads at once.  Errors are as in ocelli.h.
+ */
+#ifndef OCELLI_VISION_H
+#define OCELLI_VISION_H
+
+#include <ocelli/ocelli.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ======================================================================== *
+ * Pictures
+ * ======================================================================== */
+
+/**
+ * 8-bit interleaved pixels, rows from top to bottom.
+ *
+ *     pixels + y * stride + x * channels  ->  R G B [A]   or one gray byte
+ *
+ * To use pixels of your own, zero the struct and set width, height, channels,
+ * stride and pixels: with `owned` NULL nothing is ever freed.
+ */
+typedef struct oc_image {
+    int width, height;
+    int channels;  /**< 1 gray (or index), 3 colour, 4 colour and alpha */
+    size_t stride; /**< bytes from row to row, at least width * channels */
+    uint8_t *pixels;
+    int full_width;  /**< size in the file when decoding scaled it down, */
+    int full_height; /**< 0: the same as width and height */
+    void *owned;     /**< memory oc_image_deinit() frees, or NULL */
+    size_t owned_bytes;
+    const oc_allocator *allocator; /**< whose memory that is, NULL: default */
+} oc_image;
+
+/** Bytes that grow: what the encoders write into memory. */
+typedef struct oc_bytes {
+    uint8_t *data;
+    size_t size, capacity;
+    const oc_allocator *allocator;
+} oc_bytes;
+/** Frees b's data and zeroes it; NULL is ignored. */
+OC_API void oc_bytes_deinit(oc_bytes *b);
+
+/** What the channels of a picture mean. */
+typedef enum oc_color {
+    OC_COLOR_RGB,   /**< 3 channels; the default everywhere */
+    OC_COLOR_BGR,   /**< 3 channels */
+    OC_COLOR_GRAY,  /**< 1 channel: ITU-R 601 luma */
+    OC_COLOR_RGBA,  /**< 4 channels, alpha not multiplied in */
+    OC_COLOR_YCBCR, /**< 3 channels, full range, as in JPEG */
+    OC_COLOR_KEEP,  /**< as in the file: gray, rgb or rgba */
+    OC_COLOR_INDEX  /**< 1 channel: palette index, or the gray value as it is
+                         stored; for masks */
+} oc_color;
+
+typedef enum oc_image_format {
+    OC_IMAGE_UNKNOWN,
+    OC_IMAGE_JPEG,
+    OC_IMAGE_PNG,
+    OC_IMAGE_WEBP,
+    OC_IMAGE_TIFF,
+    OC_IMAGE_BMP,
+    OC_IMAGE_PNM, /**< PBM, PGM, PPM and PAM */
+    OC_IMAGE_JP2, /**< JPEG 2000 */
+    OC_IMAGE_FORMAT_COUNT
+} oc_image_format;
+
+/** "jpeg", "png", ...; "unknown" otherwise.  Static storage. */
+OC_API const char *oc_image_format_name(oc_image_format format);
+/** Bits: 1 this build reads the format, 2 it writes it. */
+OC_API int oc_image_format_support(oc_image_format format);
+/** The format by the first bytes of a file (16 suffice). */
+OC_API oc_image_format oc_image_detect(const void *data, size_t bytes);
+/** The format by a file name's ending, OC_IMAGE_UNKNOWN if it tells none. */
+OC_API oc_image_format oc_image_format_of_path(const char *path);
+
+/** What a picture file says about itself. */
+typedef struct oc_image_info {
+    oc_image_format format;
+    int width, height; /**< as shown, so after orientation */
+    int channels;      /**< 1, 3 or 4 as OC_COLOR_KEEP would give */
+    int bits;          /**< per channel in the file */
+    int orientation;   /**< EXIF 1..8; 1: upright */
+} oc_image_info;
+
+/** How a picture is read.  Zero-initialise; zero means the default. */
+typedef struct oc_image_options {
+    oc_color color;         /**< what the pixels should become */
+    size_t max_pixels;      /**< refuse more; 0: 2^27 (134 million) */
+    size_t max_file_bytes;  /**< refuse larger files; 0: 1 GiB */
+    int min_width;          /**< a size that suffices: a JPEG is decoded at
+                                 n/8 of its size, the smallest that is not */
+    int min_height;         /**< below; 0: full size.  See full_width */
+    int min_either;         /**< nonzero: one of the two suffices */
+    int ignore_orientation; /**< nonzero: do not turn by EXIF */
+    const oc_allocator *allocator; /**< of the pixels; NULL: default */
+} oc_image_options;
+
+/**
+ * Reads a picture of any format this build knows; the first one where the
+ * file holds several.
+ *   out   filled in; free with oc_image_deinit()
+ *   path  UTF-8 file name, "-" is standard input
+ *   opt   NULL for defaults
+ * Errors: E_IO unreadable; E_FORMAT not a picture, damaged or cut short;
+ *   E_UNSUPPORTED a format or variant not in this build; E_LIMIT too large;
+ *   E_NOMEM.
+ */
+OC_API oc_status oc_image_load(oc_image *out, const char *path,
+                               const oc_image_options *opt, oc_error *err);
+OC_API oc_status oc_image_load_memory(oc_image *out, const void *data,
+                                      size_t bytes, const oc_image_options *opt,
+                                      oc_error *err);
+/** Reads the header alone.  Limits do not apply. */
+OC_API oc_status oc_image_probe_memory(oc_image_info *out, const void *data,
+                                       size_t bytes, oc_error *err);
+
+/** How a picture is written. */
+typedef struct oc_image_save_options {
+    oc_image_format format;        /**< 0: by the file's ending */
+    int quality;                   /**< JPEG, WebP: 1..100; 0: 90 */
+    int lossless;                  /**< WebP */
+    const uint8_t *palette;        /**< PNG from 1 channel: R G B triples, */
+    int palette_count;             /**< 1..256 of them; pixels are indices */
+    const oc_allocator *allocator; /**< of the bytes; NULL: default */
+} oc_image_save_options;
+
+/**
+ * Writes a picture (1 channel gray, 3 rgb, 4 rgba).  The file appears under
+ * its name only when it is complete.  "-" is standard output (then the
+ * format must be given).
+ * Errors: E_UNSUPPORTED for a format this build does not write; E_IO.
+ */
+OC_API oc_status oc_image_save(const oc_image *img, const char *path,
+                               const oc_image_save_options *opt, oc_error *err);
+/** The same into memory: out is overwritten; free with oc_bytes_deinit(). */
+OC_API oc_status oc_image_save_memory(oc_bytes *out, const oc_image *img,
+                                      const oc_image_save_options *opt,
+                                      oc_error *err);
+
+/** Allocates an uninitialised picture.  allocator may be NULL. */
+OC_API oc_status oc_image_init(oc_image *out, int width, int height,
+                               int channels, const oc_allocator *allocator,
+                               oc_error *err);
+/** Frees the pixels if out owns them and zeroes it; NULL is ignored. */
+OC_API void oc_image_deinit(oc_image *img);
+/** A picture of the rectangle inside img that borrows its pixels. */
+OC_API oc_status oc_image_crop(oc_image *out, const oc_image *img, int x, int y,
+                               int width, int height, oc_error *err);
+/**
+ * Turns colours of one kind into another: any of RGB, BGR, GRAY, RGBA, and
+ * YCBCR to and from RGB.  Alpha is dropped, or 255 where it is new.
+ */
+OC_API oc_status oc_image_convert(oc_image *out, const oc_image *img,
+                                  oc_color from, oc_color to,
+                                  const oc_allocator *allocator, oc_error *err);
+/** Turns a picture the way EXIF orientation 1..8 asks for. */
+OC_API oc_status oc_image_orient(oc_image *out, const oc_image *img,
+                                 int orientation, const oc_allocator *allocator,
+                                 oc_error *err);
+
+/* ---- size -------------------------------------------------------------- */
+
+typedef enum oc_interpolation {
+    OC_INTERP_BILINEAR, /**< the default */
+    OC_INTERP_NEAREST,
+    OC_INTERP_AREA, /**< box average */
+    OC_INTERP_BICUBIC,
+    OC_INTERP_LANCZOS
+} oc_interpolation;
+
+/** How a picture is resized.  Zero-initialise, then set what matters. */
+typedef struct oc_resize {
+    int width, height; /**< of the result */
+    oc_interpolation interpolation;
+    int no_antialias; /**< zero: the filter widens with the reduction, as in
+                           Pillow.  nonzero: half-pixel sampling without
+                           widening, as in OpenCV and ONNX Resize (bicubic
+                           with a = -0.75, area exact by coverage) */
+    double box[4];    /**< x0, y0, x1, y1 in img to take; all 0: everything */
+    const oc_allocator *allocator;
+} oc_resize;
+
+/** Resizes img of any channel count into a new picture. */
+OC_API oc_status oc_image_resize(oc_image *out, const oc_image *img,
+                                 const oc_resize *how, oc_error *err);
+
+/* ---- preprocessing ----------------------------------------------------- */
+
+typedef enum oc_fit {
+    OC_FIT_STRETCH,  /**< both sides to the size, whatever the shape */
+    OC_FIT_COVER,    /**< the short side to the size, the middle cut out */
+    OC_FIT_CONTAIN,  /**< all of it inside, centred, padded */
+    OC_FIT_LETTERBOX /**< all of it inside, top left, padded */
+} oc_fit;
+
+typedef enum oc_layout { OC_LAYOUT_NCHW, OC_LAYOUT_NHWC } oc_layout;
+
+/**
+ * From picture to network input.  Zero-initialise, then set what matters.
+ *     value = (level * scale - mean[c]) / std[c]
+ * with level 0..255, and c in the order the network sees.  Integer types are
+ * rounded to nearest even and saturated.
+ */
+typedef struct oc_preprocess {
+    int width, height; /**< of the network's input */
+    oc_fit fit;
+    oc_interpolation interpolation;
+    int no_antialias;   /**< see oc_resize */
+    double crop;        /**< COVER: share of the resized short side that is
+                             kept, as 224 of 256 is 0.875; 0: 1 */
+    float pad_value[3]; /**< levels 0..255, in RGB order (gray: the first) */
+    oc_color color;     /**< RGB, BGR or GRAY */
+    oc_layout layout;
+    oc_dtype dtype;                /**< F32, F16, U8 or I8; 0: F32 */
+    float scale;                   /**< 0: 1 */
+    float mean[3], std[3];         /**< std 0: 1 */
+    const oc_allocator *allocator; /**< of working memory; NULL: default */
+} oc_preprocess;
+
+/**
+ * Where original pixels went: target = original * scale + offset, both with
+ * pixel edges at whole numbers.  "Original" is the picture in the file
+ * (full_width x full_height), also when it was decoded smaller.
+ */
+typedef struct oc_transform {
+    double scale_x, scale_y, offset_x, offset_y;
+    int source_width, source_height; /**< of the original */
+} oc_transform;
+
+/** The shape and type of what oc_image_to_tensor() makes; data is NULL. */
+OC_API oc_tensor oc_preprocess_shape(const oc_preprocess *p);
+/** Where a picture of this size will lie, without looking at pixels. */
+OC_API oc_status oc_preprocess_transform(oc_transform *out,
+                                         const oc_preprocess *p, int width,
+                                         int height, oc_error *err);
+/**
+ * Sets min_width, min_height and min_either of opt so that a JPEG is decoded
+ * no larger than p needs.  gap (at least 1; 0: 2) is how many times larger
+ * than its final size the decoded picture stays: more is truer, less faster.
+ */
+OC_API void oc_preprocess_load_options(const oc_preprocess *p, double gap,
+                                       oc_image_options *opt);
+/**
+ * Writes one picture into a tensor, in one pass over its rows.
+ *   img    1 (gray), 3 (rgb) or 4 channels (alpha is ignored)
+ *   data   room for oc_preprocess_shape(p): one item of a batch
+ *   bytes  how much room there is
+ *   where  receives the transform; may be NULL
+ */
+OC_API oc_status oc_image_to_tensor(const oc_image *img, const oc_preprocess *p,
+                                    void *data, size_t bytes,
+                                    oc_transform *where, oc_error *err);
+/** Boxes (x1, y1, x2, y2 each) back to the original, clipped to it. */
+OC_API void oc_transform_boxes(const oc_transform *where, float *boxes,
+                               size_t count);
+/** Points (x, y, then stride - 2 more numbers) back; not clipped. */
+OC_API void oc_transform_points(const oc_transform *where, float *points,
+                                size_t count, size_t stride);
+
+/* ---- drawing ----------------------------------------------------------- */
+
+/** Colours are 0xRRGGBB.  The one for class i: distinct, always the same. */
+OC_API uint32_t oc_palette_color(int i);
+/** count RGB triples, entry 0 black: the palette for index masks. */
+OC_API void oc_palette_fill(uint8_t *rgb, int count);
+
+/** Line and text sizes; zero means by the picture's size. */
+typedef struct oc_draw_style {
+    double line_px;
+    double text_px; /**< height of a line of text */
+    double opacity; /**< of masks, 0..1; 0: 0.5 */
+    int plain_font; /**< nonzero: the built-in font even if there is cairo */
+    const oc_allocator *allocator;
+} oc_draw_style;
+
+/*
+ * All draw into rgb or rgba pictures, clip to them, and take coordinates in
+ * pixels with pixel edges at whole numbers.  style may be NULL.  NaN
+ * coordinates draw nothing.  Errors: E_ARG for a picture of 1 channel,
+ * E_NOMEM.
+ */
+
+/** A frame with its label (UTF-8, NULL or "" for none) on a chip. */
+OC_API oc_status oc_draw_box(oc_image *img, const float box[4],
+                             const char *label, uint32_t color,
+                             const oc_draw_style *style, oc_error *err);
+/** A label on a chip whose top left corner is at x, y. */
+OC_API oc_status oc_draw_label(oc_image *img, float x, float y,
+                               const char *label, uint32_t color,
+                               const oc_draw_style *style, oc_error *err);
+/** The size of what oc_draw_label() draws. */
+OC_API oc_status oc_draw_label_size(const oc_image *img, const char *label,
+                                    const oc_draw_style *style, float *width,
+                                    float *height, oc_error *err);
+OC_API oc_status oc_draw_line(oc_image *img, float x1, float y1, float x2,
+                              float y2, uint32_t color,
+                              const oc_draw_style *style, oc_error *err);
+/**
+ * Points of (x, y, score) joined by bones (pairs of point indices).  Points
+ * scoring below min_score, and their bones, are left out.
+ */
+OC_API oc_status oc_draw_keypoints(oc_image *img, const float *points,
+                                   int count, const int *bones, int bone_count,
+                                   float min_score, uint32_t color,
+                                   const oc_draw_style *style, oc_error *err);
+/**
+ * Colours img where mask (1 channel, 0..255 is how much; same size as the
+ * box it is stretched over, or any other) is set.  box NULL: all of img.
+ */
+OC_API oc_status oc_draw_mask(oc_image *img, const oc_image *mask,
+                              const float box[4], uint32_t color,
+                              const oc_draw_style *style, oc_error *err);
+/**
+ * Colours img by class: classes has 1 channel of indices and img's size or
+ * any other (nearest is taken).  Index `background` stays clear (-1: none);
+ * edges between classes are drawn.
+ */
+OC_API oc_status oc_draw_classes(oc_image *img, const oc_image *classes,
+                                 int background, const oc_draw_style *style,
+                                 oc_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
