@@ -1,0 +1,46 @@
+# OcDependencies: the outside libraries of the rim, each of which can be left
+# out.  OC_WITH_X is AUTO (use it if found), ON (fail without it) or OFF.
+# Sources see OC_HAVE_X=1 for those in use; the interface target oc_outside
+# carries the flags, OC_PKGCONFIG_PRIVATE the names for ocelli.pc.
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig QUIET)
+
+add_library(oc_outside INTERFACE)
+target_link_libraries(oc_outside INTERFACE m Threads::Threads)
+set(OC_PKGCONFIG_PRIVATE)
+
+function(oc_dependency name module what)
+    set(OC_WITH_${name} AUTO CACHE STRING "${what}: AUTO, ON or OFF")
+    set_property(CACHE OC_WITH_${name} PROPERTY STRINGS AUTO ON OFF)
+    if(OC_WITH_${name} STREQUAL "OFF" OR NOT OC_RIM)
+        return()
+    endif()
+    if(PKG_CONFIG_FOUND)
+        pkg_check_modules(OC_${name} QUIET IMPORTED_TARGET ${module})
+    endif()
+    if(OC_${name}_FOUND)
+        target_link_libraries(oc_outside INTERFACE PkgConfig::OC_${name})
+        target_compile_definitions(oc_outside INTERFACE OC_HAVE_${name}=1)
+        set(OC_PKGCONFIG_PRIVATE ${OC_PKGCONFIG_PRIVATE} ${module}
+            PARENT_SCOPE)
+        message(STATUS "${what}: ${module} ${OC_${name}_VERSION}")
+    elseif(OC_WITH_${name} STREQUAL "ON")
+        message(FATAL_ERROR "OC_WITH_${name}=ON, but pkg-config finds no "
+                            "${module}")
+    else()
+        message(STATUS "${what}: without (no ${module})")
+    endif()
+endfunction()
+
+oc_dependency(JPEG     libjpeg   "JPEG pictures")
+oc_dependency(PNG      libpng    "PNG pictures")
+oc_dependency(SPNG     spng      "PNG pictures (spng)")
+oc_dependency(WEBP     libwebp   "WebP pictures")
+oc_dependency(TIFF     libtiff-4 "TIFF pictures")
+oc_dependency(CAIRO    cairo     "Drawing")
+oc_dependency(FREETYPE freetype2 "Fonts")
+oc_dependency(JANSSON  jansson   "JSON")
+
+# What the libraries link to: not part of their interface when shared.
+set(OC_PRIVATE_LINKS oc_flags oc_outside)
