@@ -42,5 +42,5 @@ oc_dependency(CAIRO    cairo     "Drawing")
 oc_dependency(FREETYPE freetype2 "Fonts")
 oc_dependency(JANSSON  jansson   "JSON")
 
-# What the libraries link to: not part of their interface when shared.
-set(OC_PRIVATE_LINKS oc_flags oc_outside)
+# What the libraries link to; an installed one says so in OcInstall instead.
+set(OC_PRIVATE_LINKS $<BUILD_INTERFACE:oc_flags> $<BUILD_INTERFACE:oc_outside>)

@@ -1,4 +1,5 @@
-# OcInstall: libraries, headers, program, pkg-config file, CMake package.
+# OcInstall: libraries, headers, program with manual pages and completion,
+# pkg-config file, CMake package.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS ocelli_shared ocelli_static EXPORT ocelli-targets
@@ -6,6 +7,30 @@ install(TARGETS ocelli_shared ocelli_static EXPORT ocelli-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${OC_PUBLIC_HEADERS}
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ocelli)
+
+# ---- pkg-config -----------------------------------------------------------
+# The prefix is found from the file's own place, so that a tree may be moved.
+file(RELATIVE_PATH OC_PC_PREFIX
+     ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REPLACE ";" " " OC_PC_REQUIRES "${OC_PKGCONFIG_PRIVATE}")
+configure_file(cmake/ocelli.pc.in ocelli.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/ocelli.pc
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# ---- CMake package --------------------------------------------------------
+# ocelli::ocelli is the shared library, ocelli::static the static one; what
+# the latter links to is looked up by the package again.
+set(OC_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/ocelli)
+install(EXPORT ocelli-targets NAMESPACE ocelli:: DESTINATION ${OC_PACKAGE_DIR})
+configure_package_config_file(cmake/ocelli-config.cmake.in ocelli-config.cmake
+                              INSTALL_DESTINATION ${OC_PACKAGE_DIR})
+write_basic_package_version_file(ocelli-config-version.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/ocelli-config.cmake
+              ${PROJECT_BINARY_DIR}/ocelli-config-version.cmake
+        DESTINATION ${OC_PACKAGE_DIR})
+
+# ---- program --------------------------------------------------------------
 if(TARGET ocelli)
     install(TARGETS ocelli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
