@@ -4,6 +4,12 @@
  * The caller works too: a pool of n threads starts n - 1.  Which worker takes
  * which task is left open, so a task must write its own tile only and reduce
  * in its own fixed order; then results do not depend on the thread count.
+ *
+ * Idle workers spin for some microseconds, in case the next layer comes at
+ * once, then sleep: an idle pool burns nothing.  Nobody waits for a worker
+ * that wakes late.  After fork() the child has no workers: there a pool still
+ * runs every task, on the caller, and may be destroyed (not, though, when the
+ * fork came in the middle of a run).
  */
 #ifndef OC_CPU_POOL_H
 #define OC_CPU_POOL_H
