@@ -1,0 +1,42 @@
+/*
+ * file.h - whole files: mapped read-only, written all or nothing.
+ */
+#ifndef OC_BASE_FILE_H
+#define OC_BASE_FILE_H
+
+#include "base/status.h"
+
+/** A file mapped read-only.  Zero-initialised it is an empty one. */
+typedef struct oc__file {
+    const unsigned char *data; /* page-aligned; NULL when bytes is 0 */
+    size_t bytes;
+} oc__file;
+
+/**
+ * Maps the regular file `path`.  max_bytes 0: no limit.
+ * Errors: E_IO with the reason, E_LIMIT when it is larger.
+ */
+oc_status oc__file_map(oc__file *out, const char *path, size_t max_bytes,
+                       oc_error *err);
+/** Unmaps and clears; an empty file is fine. */
+void oc__file_unmap(oc__file *f);
+
+/** One stretch of bytes of a file to be written. */
+typedef struct oc__piece {
+    const void *data;
+    size_t bytes;
+} oc__piece;
+
+/**
+ * Writes the pieces one behind the other into a temporary file beside `path`
+ * and renames it to `path` once it is complete and on disk.  On any error
+ * (a full disk is seen here) the old `path`, if there was one, is untouched
+ * and no temporary is left.
+ */
+oc_status oc__file_write_pieces(const char *path, const oc__piece *pieces,
+                                size_t n, oc_error *err);
+/** The same for a single stretch. */
+oc_status oc__file_write_atomic(const char *path, const void *data,
+                                size_t bytes, oc_error *err);
+
+#endif
