@@ -7,7 +7,14 @@
  * depends on data asks with OC_NEED_DATA(c, i) and is called again at run
  * time when the data was not there ("deferred").  An op that only knows its
  * output's shape after computing carries OC_OP_DYNAMIC and allocates its
- * outputs itself with oc__out_alloc().
+ * outputs itself with oc__out_alloc().  An output that infer() leaves
+ * undeclared (a sequence through Identity, say) is as in a DYNAMIC op: run()
+ * fills its slot, oc__out_value().
+ *
+ * Strings: run() of an op with a declared string output writes elements that
+ * may point at the characters of its inputs, of attributes or of scratch.
+ * The caller of run() copies the characters before any of these goes away,
+ * so operators that only move elements need not know that they are strings.
  *
  *     static oc_status infer_flatten(oc__ctx *c) {
  *         const oc_tensor *x = oc__in(c, 0);
@@ -46,6 +53,9 @@ enum {
     OC_OP_IMPURE = 1 << 3,
     /* Folding would blow the file up for nothing (Expand, Tile, ...). */
     OC_OP_NO_FOLD_LARGE = 1 << 4,
+    /* run() reads the inputs' shapes, never their data (Shape, Size): it may
+       run while planning, as soon as the shapes are known. */
+    OC_OP_SHAPE_ONLY = 1 << 5,
 };
 
 typedef struct oc__op {
