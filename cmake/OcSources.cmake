@@ -23,7 +23,7 @@ foreach(file ${oc_all})
     # Where bytes from outside are parsed, narrowing must be spelt out.
     if(dir MATCHES "^(onnx|card|image)$")
         set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS
-            -Wconversion -Wno-sign-conversion)
+            -Wconversion)
     endif()
 endforeach()
 

@@ -1,0 +1,224 @@
+# shellcheck shell=sh
+# check.sh: every test, in stages that can run alone (`./dev check asan`).
+# Each stage adds its single test cases to the total on the last line.
+
+# One stage a line, in this order.  The sanitizers repeat the unit tests on
+# purpose: the same case under another tool is another case.
+stages='unit install asan tsan aarch64 fuzz cli conform oracle'
+
+check() {
+    [ $# -gt 0 ] || set -- $stages
+    for stage in "$@"; do
+        case " $stages " in
+        *" $stage "*) ;;
+        *) die "no stage \"$stage\"; there are: $stages" ;;
+        esac
+    done
+    need_for build
+    install_for check ||
+        say "some packages could not be installed; what needs them is skipped"
+    build_release -DOC_TESTS=ON
+    rm -f "$counts"
+    say "testing: $*"
+    for stage in "$@"; do
+        "stage_$stage"
+    done
+    tally
+}
+
+skip_stage() { # STAGE WHY
+    count "$1" 0 0 1 "$2"
+}
+
+# ---- CTest ----------------------------------------------------------------
+
+# ctest_stage STAGE BUILD-DIR REGEX: runs the matching tests, counts cases.
+ctest_stage() {
+    log=$logs/$1.log
+    mkdir -p "$logs"
+    # Its exit code is not asked: the cases say what failed.
+    $ctest_prefix ctest --test-dir "$2" -R "$3" -V -j "$jobs" >"$log" 2>&1 ||
+        :
+    result=$(awk -f tools/dev/count.awk "$log")
+    # shellcheck disable=SC2046
+    count "$1" $(echo "$result" | sed -n 1p)
+    echo "$result" | sed -n '2,40s/^/      FAILED /p'
+    case $result in *FAILED* | *'not ok'* | *'the program'*)
+        note "  the whole log: $log"
+        ;;
+    esac
+}
+ctest_prefix=
+
+stage_unit() {
+    ctest_stage unit build '^(unit|api|fuzz)\.'
+}
+
+stage_cli() {
+    if [ ! -x build/ocelli ]; then
+        skip_stage cli "no build/ocelli"
+        return
+    fi
+    ctest_stage cli build '^cli\.'
+}
+
+# ---- sanitizers -----------------------------------------------------------
+
+# sanitized PRESET REGEX
+sanitized() {
+    if build_preset "$1"; then
+        ctest_stage "$1" "build/$1" "$2"
+    else
+        count "$1" 0 1 0 "it does not build"
+    fi
+}
+
+stage_asan() {
+    sanitized asan '^unit\.'
+}
+
+stage_tsan() {
+    # gcc's tsan cannot live with the many random address bits of newer
+    # kernels; setarch -R takes the randomness out, where it is allowed to.
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        ctest_prefix="setarch $(uname -m) -R"
+    fi
+    sanitized tsan '^unit\.'
+    ctest_prefix=
+}
+
+# Corpora under address and undefined-behaviour sanitizers.
+stage_fuzz() {
+    if build_preset asan; then
+        ctest_stage fuzz build/asan '^fuzz\.'
+    else
+        count fuzz 0 1 0 "it does not build"
+    fi
+}
+
+# ---- ARM ------------------------------------------------------------------
+
+stage_aarch64() {
+    if ! have aarch64-linux-gnu-gcc || ! have qemu-aarch64; then
+        skip_stage aarch64 "no cross compiler or no qemu-aarch64"
+        return
+    fi
+    if build_preset aarch64; then
+        ctest_stage aarch64 build/aarch64 '^unit\.'
+    else
+        count aarch64 0 1 0 "it does not build"
+    fi
+}
+
+# ---- as another project sees it -------------------------------------------
+
+# Installs to a fresh prefix, moves it (nothing may remember where it was
+# built for), and builds tests/api/ against it in the ways there are.
+stage_install() {
+    rm -rf build/prefix build/outside
+    if ! logged install-tree cmake --install build --prefix build/prefix.new
+    then
+        count install 0 1 0 "cmake --install failed"
+        return
+    fi
+    mv build/prefix.new build/prefix
+    if logged outside-configure cmake -S tests/install -B build/outside \
+        -G Ninja -DCMAKE_PREFIX_PATH="$PWD/build/prefix" \
+        -DOC_SOURCE="$PWD" &&
+        logged outside-build cmake --build build/outside; then
+        ctest_stage install build/outside .
+    else
+        count install 0 1 0 "an outside program does not build"
+    fi
+}
+
+# ---- ONNX's conformance suites --------------------------------------------
+
+# conform NAME DIR...: one suite through `ocelli conform`, whose last line is
+# `N passed, N failed, N unsupported`.  Unsupported is not passed.
+conform() {
+    suite=$1
+    shift
+    log=$logs/conform-$suite.log
+    build/ocelli conform "$@" >"$log" 2>&1 || :
+    last=$(tail -n 1 "$log")
+    numbers=$(echo "$last" | sed -n \
+        's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) unsupported$/\1 \2 \3/p')
+    if [ -z "$numbers" ]; then
+        count "$suite" 0 1 0 "ocelli conform ended early: $log"
+        return
+    fi
+    # shellcheck disable=SC2086
+    set -- $numbers
+    count "$suite" "$1" $(($2 + $3)) 0
+    [ $(($2 + $3)) -eq 0 ] || note "  the failures: $log"
+}
+
+stage_conform() {
+    if [ ! -x build/ocelli ]; then
+        skip_stage conform "no build/ocelli"
+        return
+    fi
+    debian=/usr/share/libonnx-testdata/data
+    if [ -d $debian ]; then
+        conform onnx-1.12 $debian
+    else
+        skip_stage onnx-1.12 "no package libonnx-testdata"
+    fi
+    if wheel=$(onnx_suite); then
+        conform onnx-1.20 "$wheel/node" "$wheel/simple" "$wheel/light" \
+            "$wheel"/pytorch-*
+    else
+        skip_stage onnx-1.20 "not downloaded: no network?"
+    fi
+}
+
+# Says where the test data of the pinned onnx wheel is, downloading it once.
+# The wheel is only unpacked, so any Python version will do.
+onnx_suite() {
+    version=$(sed -n 's/^onnx==//p' tests/requirements.txt)
+    dir=$cache/onnx-$version
+    if [ ! -d "$dir" ]; then
+        pip_venv || return 1
+        mkdir -p "$cache"
+        logged onnx-download build/venv/bin/pip download -q --no-deps \
+            --retries 1 --python-version 3.12 --only-binary :all: \
+            -d "$cache" "onnx==$version" >&2 || return 1
+        rm -rf "$dir.part"
+        logged onnx-unpack build/venv/bin/python -m zipfile -e \
+            "$cache/onnx-$version"-*.whl "$dir.part" >&2 || return 1
+        mv "$dir.part" "$dir"
+    fi
+    echo "$dir/onnx/backend/test/data"
+}
+
+# ---- Python as the oracle -------------------------------------------------
+
+pip_venv() {
+    [ -x build/venv/bin/pip ] && return 0
+    have python3 || return 1
+    rm -rf build/venv
+    logged venv python3 -m venv build/venv >&2
+}
+
+# The pinned modules, once: a stamp remembers which list was installed.
+oracle_venv() {
+    if cmp -s tests/requirements.txt build/venv/installed.txt; then
+        return 0
+    fi
+    [ "${OC_OFFLINE:-0}" != 1 ] || return 1
+    pip_venv || return 1
+    logged pip build/venv/bin/pip install -q --retries 1 \
+        --only-binary :all: -r tests/requirements.txt || return 1
+    cp tests/requirements.txt build/venv/installed.txt
+}
+
+stage_oracle() {
+    if [ ! -x build/ocelli ]; then
+        skip_stage oracle "no build/ocelli"
+    elif ! oracle_venv; then
+        skip_stage oracle "Python modules not there: no network?"
+    elif build_preset release -DOC_PYTHON="$PWD/build/venv/bin/python"; then
+        ctest_stage oracle build '^oracle\.'
+    fi
+}
