@@ -44,7 +44,7 @@ logged() {
         return 0
     fi
     note "failed: $*"
-    tail -n 30 "$log" | sed 's/^/    | /'
+    tail -n 15 "$log" | sed 's/^/    | /'
     note "the whole log: $log"
     return 1
 }

@@ -107,9 +107,10 @@ install_for() {
     fi
     # shellcheck disable=SC2086
     if ! can_be_root; then
-        say "missing packages, and neither root nor sudo to install them:"
+        say "packages are missing, and there is neither root nor sudo to" \
+            "install them:"
         note $wanted
-        die "install them (apt-get install ...) and run this again"
+        die "have them installed with apt-get, then run this again"
     fi
     install_now "$wanted"
 }
@@ -133,11 +134,13 @@ install_now() {
         $chosen
 }
 
-# need_for PURPOSE...: the same, but nothing goes on without them.
+# need_for build PURPOSE...: installs for all of them in one go.  Nothing goes
+# on without what the build needs; what only a test or a check needs may be
+# missing (no network, another distribution), and that test is skipped.
 need_for() {
-    install_for "$@" || {
-        # shellcheck disable=SC2046
-        note "still missing:" $(missing "$@")
-        die "these packages are needed; is there a network?"
-    }
+    install_for "$@" && return
+    # shellcheck disable=SC2046
+    note "still missing:" $(missing "$@")
+    [ -z "$(missing build)" ] || die "the build needs them; is there a network?"
+    say "what needs them will be skipped"
 }
