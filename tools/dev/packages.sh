@@ -99,10 +99,12 @@ install_for() {
     fi
     wanted=$(missing "$@")
     [ -n "$wanted" ] || return 0
-    # Package lists are there (they know of gcc), yet know none of these:
-    # the distribution has no such packages, and there is nothing to do.
+    # Package lists are there (they know of gcc), yet know none of these: the
+    # distribution has no such packages.  If the build can do without, so be
+    # it; else fresh lists may know more.
     # shellcheck disable=SC2086
-    if is_available gcc && [ -z "$(choose $wanted)" ]; then
+    if [ -z "$(missing build)" ] && is_available gcc &&
+        [ -z "$(choose $wanted)" ]; then
         return 0
     fi
     # shellcheck disable=SC2086
@@ -138,9 +140,14 @@ install_now() {
 # on without what the build needs; what only a test or a check needs may be
 # missing (no network, another distribution), and that test is skipped.
 need_for() {
-    install_for "$@" && return
-    # shellcheck disable=SC2046
-    note "still missing:" $(missing "$@")
-    [ -z "$(missing build)" ] || die "the build needs them; is there a network?"
-    say "what needs them will be skipped"
+    if ! install_for "$@"; then
+        # shellcheck disable=SC2046
+        note "still missing:" $(missing "$@")
+        [ -z "$(missing build)" ] ||
+            die "the build needs them; is there a network?"
+        say "what needs them will be skipped"
+    fi
+    for tool in cc cmake ninja; do
+        have $tool || die "there is no $tool (on Ubuntu: is universe enabled?)"
+    done
 }
