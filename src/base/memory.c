@@ -176,3 +176,7 @@ void oc__buf_release(oc__buf *b) {
     oc_allocator a = b->allocator;
     oc__release(&a, b, b->bytes + sizeof(oc__buf));
 }
+
+int oc__buf_is_last(const oc__buf *b) {
+    return atomic_load_explicit(&b->refs, memory_order_acquire) == 1;
+}

@@ -60,5 +60,7 @@ void *oc__buf_data(oc__buf *b);
 size_t oc__buf_bytes(const oc__buf *b);
 oc__buf *oc__buf_retain(oc__buf *b);  /* NULL in, NULL out */
 void oc__buf_release(oc__buf *b);     /* NULL is ignored */
+/** Whether this is the only reference left. */
+int oc__buf_is_last(const oc__buf *b);
 
 #endif

@@ -43,16 +43,16 @@ typedef enum oc__attr_type {
 typedef struct oc__attr {
     const char *name;
     oc__attr_type type;
-    int64_t i;           /* INT; TYPE: the element dtype */
-    float f;             /* FLOAT */
-    oc_string s;         /* STRING; also NUL-terminated */
-    size_t n;            /* elements of the list below */
+    int64_t i;   /* INT; TYPE: the element dtype */
+    float f;     /* FLOAT */
+    oc_string s; /* STRING; also NUL-terminated */
+    size_t n;    /* elements of the list below */
     const int64_t *ints;
     const float *floats;
-    const oc_string *strings;  /* each NUL-terminated */
-    const oc_tensor *tensors;  /* TENSOR: one */
-    oc__graph **graphs;        /* GRAPH: one */
-    oc_kind kind;              /* TYPE */
+    const oc_string *strings; /* each NUL-terminated */
+    const oc_tensor *tensors; /* TENSOR: one */
+    oc__graph **graphs;       /* GRAPH: one */
+    oc_kind kind;             /* TYPE */
 } oc__attr;
 
 struct oc__node {
@@ -70,12 +70,12 @@ struct oc__node {
 typedef struct oc__value_def {
     const char *name;
     oc_kind kind;
-    oc_dtype dtype; /* NONE: unknown */
-    int rank;       /* -1: unknown */
+    oc_dtype dtype;                     /* NONE: unknown */
+    int rank;                           /* -1: unknown */
     int64_t dims[OC_MAX_RANK];          /* -1: unknown */
     const char *dim_names[OC_MAX_RANK]; /* symbolic, or NULL */
     const oc_tensor *constant; /* the data when this edge is a constant */
-    oc__buf *buf;  /* owner of constant->data when a pass computed it */
+    oc__buf *buf; /* owner of constant->data when a pass computed it */
 } oc__value_def;
 
 typedef struct oc__capture {
@@ -91,8 +91,8 @@ struct oc__graph {
     oc__node **nodes;
     int n_nodes, cap_nodes;
     int n_inputs, n_outputs, n_captures;
-    int *inputs;  /* without initialisers that are not inputs */
-    int *outputs; /* value numbers; may be a constant or an input */
+    int *inputs;           /* without initialisers that are not inputs */
+    int *outputs;          /* value numbers; may be a constant or an input */
     oc__capture *captures; /* empty for the top graph */
 };
 
@@ -109,8 +109,8 @@ int oc__graph_add_constant(oc__graph *g, const char *name, const oc_tensor *t);
  * n_attrs attributes; NULL when out of memory.
  */
 oc__node *oc__graph_add_node(oc__graph *g, const struct oc__op *op,
-                             const char *name, int version, int n_in,
-                             int n_out, int n_attrs);
+                             const char *name, int version, int n_in, int n_out,
+                             int n_attrs);
 /** The same, placed before node number `before`. */
 oc__node *oc__graph_insert_node(oc__graph *g, int before,
                                 const struct oc__op *op, const char *name,
@@ -133,7 +133,8 @@ void oc__graph_compact(oc__graph *g);
 /** Restores the order "made before used"; E_FORMAT on a cycle. */
 oc_status oc__graph_sort(oc__graph *g, oc_error *err);
 
-/* ---- attributes ------------------------------------------------------------ */
+/* ---- attributes ------------------------------------------------------------
+ */
 
 const oc__attr *oc__attr_find(const oc__node *n, const char *name);
 int64_t oc__attr_int(const oc__node *n, const char *name, int64_t fallback);
@@ -154,7 +155,8 @@ void oc__attr_set_float(oc__node *n, int i, const char *name, float v);
 void oc__attr_set_ints(oc__node *n, int i, const char *name, const int64_t *v,
                        size_t count);
 
-/* ---- checks and text ------------------------------------------------------- */
+/* ---- checks and text -------------------------------------------------------
+ */
 
 /**
  * Every number in range, every value made once and before its use, arity as

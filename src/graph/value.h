@@ -19,10 +19,10 @@
 
 struct oc_value {
     oc_kind kind;
-    oc_tensor t;    /* kind TENSOR */
-    oc__buf *buf;   /* owner of t.data, or of items; NULL: borrowed */
-    size_t n;       /* SEQUENCE: items; MAP: 2 */
-    oc_value *items; /* SEQUENCE, MAP: in buf */
+    oc_tensor t;         /* kind TENSOR */
+    oc__buf *buf;        /* owner of t.data, or of items; NULL: borrowed */
+    size_t n;            /* SEQUENCE: items; MAP: 2 */
+    oc_value *items;     /* SEQUENCE, MAP: in buf */
     oc_dtype item_dtype; /* SEQUENCE: of its tensors, NONE where unknown */
 };
 
@@ -51,7 +51,8 @@ oc_status oc__value_alloc_strings(oc_value *v, const oc_allocator *a, int rank,
                                   const int64_t *dims, const oc_string *s,
                                   oc_error *err);
 
-/* ---- tensor helpers -------------------------------------------------------- */
+/* ---- tensor helpers --------------------------------------------------------
+ */
 
 /** Sets dtype, rank, dims; data NULL. */
 void oc__tensor_set(oc_tensor *t, oc_dtype dtype, int rank,

@@ -65,7 +65,7 @@ typedef struct oc__op {
     int min_in, max_in; /* max -1: variadic */
     int max_out;        /* -1: variadic */
     unsigned flags;
-    int kind;           /* tells apart ops that share functions */
+    int kind; /* tells apart ops that share functions */
     oc_status (*infer)(oc__ctx *c);
     oc_status (*run)(oc__ctx *c);
     /** Floating point operations of one run; NULL: not counted. */
@@ -90,27 +90,27 @@ struct oc__ctx {
     const oc__node *node;
     const oc__op *op;
     const oc__kernels *kernels;
-    oc__pool *pool;   /* may be NULL */
-    int threads;      /* of pool, known in infer() too */
+    oc__pool *pool; /* may be NULL */
+    int threads;    /* of pool, known in infer() too */
     const oc_allocator *allocator;
     oc_error *err;
-    int n_in, n_out;  /* explicit ones */
-    oc_value **in;    /* [n_in]; NULL: absent */
-    oc_value **out;   /* [n_out]; NULL: not wanted */
-    int inferring;    /* in infer() while planning: data may be unknown */
-    void *scratch;    /* aligned to 64; size as asked in infer() */
+    int n_in, n_out; /* explicit ones */
+    oc_value **in;   /* [n_in]; NULL: absent */
+    oc_value **out;  /* [n_out]; NULL: not wanted */
+    int inferring;   /* in infer() while planning: data may be unknown */
+    void *scratch;   /* aligned to 64; size as asked in infer() */
     size_t scratch_bytes;
-    uint64_t *rng;    /* the session's random state, for impure ops */
+    uint64_t *rng; /* the session's random state, for impure ops */
     /* Sub-graphs: runs node attribute graph g with args (explicit inputs of
        g), results moved into results[n] (clear before).  Captures are bound
        by the runtime.  NULL while planning. */
-    oc_status (*run_graph)(oc__ctx *c, const oc__graph *g,
-                           const oc_value *args, int n_args,
-                           oc_value *results, int n_results);
+    oc_status (*run_graph)(oc__ctx *c, const oc__graph *g, const oc_value *args,
+                           int n_args, oc_value *results, int n_results);
     void *runtime; /* the runtime's own */
 };
 
-/* ---- inputs --------------------------------------------------------------- */
+/* ---- inputs ---------------------------------------------------------------
+ */
 
 /** Tensor of input i; NULL when absent or not a tensor. */
 const oc_tensor *oc__in(const oc__ctx *c, int i);
@@ -137,17 +137,18 @@ oc_status oc__in_scalar(const oc__ctx *c, int i, double *out);
 oc_status oc__axis(const oc__ctx *c, int64_t axis, int rank, int *out);
 
 /** Masks of dtypes for oc__want(). */
-#define OC_T(d) (1u << OC_DTYPE_##d)
-#define OC_T_F  (OC_T(F16) | OC_T(BF16) | OC_T(F32) | OC_T(F64))
-#define OC_T_I  (OC_T(I8) | OC_T(I16) | OC_T(I32) | OC_T(I64))
-#define OC_T_U  (OC_T(U8) | OC_T(U16) | OC_T(U32) | OC_T(U64))
+#define OC_T(d)  (1u << OC_DTYPE_##d)
+#define OC_T_F   (OC_T(F16) | OC_T(BF16) | OC_T(F32) | OC_T(F64))
+#define OC_T_I   (OC_T(I8) | OC_T(I16) | OC_T(I32) | OC_T(I64))
+#define OC_T_U   (OC_T(U8) | OC_T(U16) | OC_T(U32) | OC_T(U64))
 #define OC_T_ANY 0xffffffffu
 /** Input i must be a present tensor with a dtype in mask. */
 oc_status oc__want(const oc__ctx *c, int i, uint32_t mask);
 /** Input i must be a present tensor of rank lo..hi. */
 oc_status oc__want_rank(const oc__ctx *c, int i, int lo, int hi);
 
-/* ---- outputs -------------------------------------------------------------- */
+/* ---- outputs --------------------------------------------------------------
+ */
 
 /** In infer(): declares tensor output i.  Unwanted outputs are ignored. */
 oc_status oc__out_set(oc__ctx *c, int i, oc_dtype dtype, int rank,
@@ -169,7 +170,8 @@ void oc__scratch_need(oc__ctx *c, size_t bytes);
 oc_status oc__op_fail(const oc__ctx *c, oc_status status, const char *format,
                       ...) OC_PRINTF(3, 4);
 
-/* ---- loops ---------------------------------------------------------------- */
+/* ---- loops ----------------------------------------------------------------
+ */
 
 /**
  * Numpy broadcasting: dims of the result of two shapes.  E_SHAPE when they do
