@@ -117,6 +117,8 @@ oc__node *oc__graph_add_node(oc__graph *g, const struct oc__op *op,
                                  n_attrs);
 }
 
+static oc__graph *clone_unheld(const oc__graph *g, oc__arena *arena);
+
 static oc__node *clone_node(const oc__node *n, oc__arena *arena) {
     oc__node *c = oc__arena_dup(arena, n, sizeof(*n));
     if (!c) return NULL;
@@ -131,7 +133,7 @@ static oc__node *clone_node(const oc__node *n, oc__arena *arena) {
         oc__graph **list = oc__arena_array(arena, attr->n, sizeof(oc__graph *));
         if (!list) return NULL;
         for (size_t j = 0; j < attr->n; j++) {
-            list[j] = oc__graph_clone(attr->graphs[j], arena);
+            list[j] = clone_unheld(attr->graphs[j], arena);
             if (!list[j]) return NULL;
         }
         attr->graphs = list;
@@ -139,7 +141,7 @@ static oc__node *clone_node(const oc__node *n, oc__arena *arena) {
     return c;
 }
 
-oc__graph *oc__graph_clone(const oc__graph *g, oc__arena *arena) {
+static oc__graph *clone_unheld(const oc__graph *g, oc__arena *arena) {
     oc__graph *c = oc__arena_dup(arena, g, sizeof(*g));
     if (!c) return NULL;
     c->arena = arena;
@@ -156,14 +158,28 @@ oc__graph *oc__graph_clone(const oc__graph *g, oc__arena *arena) {
                                 (size_t)g->n_captures * sizeof(oc__capture));
     if (!c->values || !c->nodes || !c->inputs || !c->outputs || !c->captures)
         return NULL;
-    /* Nodes first: when memory runs out there, no buffer is held yet but by
-       complete sub-graphs, which are small; the arena's owner gives up. */
     for (int i = 0; i < g->n_nodes; i++) {
         c->nodes[i] = clone_node(g->nodes[i], arena);
         if (!c->nodes[i]) return NULL;
     }
-    for (int i = 0; i < c->n_values; i++)
-        oc__buf_retain(c->values[i].buf);
+    return c;
+}
+
+static void hold_buffers(oc__graph *g) {
+    for (int i = 0; i < g->n_values; i++)
+        oc__buf_retain(g->values[i].buf);
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int a = 0; a < g->nodes[i]->n_attrs; a++) {
+            const oc__attr *attr = &g->nodes[i]->attrs[a];
+            for (size_t j = 0; attr->graphs && j < attr->n; j++)
+                hold_buffers(attr->graphs[j]);
+        }
+}
+
+oc__graph *oc__graph_clone(const oc__graph *g, oc__arena *arena) {
+    /* Buffers are held only once nothing can fail any more. */
+    oc__graph *c = clone_unheld(g, arena);
+    if (c) hold_buffers(c);
     return c;
 }
 

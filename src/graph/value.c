@@ -109,6 +109,16 @@ oc_status oc__value_alloc_strings(oc_value *v, const oc_allocator *a, int rank,
     return OC_OK;
 }
 
+oc_status oc__value_own_strings(oc_value *v, const oc_allocator *a,
+                                oc_error *err) {
+    oc_value fresh = {0};
+    OC_TRY(oc__value_alloc_strings(&fresh, a, v->t.rank, v->t.dims, v->t.data,
+                                   err));
+    oc__value_clear(v);
+    *v = fresh;
+    return OC_OK;
+}
+
 /* ---- public accessors
  * -------------------------------------------------------- */
 

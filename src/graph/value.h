@@ -51,6 +51,10 @@ oc_status oc__value_alloc_strings(oc_value *v, const oc_allocator *a, int rank,
                                   const int64_t *dims, const oc_string *s,
                                   oc_error *err);
 
+/** Gives a string tensor its own copy of the characters it points at. */
+oc_status oc__value_own_strings(oc_value *v, const oc_allocator *a,
+                                oc_error *err);
+
 /* ---- tensor helpers --------------------------------------------------------
  */
 

@@ -1,0 +1,45 @@
+/*
+ * passes.h - every pass, and the two places where they run.
+ *
+ * A pass takes a graph and leaves an equivalent one.  Passes that need no
+ * shapes run once, when a model is loaded; passes that need concrete shapes
+ * run when a program is compiled for given inputs, on a copy of the graph.
+ */
+#ifndef OC_PASSES_PASSES_H
+#define OC_PASSES_PASSES_H
+
+#include "ops/op.h"
+
+typedef struct oc__pass_env {
+    const oc__kernels *kernels;
+    const oc_allocator *allocator;
+    oc__pool *pool; /* for folding; may be NULL */
+    int threads;    /* that the program will run with */
+    int level;      /* oc_options.optimize */
+} oc__pass_env;
+
+typedef oc_status (*oc__pass_fn)(oc__graph *g, const oc__pass_env *env,
+                                 oc_error *err);
+
+/** All passes of load time, on g and its sub-graphs. */
+oc_status oc__passes_run(oc__graph *g, const oc__kernels *k, int level,
+                         const oc_allocator *a, oc_error *err);
+/**
+ * All passes of planning time.  The inputs' dtype and dims in g->values must
+ * be concrete (or rank -1 where only known at run time).  Afterwards every
+ * value that can be known has its shape.
+ */
+oc_status oc__passes_run_shaped(oc__graph *g, const oc__pass_env *env,
+                                oc_error *err);
+
+/* ---- the passes, one file each ---------------------------------------------- */
+
+/** infer.c: computes constants, drops the nodes that made them. */
+oc_status oc__pass_fold(oc__graph *g, const oc__pass_env *env, oc_error *err);
+/** infer.c: the same and writes every known shape into g->values. */
+oc_status oc__pass_infer(oc__graph *g, const oc__pass_env *env, oc_error *err);
+/** dead_code.c: drops nodes whose outputs nobody uses. */
+oc_status oc__pass_dead_code(oc__graph *g, const oc__pass_env *env,
+                             oc_error *err);
+
+#endif

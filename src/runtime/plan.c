@@ -1,0 +1,180 @@
+/*
+ * plan.c - memory: who shares with whom, who lives when, who lies where.
+ *
+ * 1. Views and in-place results take the root of their operand.
+ * 2. A root lives from the step that makes it to the last step that uses any
+ *    of its slots; graph outputs live to the end.
+ * 3. Roots are placed largest first at the lowest offset that is free for
+ *    their whole life.  (Greedy by size; Pisarchyk and Lee, arXiv:2001.03288.)
+ */
+#include "base/size.h"
+#include "runtime/program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int root_of(const oc__program *p, int value) {
+    return p->slots[value].root;
+}
+
+/* Steps that use each value last; the end for graph outputs. */
+static void find_last_uses(oc__program *p) {
+    for (int i = 0; i < p->n_steps; i++) {
+        const oc__node *n = p->steps[i].node;
+        for (int j = 0; j < n->n_out; j++)
+            if (n->out[j] >= 0)
+                p->slots[n->out[j]].first = p->slots[n->out[j]].last = i;
+        for (int j = 0; j < n->n_in; j++)
+            if (n->in[j] >= 0) p->slots[n->in[j]].last = i;
+    }
+    for (int i = 0; i < p->graph->n_outputs; i++)
+        p->slots[p->graph->outputs[i]].last = p->n_steps;
+}
+
+/* A graph output must not be a view of what the caller may take away. */
+static int may_view(const oc__program *p, int in, int out) {
+    const oc__slot *root = &p->slots[root_of(p, in)];
+    if (root->kind == OC_SLOT_PLANNED || root->kind == OC_SLOT_CONST) return 1;
+    return root->kind == OC_SLOT_INPUT && p->slots[out].last < p->n_steps;
+}
+
+/* Whether output 0 of step i may be written over its input 0. */
+static int may_overwrite(const oc__program *p, int i) {
+    const oc__node *n = p->steps[i].node;
+    int in = n->in[0], out = n->out[0];
+    const oc__slot *root = &p->slots[root_of(p, in)];
+    if (root->kind != OC_SLOT_PLANNED || root->last != i) return 0;
+    if (p->slots[in].bytes != p->slots[out].bytes ||
+        root->bytes != p->slots[out].bytes)
+        return 0;
+    if (p->slots[in].t.dtype != p->slots[out].t.dtype ||
+        !oc__tensor_same_shape(&p->slots[in].t, &p->slots[out].t))
+        return 0;
+    /* The same memory seen through another operand may be read with another
+       pattern (a broadcast view), too late. */
+    for (int j = 1; j < n->n_in; j++)
+        if (n->in[j] >= 0 && root_of(p, n->in[j]) == root_of(p, in)) return 0;
+    for (int j = 1; j < n->n_out; j++)
+        if (n->out[j] >= 0) return 0;
+    return 1;
+}
+
+static void join(oc__program *p, int in, int out) {
+    oc__slot *root = &p->slots[root_of(p, in)];
+    p->slots[out].root = root_of(p, in);
+    if (p->slots[out].last > root->last) root->last = p->slots[out].last;
+}
+
+static void share(oc__program *p) {
+    for (int i = 0; i < p->n_steps; i++) {
+        oc__step *s = &p->steps[i];
+        const oc__node *n = s->node;
+        if (s->deferred || n->n_explicit < 1 || n->in[0] < 0 || n->n_out < 1 ||
+            n->out[0] < 0 || p->slots[n->out[0]].kind != OC_SLOT_PLANNED)
+            continue;
+        if ((n->op->flags & OC_OP_VIEW) && may_view(p, n->in[0], n->out[0]) &&
+            p->slots[n->in[0]].t.dtype == p->slots[n->out[0]].t.dtype) {
+            s->view = 1;
+            join(p, n->in[0], n->out[0]);
+        } else if ((n->op->flags & OC_OP_INPLACE) && may_overwrite(p, i)) {
+            join(p, n->in[0], n->out[0]);
+        }
+    }
+}
+
+/* ---- offsets ------------------------------------------------------------------- */
+
+typedef struct item {
+    int value, first, last;
+    size_t bytes, offset;
+} item;
+
+static int by_size(const void *a, const void *b) {
+    const item *x = a, *y = b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return x->value - y->value; /* the same plan on every machine */
+}
+
+static int by_offset(const void *a, const void *b) {
+    const item *const *x = a, *const *y = b;
+    if ((*x)->offset != (*y)->offset)
+        return (*x)->offset < (*y)->offset ? -1 : 1;
+    return (*x)->value - (*y)->value;
+}
+
+/* Lowest offset at which `it` collides with none of the placed items. */
+static size_t find_place(const item *it, item **placed, int n_placed) {
+    size_t at = 0;
+    for (int i = 0; i < n_placed; i++) { /* sorted by offset */
+        const item *o = placed[i];
+        if (o->last < it->first || o->first > it->last) continue;
+        if (at + it->bytes <= o->offset) break;
+        at = OC_MAX(at, o->offset + o->bytes);
+    }
+    return at;
+}
+
+static void place(oc__program *p, item *items, int n, item **placed) {
+    qsort(items, (size_t)n, sizeof(*items), by_size);
+    for (int i = 0; i < n; i++) {
+        items[i].offset = find_place(&items[i], placed, i);
+        int at = i;
+        while (at > 0 && by_offset(&placed[at - 1], &(item *){&items[i]}) > 0) {
+            placed[at] = placed[at - 1];
+            at--;
+        }
+        placed[at] = &items[i];
+        p->slots[items[i].value].offset = items[i].offset;
+        p->activation_bytes =
+            OC_MAX(p->activation_bytes, items[i].offset + items[i].bytes);
+    }
+}
+
+/* Dynamic values die after their last step; outputs stay. */
+static oc_status note_releases(oc__program *p, oc_error *err) {
+    for (int i = 0; i < p->n_steps; i++) {
+        oc__step *s = &p->steps[i];
+        const oc__node *n = s->node;
+        int *list = oc__arena_array(&p->arena, (size_t)(n->n_in + n->n_out),
+                                    sizeof(int));
+        if (!list) return oc__fail_nomem(err);
+        s->release = list;
+        for (int j = 0; j < n->n_in + n->n_out; j++) {
+            int v = j < n->n_in ? n->in[j] : n->out[j - n->n_in];
+            if (v < 0 || p->slots[v].kind != OC_SLOT_DYNAMIC ||
+                p->slots[v].last != i)
+                continue;
+            int seen = 0;
+            for (int k = 0; k < s->n_release; k++)
+                seen |= list[k] == v;
+            if (!seen) list[s->n_release++] = v;
+        }
+    }
+    return OC_OK;
+}
+
+oc_status oc__program_plan(oc__program *p, const oc__pass_env *env,
+                           oc_error *err) {
+    size_t nv = (size_t)p->graph->n_values + 1;
+    find_last_uses(p);
+    share(p);
+    OC_TRY(note_releases(p, err));
+    item *items = oc__alloc(env->allocator, nv * sizeof(item));
+    item **placed = oc__alloc(env->allocator, nv * sizeof(item *));
+    int n = 0;
+    if (items && placed) {
+        for (int v = 0; v < p->graph->n_values; v++) {
+            const oc__slot *s = &p->slots[v];
+            if (s->kind != OC_SLOT_PLANNED || s->root != v) continue;
+            p->unplanned_bytes += s->bytes;
+            items[n++] = (item){v, s->first, s->last, s->bytes, 0};
+        }
+        place(p, items, n, placed);
+        for (int v = 0; v < p->graph->n_values; v++)
+            p->slots[v].offset = p->slots[p->slots[v].root].offset;
+    }
+    oc_status st = items && placed ? OC_OK : oc__fail_nomem(err);
+    oc__release(env->allocator, items, nv * sizeof(item));
+    oc__release(env->allocator, placed, nv * sizeof(item *));
+    return st;
+}
