@@ -31,6 +31,36 @@ install(FILES ${PROJECT_BINARY_DIR}/ocelli-config.cmake
         DESTINATION ${OC_PACKAGE_DIR})
 
 # ---- program --------------------------------------------------------------
+# Its manual page and completions come out of its own table of verbs.
 if(TARGET ocelli)
     install(TARGETS ocelli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+function(oc_generated what file destination)
+    add_custom_command(TARGET ocelli POST_BUILD
+        COMMAND sh -c "\"$1\" _docs ${what} >\"$2\"" sh
+                $<TARGET_FILE:ocelli> ${PROJECT_BINARY_DIR}/share/${file}
+        VERBATIM)
+    install(FILES ${PROJECT_BINARY_DIR}/share/${file}
+            DESTINATION ${destination})
+endfunction()
+
+if(TARGET ocelli AND NOT CMAKE_CROSSCOMPILING)
+    set(oc_tells OFF)
+    foreach(file ${OC_CLI_SOURCES})
+        file(STRINGS ${file} lines REGEX "\"_docs\"")
+        if(lines)
+            set(oc_tells ON)
+        endif()
+    endforeach()
+    if(oc_tells)
+        file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/share)
+        oc_generated(man ocelli.1 ${CMAKE_INSTALL_MANDIR}/man1)
+        oc_generated(bash ocelli.bash
+                     ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+        oc_generated(zsh _ocelli
+                     ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+        oc_generated(fish ocelli.fish
+                     ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+    endif()
 endif()

@@ -11,6 +11,11 @@ file(GLOB oc_fuzz CONFIGURE_DEPENDS fuzz/fuzz_*.c)
 foreach(file ${oc_unit})
     list(REMOVE_ITEM oc_unit_help ${file})
 endforeach()
+if(OC_FUZZ) # nothing but the fuzz targets
+    set(oc_unit)
+    set(oc_unit_help)
+    set(oc_api)
+endif()
 
 # A core-only build cannot have tests that look into the rim.
 if(NOT OC_RIM)
@@ -94,8 +99,7 @@ foreach(file ${oc_fuzz})
     target_link_libraries(${name} PRIVATE ocelli_static oc_flags oc_outside)
     if(OC_FUZZ)
         target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-        # -runs=0 replays the corpus and stops.
-        oc_register(fuzz.${target} ${name} -runs=0 ${corpus})
+        # `./dev fuzz` runs them; the replays belong to the other builds.
     else()
         target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/fuzz/replay.c)
         oc_register(fuzz.${target} ${name} ${corpus})

@@ -49,7 +49,7 @@ ctest_stage() {
 ctest_prefix=
 
 stage_unit() {
-    ctest_stage unit build '^(unit|api|fuzz)\.'
+    ctest_stage unit build '^(unit|api)\.'
 }
 
 stage_cli() {

@@ -57,7 +57,8 @@ END {
         lost = plan[id] > cases[id]
         if (!failed && (status[id] == "fail" || lost)) {
             failed = 1
-            failures[id] = "\nthe program: " verdict[id]
+            failures[id] = "\nthe program: " \
+                (status[id] == "fail" ? verdict[id] : "cases went missing")
         }
         total += failed
         n = split(failures[id], lines, "\n")

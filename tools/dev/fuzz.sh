@@ -52,7 +52,7 @@ fuzz_one() { # TARGET SECONDS
     if "build/fuzz/fuzz_$1" -max_total_time="$2" -timeout=20 \
         -rss_limit_mb=2048 -artifact_prefix="build/fuzz-found/$1-" $dict \
         "$new" $old >"$logs/fuzz-$1.log" 2>&1; then
-        note "$1: $(grep -c '' "$logs/fuzz-$1.log") lines, nothing found"
+        note "$1: $(sed -n 's/^Done \([0-9]* runs\).*/\1/p' "$logs/fuzz-$1.log"), nothing found"
     else
         touch "build/fuzz-failed/$1"
         note "$1: FOUND SOMETHING, see $logs/fuzz-$1.log"
