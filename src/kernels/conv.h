@@ -80,9 +80,9 @@ void oc__pool_f32(const struct oc__kernels *kt, oc__pool *pool,
                   float *out);
 
 /** Plain (n, c, hw) to NCHWc and back; padding channels are zeroed. */
-void oc__block_f32(const struct oc__kernels *kt, oc__pool *pool,
-                   int64_t batch, int64_t channels, int64_t pixels,
-                   const float *in, float *out);
+void oc__block_f32(const struct oc__kernels *kt, oc__pool *pool, int64_t batch,
+                   int64_t channels, int64_t pixels, const float *in,
+                   float *out);
 void oc__unblock_f32(const struct oc__kernels *kt, oc__pool *pool,
                      int64_t batch, int64_t channels, int64_t pixels,
                      const float *in, float *out);

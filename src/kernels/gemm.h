@@ -37,8 +37,8 @@ typedef struct oc__gemm_f32_args {
 size_t oc__gemm_f32_packed_elems(const struct oc__kernels *kt, size_t k,
                                  size_t n);
 /** Packs B (k, n) with any strides.  pool may be NULL. */
-void oc__gemm_f32_pack_b(const struct oc__kernels *kt, oc__pool *pool,
-                         size_t k, size_t n, const float *b, size_t row_stride,
+void oc__gemm_f32_pack_b(const struct oc__kernels *kt, oc__pool *pool, size_t k,
+                         size_t n, const float *b, size_t row_stride,
                          size_t col_stride, float *packed);
 /** Scratch that oc__gemm_f32() wants for these sizes and threads. */
 size_t oc__gemm_f32_scratch_bytes(const struct oc__kernels *kt, size_t m,
