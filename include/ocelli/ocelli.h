@@ -1,4 +1,4 @@
-/*
+/** @file
  * ocelli.h - load a vision network from ONNX, run it, read the results.
  *
  * Everything a program needs for inference is here: a model is loaded once,
@@ -28,21 +28,23 @@
 extern "C" {
 #endif
 
+/** Marks what the library exports. */
 #if defined(_WIN32) || defined(OC_STATIC)
 #define OC_API
 #else
 #define OC_API __attribute__((visibility("default")))
 #endif
 
-#define OC_VERSION_MAJOR 0
-#define OC_VERSION_MINOR 1
-#define OC_VERSION_PATCH 0
+#define OC_VERSION_MAJOR 0 /**< changes with the binary interface */
+#define OC_VERSION_MINOR 1 /**< changes with additions */
+#define OC_VERSION_PATCH 0 /**< changes with repairs */
 
 /** Library version as "major.minor.patch"; static storage. */
 OC_API const char *oc_version(void);
 
 /* ---- errors ------------------------------------------------------------ */
 
+/** Every status with its text, for X(name, text). */
 #define OC_STATUS_MAP(X)                                                       \
     X(OK, "success")                                                           \
     X(E_NOMEM, "out of memory")                                                \
@@ -54,7 +56,9 @@ OC_API const char *oc_version(void);
     X(E_LIMIT, "limit exceeded")                                               \
     X(E_CANCELLED, "cancelled")
 
+/** How a call ended: OC_OK is 0, everything else a failure. */
 typedef enum oc_status {
+/** Makes one enumerator. */
 #define OC_STATUS_ENUM(name, text) OC_##name,
     OC_STATUS_MAP(OC_STATUS_ENUM)
 #undef OC_STATUS_ENUM
@@ -62,7 +66,7 @@ typedef enum oc_status {
 
 /** Why a call failed.  Plain data: copy it, keep it, nothing to free. */
 typedef struct oc_error {
-    oc_status status;
+    oc_status status;  /**< what the call returned */
     int64_t offset;    /**< byte offset in the file, -1 where none applies */
     char node[96];     /**< node (operator instance) name, "" where none */
     char message[384]; /**< one sentence, UTF-8, no final newline */
@@ -79,16 +83,16 @@ OC_API const char *oc_status_text(oc_status status);
  * called from any thread.
  */
 typedef struct oc_allocator {
-    void *(*alloc)(void *user, size_t bytes);
-    void (*release)(void *user, void *ptr, size_t bytes);
-    void *user;
+    void *(*alloc)(void *user, size_t bytes);             /**< gets memory */
+    void (*release)(void *user, void *ptr, size_t bytes); /**< gives it back */
+    void *user;                                           /**< handed to both */
 } oc_allocator;
 
 /* ---- tensors ----------------------------------------------------------- */
 
-#define OC_MAX_RANK 8
+#define OC_MAX_RANK 8 /**< no tensor has more dims */
 
-/*
+/**
  * Element types.  The number is ONNX's TensorProto.DataType, so files and
  * messages agree.  bytes is the size of one element in memory: types below a
  * byte are held one element to a byte (sign-extended for i2 and i4).
@@ -123,11 +127,13 @@ typedef struct oc_allocator {
     X(U2, 25, 1, "u2")                                                         \
     X(I2, 26, 1, "i2")
 
+/** An element type; see OC_DTYPE_MAP. */
 typedef enum oc_dtype {
+/** Makes one enumerator. */
 #define OC_DTYPE_ENUM(name, number, bytes, text) OC_DTYPE_##name = number,
     OC_DTYPE_MAP(OC_DTYPE_ENUM)
 #undef OC_DTYPE_ENUM
-    OC_DTYPE_COUNT
+        OC_DTYPE_COUNT
 } oc_dtype;
 
 /** Bytes of one element in memory, 0 for an unknown type. */
@@ -137,8 +143,8 @@ OC_API const char *oc_dtype_name(oc_dtype dtype);
 
 /** One element of an OC_DTYPE_STRING tensor: UTF-8, not NUL-terminated. */
 typedef struct oc_string {
-    const char *data;
-    size_t bytes;
+    const char *data; /**< may hold NUL bytes */
+    size_t bytes;     /**< its length */
 } oc_string;
 
 /**
@@ -146,10 +152,10 @@ typedef struct oc_string {
  * nothing.  Rank 0 is a scalar (one element); a dim may be 0.
  */
 typedef struct oc_tensor {
-    oc_dtype dtype;
-    int rank;
-    int64_t dims[OC_MAX_RANK];
-    void *data; /**< aligned to its element size at least */
+    oc_dtype dtype;            /**< type of an element */
+    int rank;                  /**< how many dims there are */
+    int64_t dims[OC_MAX_RANK]; /**< outermost first */
+    void *data;                /**< aligned to its element size at least */
 } oc_tensor;
 
 /** Elements in t: the product of its dims, 1 for rank 0. */
@@ -165,8 +171,10 @@ typedef enum oc_kind {
     OC_KIND_MAP,      /**< two tensors of equal length: keys, values */
 } oc_kind;
 
-typedef struct oc_value oc_value; /* opaque; see the accessors */
+/** A value; opaque, see the accessors. */
+typedef struct oc_value oc_value;
 
+/** What v is. */
 OC_API oc_kind oc_value_kind(const oc_value *v);
 /** The tensor in v, or NULL when v is none.  Lives as long as v. */
 OC_API const oc_tensor *oc_value_tensor(const oc_value *v);
@@ -189,23 +197,24 @@ OC_API void oc_value_destroy(oc_value *v);
 
 /* ---- models ------------------------------------------------------------ */
 
+/** A loaded network; opaque. */
 typedef struct oc_model oc_model;
 
 /** Instruction sets, as bits.  0 in oc_options.cpu_mask means all present. */
-#define OC_CPU_SSE41      (1u << 0)
-#define OC_CPU_AVX2       (1u << 1) /**< with FMA and F16C */
-#define OC_CPU_AVX512     (1u << 2) /**< F, BW, DQ, VL, CD */
-#define OC_CPU_AVX512VNNI (1u << 3)
-#define OC_CPU_AVXVNNI    (1u << 4)
-#define OC_CPU_AVX512BF16 (1u << 5)
-#define OC_CPU_AMX_INT8   (1u << 6)
-#define OC_CPU_AMX_BF16   (1u << 7)
-#define OC_CPU_AVX512FP16 (1u << 8)
-#define OC_CPU_NEON       (1u << 16)
-#define OC_CPU_NEON_DOT   (1u << 17)
-#define OC_CPU_NEON_I8MM  (1u << 18)
-#define OC_CPU_NEON_FP16  (1u << 19)
-#define OC_CPU_NEON_BF16  (1u << 20)
+#define OC_CPU_SSE41      (1u << 0)  /**< SSE to 4.1 */
+#define OC_CPU_AVX2       (1u << 1)  /**< with FMA and F16C */
+#define OC_CPU_AVX512     (1u << 2)  /**< F, BW, DQ, VL, CD */
+#define OC_CPU_AVX512VNNI (1u << 3)  /**< int8 dot products, 512 bits */
+#define OC_CPU_AVXVNNI    (1u << 4)  /**< the same, 256 bits */
+#define OC_CPU_AVX512BF16 (1u << 5)  /**< bf16 dot products */
+#define OC_CPU_AMX_INT8   (1u << 6)  /**< int8 tiles */
+#define OC_CPU_AMX_BF16   (1u << 7)  /**< bf16 tiles */
+#define OC_CPU_AVX512FP16 (1u << 8)  /**< f16 arithmetic */
+#define OC_CPU_NEON       (1u << 16) /**< 64-bit ARM */
+#define OC_CPU_NEON_DOT   (1u << 17) /**< int8 dot products */
+#define OC_CPU_NEON_I8MM  (1u << 18) /**< int8 matrix products */
+#define OC_CPU_NEON_FP16  (1u << 19) /**< f16 arithmetic */
+#define OC_CPU_NEON_BF16  (1u << 20) /**< bf16 products */
 #define OC_CPU_SCALAR     (1u << 31) /**< as a mask: nothing but plain C */
 
 /** The instruction sets this machine and its operating system offer. */
@@ -246,8 +255,8 @@ OC_API void oc_model_destroy(oc_model *model);
 
 /** A network input or output as the model declares it. */
 typedef struct oc_value_info {
-    const char *name; /**< lives as long as the model */
-    oc_kind kind;
+    const char *name;          /**< lives as long as the model */
+    oc_kind kind;              /**< tensor, sequence, ... */
     oc_dtype dtype;            /**< of the tensor, or of the elements */
     int rank;                  /**< -1: not declared */
     int64_t dims[OC_MAX_RANK]; /**< -1: not fixed */
@@ -255,27 +264,34 @@ typedef struct oc_value_info {
     int optional; /**< input may be left unset (it has a default) */
 } oc_value_info;
 
+/** How many inputs the network has. */
 OC_API int oc_model_input_count(const oc_model *model);
+/** How many outputs it has. */
 OC_API int oc_model_output_count(const oc_model *model);
-/** Input or output i; NULL out of range.  Lives as long as the model. */
+/** Input i; NULL out of range.  Lives as long as the model. */
 OC_API const oc_value_info *oc_model_input(const oc_model *model, int i);
+/** Output i; NULL out of range.  Lives as long as the model. */
 OC_API const oc_value_info *oc_model_output(const oc_model *model, int i);
-/** Index of a named input or output, -1 when there is none. */
+/** Index of a named input, -1 when there is none. */
 OC_API int oc_model_find_input(const oc_model *model, const char *name);
+/** Index of a named output, -1 when there is none. */
 OC_API int oc_model_find_output(const oc_model *model, const char *name);
 /** A metadata_props entry, or NULL.  Lives as long as the model. */
 OC_API const char *oc_model_metadata(const oc_model *model, const char *key);
 
 /** What `ocelli inspect` shows at the top. */
 typedef struct oc_model_summary {
-    int64_t ir_version;
-    int64_t opset; /**< of the ai.onnx domain */
-    const char *producer, *graph_name, *description;
-    size_t node_count;      /**< as imported, functions inlined */
-    size_t optimized_count; /**< after the passes */
-    size_t parameter_elems;
-    size_t parameter_bytes;
+    int64_t ir_version;      /**< of the file */
+    int64_t opset;           /**< of the ai.onnx domain */
+    const char *producer;    /**< what wrote the file */
+    const char *graph_name;  /**< of the graph */
+    const char *description; /**< of the model */
+    size_t node_count;       /**< as imported, functions inlined */
+    size_t optimized_count;  /**< after the passes */
+    size_t parameter_elems;  /**< elements in all constants */
+    size_t parameter_bytes;  /**< their memory */
 } oc_model_summary;
+/** Fills out; its strings live as long as the model. */
 OC_API void oc_model_summarize(const oc_model *model, oc_model_summary *out);
 
 /**
@@ -289,8 +305,10 @@ OC_API void oc_model_print(const oc_model *model,
 
 /* ---- sessions ---------------------------------------------------------- */
 
+/** A model made ready to run, for one thread at a time; opaque. */
 typedef struct oc_session oc_session;
 
+/** How a session runs.  Zero-initialise; zero means the default. */
 typedef struct oc_session_options {
     int threads;             /**< 0: every core this process may use */
     size_t plan_cache_bytes; /**< bound on plans kept for other input shapes;
@@ -302,6 +320,7 @@ typedef struct oc_session_options {
 OC_API oc_status oc_session_create(oc_session **out, oc_model *model,
                                    const oc_session_options *opt,
                                    oc_error *err);
+/** Frees a session; NULL is ignored. */
 OC_API void oc_session_destroy(oc_session *s);
 
 /**
@@ -330,30 +349,40 @@ OC_API void oc_session_cancel(oc_session *s);
 
 /** One step of the current plan with its time; for `bench --layers`. */
 typedef struct oc_step_info {
-    const char *name;  /**< node name */
-    const char *op;    /**< operator */
+    const char *name;   /**< node name */
+    const char *op;     /**< operator */
     const char *kernel; /**< what runs it ("" when only one way exists) */
-    int64_t runs;      /**< timed runs */
-    int64_t total_ns, min_ns;
-    double flops;     /**< per run, 0 where not counted */
-    double bytes;     /**< tensor bytes in and out per run */
-    oc_tensor output; /**< shape of the first output; data is NULL */
+    int64_t runs;       /**< timed runs */
+    int64_t total_ns;   /**< of all timed runs */
+    int64_t min_ns;     /**< of the fastest */
+    double flops;       /**< per run, 0 where not counted */
+    double bytes;       /**< tensor bytes in and out per run */
+    oc_tensor output;   /**< shape of the first output; data is NULL */
 } oc_step_info;
+/** Steps in the current plan; 0 before there is one. */
 OC_API int oc_session_step_count(const oc_session *s);
+/** Step i; E_ARG out of range. */
 OC_API oc_status oc_session_step(const oc_session *s, int i, oc_step_info *out);
 
 /** One tensor of the memory plan; for `inspect --memory`. */
 typedef struct oc_memory_info {
-    const char *name;
-    size_t offset, bytes;
-    int first_step, last_step;
+    const char *name; /**< of the value */
+    size_t offset;    /**< in the block of activations */
+    size_t bytes;     /**< its size there */
+    int first_step;   /**< that writes it */
+    int last_step;    /**< that reads it */
 } oc_memory_info;
+/** The memory of the current plan. */
 typedef struct oc_memory_summary {
-    size_t weight_bytes, activation_bytes, scratch_bytes;
-    size_t unplanned_bytes; /**< activations if nothing shared memory */
-    int tensor_count;
+    size_t weight_bytes;     /**< constants */
+    size_t activation_bytes; /**< values between steps */
+    size_t scratch_bytes;    /**< what kernels work in */
+    size_t unplanned_bytes;  /**< activations if nothing shared memory */
+    int tensor_count;        /**< tensors in the activations' block */
 } oc_memory_summary;
+/** Fills out; all zero before there is a plan. */
 OC_API void oc_session_memory(const oc_session *s, oc_memory_summary *out);
+/** Tensor i of the plan; E_ARG out of range. */
 OC_API oc_status oc_session_memory_tensor(const oc_session *s, int i,
                                           oc_memory_info *out);
 

@@ -1,4 +1,4 @@
-/*
+/** @file
  * vision.h - pictures in, tensors out, results drawn.
  *
  *     oc_image photo, chip; oc_error e;
@@ -33,22 +33,24 @@ extern "C" {
  * stride and pixels: with `owned` NULL nothing is ever freed.
  */
 typedef struct oc_image {
-    int width, height;
-    int channels;  /**< 1 gray (or index), 3 colour, 4 colour and alpha */
-    size_t stride; /**< bytes from row to row, at least width * channels */
-    uint8_t *pixels;
-    int full_width;  /**< size in the file when decoding scaled it down, */
-    int full_height; /**< 0: the same as width and height */
-    void *owned;     /**< memory oc_image_deinit() frees, or NULL */
-    size_t owned_bytes;
+    int width;          /**< in pixels */
+    int height;         /**< in pixels */
+    int channels;       /**< 1 gray (or index), 3 colour, 4 colour and alpha */
+    size_t stride;      /**< bytes from row to row, at least width * channels */
+    uint8_t *pixels;    /**< the first of the top row */
+    int full_width;     /**< size in the file when decoding scaled it down, */
+    int full_height;    /**< 0: the same as width and height */
+    void *owned;        /**< memory oc_image_deinit() frees, or NULL */
+    size_t owned_bytes; /**< of that memory */
     const oc_allocator *allocator; /**< whose memory that is, NULL: default */
 } oc_image;
 
 /** Bytes that grow: what the encoders write into memory. */
 typedef struct oc_bytes {
-    uint8_t *data;
-    size_t size, capacity;
-    const oc_allocator *allocator;
+    uint8_t *data;                 /**< the bytes, NULL while there are none */
+    size_t size;                   /**< how many there are */
+    size_t capacity;               /**< how many fit before data moves */
+    const oc_allocator *allocator; /**< NULL: default */
 } oc_bytes;
 /** Frees b's data and zeroes it; NULL is ignored. */
 OC_API void oc_bytes_deinit(oc_bytes *b);
@@ -65,6 +67,7 @@ typedef enum oc_color {
                          stored; for masks */
 } oc_color;
 
+/** File formats. */
 typedef enum oc_image_format {
     OC_IMAGE_UNKNOWN,
     OC_IMAGE_JPEG,
@@ -88,11 +91,12 @@ OC_API oc_image_format oc_image_format_of_path(const char *path);
 
 /** What a picture file says about itself. */
 typedef struct oc_image_info {
-    oc_image_format format;
-    int width, height; /**< as shown, so after orientation */
-    int channels;      /**< 1, 3 or 4 as OC_COLOR_KEEP would give */
-    int bits;          /**< per channel in the file */
-    int orientation;   /**< EXIF 1..8; 1: upright */
+    oc_image_format format; /**< by its first bytes */
+    int width;              /**< as shown, so after orientation */
+    int height;             /**< likewise */
+    int channels;           /**< 1, 3 or 4 as OC_COLOR_KEEP would give */
+    int bits;               /**< per channel in the file */
+    int orientation;        /**< EXIF 1..8; 1: upright */
 } oc_image_info;
 
 /** How a picture is read.  Zero-initialise; zero means the default. */
@@ -120,6 +124,7 @@ typedef struct oc_image_options {
  */
 OC_API oc_status oc_image_load(oc_image *out, const char *path,
                                const oc_image_options *opt, oc_error *err);
+/** The same from memory. */
 OC_API oc_status oc_image_load_memory(oc_image *out, const void *data,
                                       size_t bytes, const oc_image_options *opt,
                                       oc_error *err);
@@ -173,6 +178,7 @@ OC_API oc_status oc_image_orient(oc_image *out, const oc_image *img,
 
 /* ---- size -------------------------------------------------------------- */
 
+/** Filters for resizing. */
 typedef enum oc_interpolation {
     OC_INTERP_BILINEAR, /**< the default */
     OC_INTERP_NEAREST,
@@ -183,14 +189,15 @@ typedef enum oc_interpolation {
 
 /** How a picture is resized.  Zero-initialise, then set what matters. */
 typedef struct oc_resize {
-    int width, height; /**< of the result */
-    oc_interpolation interpolation;
+    int width;                      /**< of the result */
+    int height;                     /**< of the result */
+    oc_interpolation interpolation; /**< the filter */
     int no_antialias; /**< zero: the filter widens with the reduction, as in
                            Pillow.  nonzero: half-pixel sampling without
                            widening, as in OpenCV and ONNX Resize (bicubic
                            with a = -0.75, area exact by coverage) */
     double box[4];    /**< x0, y0, x1, y1 in img to take; all 0: everything */
-    const oc_allocator *allocator;
+    const oc_allocator *allocator; /**< of the result; NULL: default */
 } oc_resize;
 
 /** Resizes img of any channel count into a new picture. */
@@ -199,6 +206,7 @@ OC_API oc_status oc_image_resize(oc_image *out, const oc_image *img,
 
 /* ---- preprocessing ----------------------------------------------------- */
 
+/** How a picture of one shape goes into an input of another. */
 typedef enum oc_fit {
     OC_FIT_STRETCH,  /**< both sides to the size, whatever the shape */
     OC_FIT_COVER,    /**< the short side to the size, the middle cut out */
@@ -206,7 +214,11 @@ typedef enum oc_fit {
     OC_FIT_LETTERBOX /**< all of it inside, top left, padded */
 } oc_fit;
 
-typedef enum oc_layout { OC_LAYOUT_NCHW, OC_LAYOUT_NHWC } oc_layout;
+/** The order of a network input's dims. */
+typedef enum oc_layout {
+    OC_LAYOUT_NCHW, /**< channels as planes */
+    OC_LAYOUT_NHWC  /**< channels side by side */
+} oc_layout;
 
 /**
  * From picture to network input.  Zero-initialise, then set what matters.
@@ -215,18 +227,20 @@ typedef enum oc_layout { OC_LAYOUT_NCHW, OC_LAYOUT_NHWC } oc_layout;
  * rounded to nearest even and saturated.
  */
 typedef struct oc_preprocess {
-    int width, height; /**< of the network's input */
-    oc_fit fit;
-    oc_interpolation interpolation;
-    int no_antialias;   /**< see oc_resize */
+    int width;                      /**< of the network's input */
+    int height;                     /**< of the network's input */
+    oc_fit fit;                     /**< what becomes of another shape */
+    oc_interpolation interpolation; /**< the filter */
+    int no_antialias;               /**< see oc_resize */
     double crop;        /**< COVER: share of the resized short side that is
                              kept, as 224 of 256 is 0.875; 0: 1 */
     float pad_value[3]; /**< levels 0..255, in RGB order (gray: the first) */
     oc_color color;     /**< RGB, BGR or GRAY */
-    oc_layout layout;
-    oc_dtype dtype;                /**< F32, F16, U8 or I8; 0: F32 */
-    float scale;                   /**< 0: 1 */
-    float mean[3], std[3];         /**< std 0: 1 */
+    oc_layout layout;   /**< of the input */
+    oc_dtype dtype;     /**< F32, F16, U8 or I8; 0: F32 */
+    float scale;        /**< 0: 1 */
+    float mean[3];      /**< taken off after scaling */
+    float std[3];       /**< then divided by; 0: 1 */
     const oc_allocator *allocator; /**< of working memory; NULL: default */
 } oc_preprocess;
 
@@ -236,8 +250,12 @@ typedef struct oc_preprocess {
  * (full_width x full_height), also when it was decoded smaller.
  */
 typedef struct oc_transform {
-    double scale_x, scale_y, offset_x, offset_y;
-    int source_width, source_height; /**< of the original */
+    double scale_x;    /**< across */
+    double scale_y;    /**< down */
+    double offset_x;   /**< across, in target pixels */
+    double offset_y;   /**< down, in target pixels */
+    int source_width;  /**< of the original */
+    int source_height; /**< of the original */
 } oc_transform;
 
 /** The shape and type of what oc_image_to_tensor() makes; data is NULL. */
@@ -279,11 +297,11 @@ OC_API void oc_palette_fill(uint8_t *rgb, int count);
 
 /** Line and text sizes; zero means by the picture's size. */
 typedef struct oc_draw_style {
-    double line_px;
+    double line_px; /**< width of lines */
     double text_px; /**< height of a line of text */
     double opacity; /**< of masks, 0..1; 0: 0.5 */
     int plain_font; /**< nonzero: the built-in font even if there is cairo */
-    const oc_allocator *allocator;
+    const oc_allocator *allocator; /**< of working memory; NULL: default */
 } oc_draw_style;
 
 /*
@@ -305,6 +323,7 @@ OC_API oc_status oc_draw_label(oc_image *img, float x, float y,
 OC_API oc_status oc_draw_label_size(const oc_image *img, const char *label,
                                     const oc_draw_style *style, float *width,
                                     float *height, oc_error *err);
+/** A line from x1, y1 to x2, y2. */
 OC_API oc_status oc_draw_line(oc_image *img, float x1, float y1, float x2,
                               float y2, uint32_t color,
                               const oc_draw_style *style, oc_error *err);
