@@ -1,0 +1,60 @@
+/* convert_scalar.c - the specification of the conversions. */
+#include "base/half.h"
+#include "kernels/kernels.h"
+
+#include <math.h>
+
+void oc__f16_to_f32_scalar(const uint16_t *x, float *y, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = oc__f16_to_f32(x[i]);
+}
+
+void oc__f32_to_f16_scalar(const float *x, uint16_t *y, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = oc__f32_to_f16(x[i]);
+}
+
+void oc__bf16_to_f32_scalar(const uint16_t *x, float *y, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = oc__bf16_to_f32(x[i]);
+}
+
+void oc__f32_to_bf16_scalar(const float *x, uint16_t *y, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = oc__f32_to_bf16(x[i]);
+}
+
+/* round(x / scale) + zero within lo..hi.  Clamped while still a float, since
+ * the integer conversion of what does not fit is undefined; by comparisons
+ * that are false for NaN, which so becomes lo. */
+static int quantize(float x, float scale, int zero, int lo, int hi) {
+    float r = nearbyintf(x / scale);
+    float least = (float)(lo - zero), most = (float)(hi - zero);
+    r = r > least ? r : least;
+    r = r < most ? r : most;
+    return (int)r + zero;
+}
+
+void oc__quantize_u8_scalar(const float *x, float scale, int zero, uint8_t *y,
+                            size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = (uint8_t)quantize(x[i], scale, zero, 0, 255);
+}
+
+void oc__quantize_i8_scalar(const float *x, float scale, int zero, int8_t *y,
+                            size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = (int8_t)quantize(x[i], scale, zero, -128, 127);
+}
+
+void oc__dequantize_u8_scalar(const uint8_t *x, float scale, int zero, float *y,
+                              size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(x[i] - zero) * scale;
+}
+
+void oc__dequantize_i8_scalar(const int8_t *x, float scale, int zero, float *y,
+                              size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(x[i] - zero) * scale;
+}
