@@ -18,9 +18,9 @@ typedef struct binary_job {
     oc_dtype a_type, b_type, y_type;
     const void *a, *b;
     void *y;
-    oc__binary_fn *fn;   /* NULL: the kernel does it */
+    oc__binary_fn *fn; /* NULL: the kernel does it */
     oc__binary kernel;
-    int to_bool;         /* fn writes bytes, not wide elements */
+    int to_bool; /* fn writes bytes, not wide elements */
 } binary_job;
 
 static const void *at(const void *data, oc_dtype d, int64_t i) {
@@ -34,8 +34,10 @@ static void run_direct(const binary_job *j, const oc__walk_pos *p) {
     const void *a = at(j->a, j->a_type, p->offset[0]);
     const void *b = at(j->b, j->b_type, p->offset[1]);
     void *y = (char *)j->y + (size_t)p->at * oc_dtype_bytes(j->y_type);
-    if (j->fn) j->fn(a, a_step, b, b_step, y, n);
-    else j->kt->binary_f32(j->kernel, a, a_step, b, b_step, y, n);
+    if (j->fn)
+        j->fn(a, a_step, b, b_step, y, n);
+    else
+        j->kt->binary_f32(j->kernel, a, a_step, b, b_step, y, n);
 }
 
 static void run_lanes(const binary_job *j, const oc__walk_pos *p) {
@@ -53,7 +55,8 @@ static void run_lanes(const binary_job *j, const oc__walk_pos *p) {
             continue;
         }
         void *y = oc__lanes_target(j->y_type, j->y, p->at + i, &ly);
-        if (j->fn) j->fn(a, (size_t)sa, b, (size_t)sb, y, (size_t)n);
+        if (j->fn)
+            j->fn(a, (size_t)sa, b, (size_t)sb, y, (size_t)n);
         else
             j->kt->binary_f32(j->kernel, a, (size_t)sa, b, (size_t)sb, y,
                               (size_t)n);
@@ -68,8 +71,10 @@ static void binary_range(void *user, int64_t begin, int64_t end, int worker) {
     int direct = oc__wide_is(j->a_type) && oc__wide_is(j->b_type) &&
                  (j->to_bool || oc__wide_is(j->y_type));
     for (oc__walk_seek(&j->w, begin, end, &p); p.n; oc__walk_next(&j->w, &p)) {
-        if (direct) run_direct(j, &p);
-        else run_lanes(j, &p);
+        if (direct)
+            run_direct(j, &p);
+        else
+            run_lanes(j, &p);
     }
 }
 
@@ -96,15 +101,25 @@ static oc_status old_shape(const oc__ctx *c, const oc_tensor *a, oc_tensor *b) {
     if (first + b->rank > a->rank)
         return oc__op_fail(c, OC_E_SHAPE, "axis %d leaves no room for B",
                            first);
-    while (b->rank < a->rank - first) b->dims[b->rank++] = 1;
+    while (b->rank < a->rank - first)
+        b->dims[b->rank++] = 1;
     return OC_OK;
 }
 
-static oc_status shapes(const oc__ctx *c, oc_tensor *a, oc_tensor *b,
-                        int *rank, int64_t *dims) {
+/* PRelu had one slope a channel, which lies along dimension 1. */
+static void old_slope(const oc_tensor *a, oc_tensor *b) {
+    if (b->rank != 1 || a->rank < 2 || b->dims[0] != a->dims[1]) return;
+    while (b->rank < a->rank - 1)
+        b->dims[b->rank++] = 1;
+}
+
+static oc_status shapes(const oc__ctx *c, oc_tensor *a, oc_tensor *b, int *rank,
+                        int64_t *dims) {
     *a = *oc__in(c, 0);
     *b = *oc__in(c, 1);
-    if (!c->op->domain[0] && c->node->version < 7 && c->op->since < 7)
+    if (c->node->version < 7 && c->op->kind == OC_BIN_PRELU)
+        old_slope(a, b);
+    else if (c->node->version < 7)
         OC_TRY(old_shape(c, a, b));
     return oc__broadcast(c, a, b, rank, dims);
 }
@@ -146,11 +161,11 @@ static oc_status infer_binary(oc__ctx *c) {
             return oc__op_fail(c, OC_E_ARG, "direction is \"%s\"", d);
     }
     if (c->op->kind == OC_BIN_PRELU &&
-        (rank != a.rank || memcmp(dims, a.dims, sizeof(int64_t) * (size_t)rank)))
+        (rank != a.rank ||
+         memcmp(dims, a.dims, sizeof(int64_t) * (size_t)rank)))
         return oc__op_fail(c, OC_E_SHAPE, "the slope is larger than X");
-    return oc__out_set(c, 0, is_comparison(c->op->kind) ? OC_DTYPE_BOOL
-                                                        : a.dtype,
-                       rank, dims);
+    return oc__out_set(
+        c, 0, is_comparison(c->op->kind) ? OC_DTYPE_BOOL : a.dtype, rank, dims);
 }
 
 /* ---- running ------------------------------------------------------------- */
@@ -202,7 +217,8 @@ static void start(oc__ctx *c, int kind, const oc_tensor *a, const oc_tensor *b,
 }
 
 static int same_string(const oc_string *a, const oc_string *b) {
-    return a->size == b->size && (!a->size || !memcmp(a->data, b->data, a->size));
+    return a->bytes == b->bytes &&
+           (!a->bytes || !memcmp(a->data, b->data, a->bytes));
 }
 
 static void equal_strings(const oc_tensor *a, const oc_tensor *b,
@@ -218,8 +234,8 @@ static void equal_strings(const oc_tensor *a, const oc_tensor *b,
         const oc_string *u = (const oc_string *)a->data + p.offset[0];
         const oc_string *v = (const oc_string *)b->data + p.offset[1];
         for (int64_t i = 0; i < p.n; i++)
-            out[p.at + i] = (uint8_t)same_string(u + i * w.step[0],
-                                                 v + i * w.step[1]);
+            out[p.at + i] =
+                (uint8_t)same_string(u + i * w.step[0], v + i * w.step[1]);
     }
 }
 
@@ -228,8 +244,10 @@ static oc_status run_binary(oc__ctx *c) {
     int rank;
     int64_t dims[OC_MAX_RANK];
     OC_TRY(shapes(c, &a, &b, &rank, dims));
-    if (a.dtype == OC_DTYPE_STRING) equal_strings(&a, &b, y);
-    else start(c, kind_of(c), &a, &b, y);
+    if (a.dtype == OC_DTYPE_STRING)
+        equal_strings(&a, &b, y);
+    else
+        start(c, kind_of(c), &a, &b, y);
     return OC_OK;
 }
 
@@ -271,7 +289,8 @@ static void spread(const oc_tensor *x, oc_tensor *y) {
     for (oc__walk_seek(&w, 0, w.total, &p); p.n; oc__walk_next(&w, &p)) {
         char *to = (char *)y->data + (size_t)p.at * size;
         const char *from = (const char *)x->data + (size_t)p.offset[0] * size;
-        if (w.step[0]) memmove(to, from, (size_t)p.n * size);
+        if (w.step[0])
+            memmove(to, from, (size_t)p.n * size);
         else
             for (int64_t i = 0; i < p.n; i++)
                 memcpy(to + (size_t)i * size, from, size);
@@ -315,38 +334,44 @@ static oc_status run_variadic(oc__ctx *c) {
 }
 
 #define BINARY(name, since, kind)                                              \
-    {"",           name,         since,      2,        2, 1, OC_OP_INPLACE,    \
-     OC_BIN_##kind, infer_binary, run_binary, flops_out},
+    {                                                                          \
+        "",                                                                    \
+        name,                                                                  \
+        since,                                                                 \
+        2,                                                                     \
+        2,                                                                     \
+        1,                                                                     \
+        OC_OP_INPLACE,                                                         \
+        OC_BIN_##kind,                                                         \
+        infer_binary,                                                          \
+        run_binary,                                                            \
+        flops_out},
 #define COMPARE(name, since, kind)                                             \
-    {"",           name,         since,      2,        2, 1, 0,                \
-     OC_BIN_##kind, infer_binary, run_binary, flops_out},
+    {"", name,          since,        2,          2,        1,                 \
+     0,  OC_BIN_##kind, infer_binary, run_binary, flops_out},
 #define VARIADIC(name, kind)                                                   \
-    {"",           name,           1,            1,        -1, 1,              \
-     OC_OP_INPLACE, OC_BIN_##kind, infer_variadic, run_variadic, flops_out},
+    {"",                                                                       \
+     name,                                                                     \
+     1,                                                                        \
+     1,                                                                        \
+     -1,                                                                       \
+     1,                                                                        \
+     OC_OP_INPLACE,                                                            \
+     OC_BIN_##kind,                                                            \
+     infer_variadic,                                                           \
+     run_variadic,                                                             \
+     flops_out},
 
 const oc__op oc__ops_binary[] = {
-    BINARY("Add", 1, ADD)
-    BINARY("Sub", 1, SUB)
-    BINARY("Mul", 1, MUL)
-    BINARY("Div", 1, DIV)
-    BINARY("Pow", 1, POW)
-    BINARY("Mod", 10, MOD)
-    BINARY("PRelu", 1, PRELU)
-    BINARY("BitShift", 11, SHIFT_LEFT)
-    BINARY("BitwiseAnd", 18, BIT_AND)
-    BINARY("BitwiseOr", 18, BIT_OR)
-    BINARY("BitwiseXor", 18, BIT_XOR)
-    COMPARE("And", 1, AND)
-    COMPARE("Or", 1, OR)
-    COMPARE("Xor", 1, XOR)
-    COMPARE("Equal", 1, EQUAL)
-    COMPARE("Greater", 1, GREATER)
-    COMPARE("Less", 1, LESS)
-    COMPARE("GreaterOrEqual", 12, GREATER_EQUAL)
-    COMPARE("LessOrEqual", 12, LESS_EQUAL)
-    VARIADIC("Sum", ADD)
-    VARIADIC("Mean", MEAN)
-    VARIADIC("Max", MAX)
-    VARIADIC("Min", MIN)
-    {0},
+    BINARY("Add", 1, ADD) BINARY("Sub", 1, SUB) BINARY("Mul", 1, MUL) BINARY(
+        "Div", 1, DIV) BINARY("Pow", 1, POW) BINARY("Mod", 10, MOD)
+        BINARY("PRelu", 1, PRELU) BINARY("BitShift", 11, SHIFT_LEFT) BINARY(
+            "BitwiseAnd", 18, BIT_AND) BINARY("BitwiseOr", 18, BIT_OR)
+            BINARY("BitwiseXor", 18, BIT_XOR) COMPARE("And", 1, AND) COMPARE(
+                "Or", 1, OR) COMPARE("Xor", 1, XOR) COMPARE("Equal", 1, EQUAL)
+                COMPARE("Greater", 1, GREATER) COMPARE("Less", 1, LESS)
+                    COMPARE("GreaterOrEqual", 12, GREATER_EQUAL)
+                        COMPARE("LessOrEqual", 12, LESS_EQUAL)
+                            VARIADIC("Sum", ADD) VARIADIC("Mean", MEAN)
+                                VARIADIC("Max", MAX) VARIADIC("Min", MIN){0},
 };

@@ -40,7 +40,7 @@
 
 /* Signed arithmetic goes through unsigned numbers, where wrapping is
    defined. */
-#define WRAP(op) (int64_t)((uint64_t)u op (uint64_t)v)
+#define WRAP(op) (int64_t)((uint64_t)u op(uint64_t) v)
 
 static int64_t div_i64(int64_t u, int64_t v) {
     if (v == 0) return 0;
@@ -141,9 +141,12 @@ static void pow_f32_f32(const void *a, size_t a_step, const void *b,
     oc__binary_fn *fn = pow_f32_f32_any;
     if (n && b_step == 0) {
         const float e = *(const float *)b;
-        if (e == 2) fn = square_f32;
-        else if (e == 3) fn = cube_f32;
-        else if (e == 0.5f && sqrt_is_pow(a, a_step, n)) fn = sqrt_f32;
+        if (e == 2)
+            fn = square_f32;
+        else if (e == 3)
+            fn = cube_f32;
+        else if (e == 0.5f && sqrt_is_pow(a, a_step, n))
+            fn = sqrt_f32;
     }
     fn(a, a_step, b, b_step, y, n);
 }
@@ -160,8 +163,7 @@ LOOP(pow_i64_f64, int64_t, double, int64_t, oc__f64_to_i64(pow((double)u, v)))
 LOOP(pow_i64_i64, int64_t, int64_t, int64_t, pow_i64(u, v))
 LOOP(pow_i64_u64, int64_t, uint64_t, int64_t, power((uint64_t)u, v))
 LOOP(pow_u64_f32, uint64_t, float, uint64_t, oc__f64_to_u64(pow((double)u, v)))
-LOOP(pow_u64_f64, uint64_t, double, uint64_t,
-     oc__f64_to_u64(pow((double)u, v)))
+LOOP(pow_u64_f64, uint64_t, double, uint64_t, oc__f64_to_u64(pow((double)u, v)))
 LOOP(pow_u64_i64, uint64_t, int64_t, uint64_t,
      v < 0 ? (u == 1 ? 1 : 0) : power(u, (uint64_t)v))
 LOOP(pow_u64_u64, uint64_t, uint64_t, uint64_t, power(u, v))
@@ -179,7 +181,7 @@ COMPARE(greater, u > v)
 COMPARE(less, u < v)
 COMPARE(greater_equal, u >= v)
 COMPARE(less_equal, u <= v)
-LOOP(logic_and, int64_t, int64_t, uint8_t, u && v)
+LOOP(logic_and, int64_t, int64_t, uint8_t, u &&v)
 LOOP(logic_or, int64_t, int64_t, uint8_t, u || v)
 LOOP(logic_xor, int64_t, int64_t, uint8_t, !u != !v)
 
@@ -208,8 +210,8 @@ static oc__binary_fn *const table[][OC_WIDE_COUNT] = {
     ROW(EQUAL, equal_f32, equal_f64, equal_i64, equal_u64),
     ROW(GREATER, greater_f32, greater_f64, greater_i64, greater_u64),
     ROW(LESS, less_f32, less_f64, less_i64, less_u64),
-    ROW(GREATER_EQUAL, greater_equal_f32, greater_equal_f64,
-        greater_equal_i64, greater_equal_u64),
+    ROW(GREATER_EQUAL, greater_equal_f32, greater_equal_f64, greater_equal_i64,
+        greater_equal_u64),
     ROW(LESS_EQUAL, less_equal_f32, less_equal_f64, less_equal_i64,
         less_equal_u64),
     ROW(AND, NULL, NULL, logic_and, NULL),

@@ -61,18 +61,18 @@ enum unary_kind {
 };
 
 static const oc__unary unary_of[] = {
-    OC_UNARY_NEG,   OC_UNARY_ABS,  OC_UNARY_SQRT,    OC_UNARY_RECIPROCAL,
-    OC_UNARY_FLOOR, OC_UNARY_CEIL, OC_UNARY_ROUND,   OC_UNARY_SIGN,
-    OC_UNARY_EXP,   OC_UNARY_LOG,  OC_UNARY_TANH,    OC_UNARY_SIGMOID,
+    OC_UNARY_NEG,   OC_UNARY_ABS,  OC_UNARY_SQRT,  OC_UNARY_RECIPROCAL,
+    OC_UNARY_FLOOR, OC_UNARY_CEIL, OC_UNARY_ROUND, OC_UNARY_SIGN,
+    OC_UNARY_EXP,   OC_UNARY_LOG,  OC_UNARY_TANH,  OC_UNARY_SIGMOID,
     OC_UNARY_ERF,
 };
 
 static const oc__act act_of[] = {
-    OC_ACT_RELU,     OC_ACT_LEAKY_RELU,       OC_ACT_ELU,
-    OC_ACT_SELU,     OC_ACT_CELU,             OC_ACT_THRESHOLDED_RELU,
-    OC_ACT_HARD_SIGMOID, OC_ACT_HARD_SWISH,   OC_ACT_SOFTPLUS,
-    OC_ACT_SOFTSIGN, OC_ACT_MISH,             OC_ACT_GELU,
-    OC_ACT_GELU_TANH, OC_ACT_QUICK_GELU,
+    OC_ACT_RELU,         OC_ACT_LEAKY_RELU, OC_ACT_ELU,
+    OC_ACT_SELU,         OC_ACT_CELU,       OC_ACT_THRESHOLDED_RELU,
+    OC_ACT_HARD_SIGMOID, OC_ACT_HARD_SWISH, OC_ACT_SOFTPLUS,
+    OC_ACT_SOFTSIGN,     OC_ACT_MISH,       OC_ACT_GELU,
+    OC_ACT_GELU_TANH,    OC_ACT_QUICK_GELU,
 };
 
 typedef struct unary_job {
@@ -261,14 +261,11 @@ static void read_parameters(const oc__node *node, unary_job *j) {
     case K_LEAKY_RELU: j->a = oc__attr_float(node, "alpha", 0.01f); break;
     case K_ELU:
     case K_CELU:
-    case K_THRESHOLDED_RELU:
-        j->a = oc__attr_float(node, "alpha", 1);
-        break;
+    case K_THRESHOLDED_RELU: j->a = oc__attr_float(node, "alpha", 1); break;
     case K_SWISH:
         /* QuickGelu of com.microsoft is Swish with another default. */
         j->a = oc__attr_float(node, "alpha",
-                              strcmp(node->op->name, "QuickGelu") ? 1
-                                                                  : 1.702f);
+                              strcmp(node->op->name, "QuickGelu") ? 1 : 1.702f);
         break;
     case K_SELU:
         /* Version 1 gave its defaults with four digits only. */
@@ -301,9 +298,8 @@ static int64_t grain_of(int kind) {
 
 static oc_status run_unary(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
-    unary_job j = {c->kernels, c->op->kind, 0,
-                   0,          x->dtype,    x->data,
-                   oc__out(c, 0)->data};
+    unary_job j = {c->kernels, c->op->kind,        0, 0, x->dtype,
+                   x->data,    oc__out(c, 0)->data};
     read_parameters(c->node, &j);
     oc__parallel(c, oc_tensor_elems(x), grain_of(j.kind), unary_range, &j);
     return OC_OK;
@@ -360,8 +356,10 @@ static void test_range(void *user, int64_t begin, int64_t end, int worker) {
     for (int64_t i = begin; i < end; i += OC_LANES) {
         int64_t n = OC_MIN(OC_LANES, end - i);
         const void *p = oc__lanes_load(j->kt, j->dtype, j->x, i, n, &in);
-        if (j->dtype == OC_DTYPE_F64) TEST(double)
-        else TEST(float)
+        if (j->dtype == OC_DTYPE_F64)
+            TEST(double)
+        else
+            TEST(float)
     }
 }
 
@@ -390,53 +388,87 @@ static double flops_unary(const oc__ctx *c) {
 }
 
 #define UNARY(domain, name, since, kind)                                       \
-    {domain,     name, since,       1,         1,          1,                  \
+    {domain,        name, since,       1,         1,          1,               \
      OC_OP_INPLACE, kind, infer_unary, run_unary, flops_unary},
 
 const oc__op oc__ops_elementwise[] = {
-    UNARY("", "Abs", 1, K_ABS)
-    UNARY("", "Neg", 1, K_NEG)
-    UNARY("", "Sign", 9, K_SIGN)
-    UNARY("", "Ceil", 1, K_CEIL)
-    UNARY("", "Floor", 1, K_FLOOR)
-    UNARY("", "Round", 11, K_ROUND)
-    UNARY("", "Sqrt", 1, K_SQRT)
-    UNARY("", "Reciprocal", 1, K_RECIPROCAL)
-    UNARY("", "Exp", 1, K_EXP)
-    UNARY("", "Log", 1, K_LOG)
-    UNARY("", "Erf", 9, K_ERF)
-    UNARY("", "Sin", 7, K_SIN)
-    UNARY("", "Cos", 7, K_COS)
-    UNARY("", "Tan", 7, K_TAN)
-    UNARY("", "Asin", 7, K_ASIN)
-    UNARY("", "Acos", 7, K_ACOS)
-    UNARY("", "Atan", 7, K_ATAN)
-    UNARY("", "Sinh", 9, K_SINH)
-    UNARY("", "Cosh", 9, K_COSH)
-    UNARY("", "Tanh", 1, K_TANH)
-    UNARY("", "Asinh", 9, K_ASINH)
-    UNARY("", "Acosh", 9, K_ACOSH)
-    UNARY("", "Atanh", 9, K_ATANH)
-    UNARY("", "Not", 1, K_NOT)
-    UNARY("", "BitwiseNot", 18, K_BITNOT)
-    UNARY("", "Relu", 1, K_RELU)
-    UNARY("", "LeakyRelu", 1, K_LEAKY_RELU)
-    UNARY("", "Elu", 1, K_ELU)
-    UNARY("", "Selu", 1, K_SELU)
-    UNARY("", "Celu", 12, K_CELU)
-    UNARY("", "ThresholdedRelu", 1, K_THRESHOLDED_RELU)
-    UNARY("", "HardSigmoid", 1, K_HARD_SIGMOID)
-    UNARY("", "HardSwish", 14, K_HARD_SWISH)
-    UNARY("", "Sigmoid", 1, K_SIGMOID)
-    UNARY("", "Softplus", 1, K_SOFTPLUS)
-    UNARY("", "Softsign", 1, K_SOFTSIGN)
-    UNARY("", "Mish", 18, K_MISH)
-    UNARY("", "Gelu", 20, K_GELU)
-    UNARY("", "Swish", 24, K_SWISH)
-    UNARY("", "Shrink", 9, K_SHRINK)
-    UNARY("com.microsoft", "Gelu", 1, K_GELU)
-    UNARY("com.microsoft", "QuickGelu", 1, K_SWISH)
-    {"", "IsInf", 10, 1, 1, 1, 0, K_ISINF, infer_test, run_test, NULL},
+    UNARY("", "Abs", 1, K_ABS) UNARY("", "Neg", 1, K_NEG) UNARY(
+        "", "Sign", 9,
+        K_SIGN) UNARY("", "Ceil", 1,
+                      K_CEIL) UNARY("", "Floor", 1,
+                                    K_FLOOR) UNARY("", "Round", 11,
+                                                   K_ROUND) UNARY("", "Sqrt", 1,
+                                                                  K_SQRT)
+        UNARY("", "Reciprocal", 1, K_RECIPROCAL) UNARY("", "Exp", 1, K_EXP) UNARY(
+            "",
+            "Log", 1,
+            K_LOG) UNARY("", "Erf", 9, K_ERF)
+            UNARY("", "Sin", 7, K_SIN) UNARY("", "Cos", 7, K_COS) UNARY(
+                "",
+                "Tan", 7,
+                K_TAN) UNARY("", "Asin", 7, K_ASIN)
+                UNARY("", "Acos", 7, K_ACOS) UNARY("", "Atan", 7, K_ATAN) UNARY(
+                    "",
+                    "Sinh",
+                    9, K_SINH) UNARY("", "Cosh", 9, K_COSH)
+                    UNARY("", "Tanh", 1, K_TANH) UNARY(
+                        "",
+                        "Asinh", 9,
+                        K_ASINH) UNARY("", "Acosh", 9, K_ACOSH)
+                        UNARY("", "Atanh", 9, K_ATANH) UNARY(
+                            "",
+                            "Not", 1,
+                            K_NOT) UNARY("", "BitwiseNot", 18,
+                                         K_BITNOT) UNARY("", "Relu", 1, K_RELU)
+                            UNARY("", "LeakyRelu", 1, K_LEAKY_RELU) UNARY(
+                                "",
+                                "Elu", 1,
+                                K_ELU) UNARY("", "Selu", 1, K_SELU)
+                                UNARY("", "Celu", 12, K_CELU) UNARY(
+                                    "",
+                                    "ThresholdedRelu", 1,
+                                    K_THRESHOLDED_RELU)
+                                    UNARY("", "HardSigmoid", 1, K_HARD_SIGMOID)
+                                        UNARY("", "HardSwish", 14, K_HARD_SWISH)
+                                            UNARY(
+                                                "",
+                                                "Sigmoid", 1,
+                                                K_SIGMOID) UNARY("", "Softplus",
+                                                                 1, K_SOFTPLUS)
+                                                UNARY(
+                                                    "",
+                                                    "Softsign",
+                                                    1, K_SOFTSIGN) UNARY("",
+                                                                         "Mish",
+                                                                         18,
+                                                                         K_MISH)
+                                                    UNARY("", "Gelu", 20,
+                                                          K_GELU)
+                                                        UNARY("", "Swish", 24,
+                                                              K_SWISH)
+                                                            UNARY("", "Shrink",
+                                                                  9, K_SHRINK)
+                                                                UNARY(
+                                                                    "com."
+                                                                    "microsoft",
+                                                                    "Gelu", 1,
+                                                                    K_GELU)
+                                                                    UNARY(
+                                                                        "com."
+                                                                        "micros"
+                                                                        "oft",
+                                                                        "QuickG"
+                                                                        "elu",
+                                                                        1,
+                                                                        K_SWISH){
+                                                                        "",
+                                                                        "IsInf",
+                                                                        10, 1,
+                                                                        1, 1, 0,
+                                                                        K_ISINF,
+                                                                        infer_test,
+                                                                        run_test,
+                                                                        NULL},
     {"", "IsNaN", 9, 1, 1, 1, 0, K_ISNAN, infer_test, run_test, NULL},
     {0},
 };

@@ -45,9 +45,8 @@ int oc__wide_is(oc_dtype dtype) {
 
 int64_t oc__f64_to_i64(double v) {
     /* The comparison is false for NaN too. */
-    return v >= -9223372036854775808.0 && v < 9223372036854775808.0
-               ? (int64_t)v
-               : INT64_MIN;
+    return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? (int64_t)v
+                                                                    : INT64_MIN;
 }
 
 uint64_t oc__f64_to_u64(double v) {
@@ -65,8 +64,8 @@ uint64_t oc__f64_to_u64(double v) {
         }                                                                      \
     } while (0)
 
-static void widen_float(const oc__kernels *kt, oc_dtype dtype,
-                        const void *data, int64_t first, int64_t n, float *y) {
+static void widen_float(const oc__kernels *kt, oc_dtype dtype, const void *data,
+                        int64_t first, int64_t n, float *y) {
     switch (dtype) {
     case OC_DTYPE_F32:
         memcpy(y, (const float *)data + first, (size_t)n * 4);
@@ -134,15 +133,14 @@ void *oc__lanes_target(oc_dtype dtype, void *data, int64_t first,
 #define NARROW(T, expr)                                                        \
     do {                                                                       \
         T *y = (T *)data + first;                                              \
-        for (int64_t i = 0; i < n; i++) y[i] = (T)(expr);                      \
+        for (int64_t i = 0; i < n; i++)                                        \
+            y[i] = (T)(expr);                                                  \
     } while (0)
 
 static void narrow_float(const oc__kernels *kt, oc_dtype dtype, void *data,
                          int64_t first, int64_t n, const float *x) {
     switch (dtype) {
-    case OC_DTYPE_F32:
-        memmove((float *)data + first, x, (size_t)n * 4);
-        break;
+    case OC_DTYPE_F32: memmove((float *)data + first, x, (size_t)n * 4); break;
     case OC_DTYPE_F16:
         kt->narrow_f16(x, (uint16_t *)data + first, (size_t)n);
         break;
@@ -190,7 +188,8 @@ void oc__lanes_store(const oc__kernels *kt, oc_dtype dtype, void *data,
     }
     if (oc__wide_of(dtype) == OC_WIDE_F32)
         narrow_float(kt, dtype, data, first, n, lanes);
-    else narrow_int(dtype, data, first, n, lanes);
+    else
+        narrow_int(dtype, data, first, n, lanes);
 }
 
 void oc__lanes_store_f64(const oc__kernels *kt, oc_dtype dtype, void *data,
@@ -200,7 +199,8 @@ void oc__lanes_store_f64(const oc__kernels *kt, oc_dtype dtype, void *data,
         int64_t run = OC_MIN(n, OC_LANES);
         switch (oc__wide_of(dtype)) {
         case OC_WIDE_F32:
-            for (int64_t i = 0; i < run; i++) b.f32[i] = (float)lanes[i];
+            for (int64_t i = 0; i < run; i++)
+                b.f32[i] = (float)lanes[i];
             break;
         case OC_WIDE_F64: memcpy(b.f64, lanes, (size_t)run * 8); break;
         case OC_WIDE_U64:

@@ -21,7 +21,8 @@ void oc__walk_add(oc__walk *w, const oc_tensor *t) {
 }
 
 void oc__walk_add_strides(oc__walk *w, const int64_t *strides) {
-    for (int i = 0; i < w->rank; i++) w->strides[w->count][i] = strides[i];
+    for (int i = 0; i < w->rank; i++)
+        w->strides[w->count][i] = strides[i];
     w->count++;
 }
 
@@ -47,11 +48,13 @@ void oc__walk_merge(oc__walk *w) {
     }
     if (!out) {
         w->dims[0] = 1;
-        for (int t = 0; t < w->count; t++) w->strides[t][0] = 1;
+        for (int t = 0; t < w->count; t++)
+            w->strides[t][0] = 1;
         out = 1;
     }
     w->rank = out;
-    for (int t = 0; t < w->count; t++) w->step[t] = w->strides[t][out - 1];
+    for (int t = 0; t < w->count; t++)
+        w->step[t] = w->strides[t][out - 1];
 }
 
 void oc__walk_seek(const oc__walk *w, int64_t begin, int64_t end,
@@ -60,7 +63,8 @@ void oc__walk_seek(const oc__walk *w, int64_t begin, int64_t end,
     p->end = end;
     p->n = 0;
     if (begin >= end) return;
-    for (int t = 0; t < w->count; t++) p->offset[t] = 0;
+    for (int t = 0; t < w->count; t++)
+        p->offset[t] = 0;
     int64_t rest = begin;
     for (int i = w->rank - 1; i >= 0; i--) {
         p->index[i] = rest % w->dims[i];
@@ -84,7 +88,8 @@ void oc__walk_next(const oc__walk *w, oc__walk_pos *p) {
         p->offset[t] -= p->index[last] * w->strides[t][last];
     p->index[last] = 0;
     for (int i = last - 1; i >= 0; i--) {
-        for (int t = 0; t < w->count; t++) p->offset[t] += w->strides[t][i];
+        for (int t = 0; t < w->count; t++)
+            p->offset[t] += w->strides[t][i];
         if (++p->index[i] < w->dims[i]) break;
         for (int t = 0; t < w->count; t++)
             p->offset[t] -= w->dims[i] * w->strides[t][i];

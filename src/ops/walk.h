@@ -22,7 +22,7 @@
 enum { OC_WALK_MAX = 4 };
 
 typedef struct oc__walk {
-    int rank; /* after merging at least 1 */
+    int rank;  /* after merging at least 1 */
     int count; /* tensors added */
     int64_t dims[OC_MAX_RANK];
     int64_t strides[OC_WALK_MAX][OC_MAX_RANK]; /* in elements */

@@ -1,0 +1,30 @@
+/*
+ * text_number.h - numbers as text and back, whatever the locale.
+ */
+#ifndef OC_OPS_TEXT_NUMBER_H
+#define OC_OPS_TEXT_NUMBER_H
+
+#include <ocelli/ocelli.h>
+
+enum { OC_NUMBER_TEXT_BYTES = 32 };
+
+/**
+ * The shortest decimal that reads back as v when v is rounded to a float of
+ * `digits` significant digits at most (4 f16, 9 f32, 17 f64), the way numpy
+ * prints it: 0.1, 1.0, 1e-05, 1e+16, nan, inf.  out has
+ * OC_NUMBER_TEXT_BYTES; returns the length.
+ */
+size_t oc__text_from_f64(oc_dtype dtype, double v, char *out);
+size_t oc__text_from_i64(int64_t v, char *out);
+size_t oc__text_from_u64(uint64_t v, char *out);
+
+/**
+ * Reads a whole string as a number: plain, scientific, or INF and NAN in any
+ * case, with white space around.  1 when it is none.
+ */
+int oc__text_to_f64(const char *s, size_t n, double *out);
+/** The same for an integer; a fraction is cut off.  Saturates. */
+int oc__text_to_i64(const char *s, size_t n, int64_t *out);
+int oc__text_to_u64(const char *s, size_t n, uint64_t *out);
+
+#endif
