@@ -71,10 +71,10 @@ static void widen_float(const oc__kernels *kt, oc_dtype dtype, const void *data,
         memcpy(y, (const float *)data + first, (size_t)n * 4);
         break;
     case OC_DTYPE_F16:
-        kt->widen_f16((const uint16_t *)data + first, y, (size_t)n);
+        kt->f16_to_f32((const uint16_t *)data + first, y, (size_t)n);
         break;
     case OC_DTYPE_BF16:
-        kt->widen_bf16((const uint16_t *)data + first, y, (size_t)n);
+        kt->bf16_to_f32((const uint16_t *)data + first, y, (size_t)n);
         break;
     case OC_DTYPE_F8E8M0: WIDEN(uint8_t, oc__f8e8m0_to_f32(v)); break;
     case OC_DTYPE_F4E2M1: WIDEN(uint8_t, oc__f4e2m1_to_f32(v)); break;
@@ -142,10 +142,10 @@ static void narrow_float(const oc__kernels *kt, oc_dtype dtype, void *data,
     switch (dtype) {
     case OC_DTYPE_F32: memmove((float *)data + first, x, (size_t)n * 4); break;
     case OC_DTYPE_F16:
-        kt->narrow_f16(x, (uint16_t *)data + first, (size_t)n);
+        kt->f32_to_f16(x, (uint16_t *)data + first, (size_t)n);
         break;
     case OC_DTYPE_BF16:
-        kt->narrow_bf16(x, (uint16_t *)data + first, (size_t)n);
+        kt->f32_to_bf16(x, (uint16_t *)data + first, (size_t)n);
         break;
     case OC_DTYPE_F8E8M0:
         NARROW(uint8_t, oc__f32_to_f8e8m0(x[i], OC_F8E8M0_UP, 1));
