@@ -17,10 +17,12 @@
             for (size_t i = 0; i < n; i++) {                                   \
                 const TA u = a[i];                                             \
                 const TB v = b[i];                                             \
+                (void)v;                                                       \
                 y[i] = (R)(expr);                                              \
             }                                                                  \
         } else if (a_step == 1 && b_step == 0) {                               \
             const TB v = n ? b[0] : (TB)0;                                     \
+            (void)v;                                                           \
             for (size_t i = 0; i < n; i++) {                                   \
                 const TA u = a[i];                                             \
                 y[i] = (R)(expr);                                              \
@@ -29,6 +31,7 @@
             for (size_t i = 0; i < n; i++) {                                   \
                 const TA u = a[i * a_step];                                    \
                 const TB v = b[i * b_step];                                    \
+                (void)v;                                                       \
                 y[i] = (R)(expr);                                              \
             }                                                                  \
         }                                                                      \
