@@ -49,10 +49,16 @@ static size_t shortest_digits(oc_dtype dtype, double v, char *digits,
 size_t oc__text_from_f64(oc_dtype dtype, double v, char *out) {
     char digits[40], *p = out;
     int e;
-    if (isnan(v)) return (size_t)(stpcpy(out, "nan") - out);
+    if (isnan(v)) {
+        memcpy(out, "nan", 3);
+        return 3;
+    }
     if (signbit(v)) *p++ = '-';
     v = fabs(v);
-    if (isinf(v)) return (size_t)(stpcpy(p, "inf") - out);
+    if (isinf(v)) {
+        memcpy(p, "inf", 3);
+        return (size_t)(p + 3 - out);
+    }
     size_t n = shortest_digits(dtype, v, digits, &e);
     if (v != 0 && (v < 1e-4 || v >= 1e16)) { /* d.ddde-05 */
         *p++ = digits[0];
