@@ -100,7 +100,7 @@ typedef enum oc__unary {
     OC_UNARY_COUNT
 } oc__unary;
 
-/** y[i] = op(x[i]).  From EXP on: within 2 ulp of the exact result. */
+/** y[i] = op(x[i]).  From EXP on: within 2.5 ulp of the exact result. */
 typedef void oc__unary_f32_fn(oc__unary op, const float *x, float *y, size_t n);
 
 typedef enum oc__binary {
