@@ -1,0 +1,314 @@
+/*
+ * ranking.c - ArgMax, ArgMin and TopK: where the largest elements stand.
+ *
+ * All see the input as (outer, length, inner) and search along `length`.
+ * Elements are compared as 64-bit keys that order like the numbers do, so
+ * that one comparison serves every type:
+ *
+ *     integers   the sign bit flipped
+ *     floats     all bits of a negative, the sign bit of others flipped;
+ *                -0 as +0, NaN above everything
+ *     smallest   all bits of the key flipped
+ */
+#include "ops/lanes.h"
+#include "ops/op.h"
+
+#include <math.h>
+#include <string.h>
+
+enum rank_kind { K_ARGMAX, K_ARGMIN };
+
+#define SIGN_BIT (UINT64_C(1) << 63)
+
+static uint64_t key_f64(double v) {
+    uint64_t u;
+    if (isnan(v)) return UINT64_MAX;
+    v += 0.0; /* -0 + 0 = +0 */
+    memcpy(&u, &v, sizeof(u));
+    return u & SIGN_BIT ? ~u : u | SIGN_BIT;
+}
+
+/* Keys of elements first .. first + n - 1, n <= OC_LANES. */
+static void make_keys(const oc__kernels *kt, oc_dtype dtype, const void *data,
+                      int64_t first, int64_t n, uint64_t flip, uint64_t *keys) {
+    oc__lanes buffer;
+    const void *x = oc__lanes_load(kt, dtype, data, first, n, &buffer);
+    switch (oc__wide_of(dtype)) {
+    case OC_WIDE_F32:
+        for (int64_t i = 0; i < n; i++)
+            keys[i] = key_f64(((const float *)x)[i]) ^ flip;
+        break;
+    case OC_WIDE_F64:
+        for (int64_t i = 0; i < n; i++)
+            keys[i] = key_f64(((const double *)x)[i]) ^ flip;
+        break;
+    case OC_WIDE_U64:
+        for (int64_t i = 0; i < n; i++)
+            keys[i] = ((const uint64_t *)x)[i] ^ flip;
+        break;
+    default:
+        for (int64_t i = 0; i < n; i++)
+            keys[i] = ((const uint64_t *)x)[i] ^ SIGN_BIT ^ flip;
+        break;
+    }
+}
+
+static void split(const oc_tensor *x, int axis, int64_t *outer, int64_t *length,
+                  int64_t *inner) {
+    *outer = *inner = 1;
+    *length = x->rank ? x->dims[axis] : 1;
+    for (int i = 0; i < axis; i++)
+        *outer *= x->dims[i];
+    for (int i = axis + 1; i < x->rank; i++)
+        *inner *= x->dims[i];
+}
+
+/* ---- ArgMax, ArgMin ------------------------------------------------------ */
+
+typedef struct arg_job {
+    const oc__kernels *kt;
+    oc_dtype dtype;
+    const void *x;
+    int64_t *y;
+    int64_t length, inner, blocks;
+    int last; /* of equal ones the last */
+    int min;
+} arg_job;
+
+static oc_status infer_arg(oc__ctx *c) {
+    OC_TRY(oc__want(c, 0, OC_T_F | OC_T_I | OC_T_U));
+    const oc_tensor *x = oc__in(c, 0);
+    int axis = 0, rank = 0;
+    int64_t dims[OC_MAX_RANK];
+    if (x->rank)
+        OC_TRY(oc__axis(c, oc__attr_int(c->node, "axis", 0), x->rank, &axis));
+    if (x->rank && x->dims[axis] == 0 && oc_tensor_elems(x) == 0) {
+        int64_t others = 1;
+        for (int i = 0; i < x->rank; i++)
+            if (i != axis) others *= x->dims[i];
+        if (others) return oc__op_fail(c, OC_E_SHAPE, "axis %d is empty", axis);
+    }
+    int keep = oc__attr_int(c->node, "keepdims", 1) != 0;
+    for (int i = 0; i < x->rank; i++) {
+        if (i != axis)
+            dims[rank++] = x->dims[i];
+        else if (keep)
+            dims[rank++] = 1;
+    }
+    return oc__out_set(c, 0, OC_DTYPE_I64, rank, dims);
+}
+
+/* A contiguous row of f32: no keys, two plain comparisons.  -1 when there is
+   a NaN, which the comparisons do not order. */
+static int64_t arg_row_f32(const arg_job *j, const float *x) {
+    int64_t best = 0;
+    int nan = isnan(x[0]);
+    for (int64_t i = 1; i < j->length; i++) {
+        float v = x[i], b = x[best];
+        int better = j->min ? v < b : v > b;
+        nan |= isnan(v);
+        if (better || (j->last && v == b)) best = i;
+    }
+    return nan ? -1 : best;
+}
+
+/* A strip of neighbouring columns: each element is read once, in order. */
+static void arg_strip(const arg_job *j, int64_t first, int64_t n, int64_t *y) {
+    uint64_t best[OC_LANES], keys[OC_LANES];
+    uint64_t flip = j->min ? UINT64_MAX : 0;
+    make_keys(j->kt, j->dtype, j->x, first, n, flip, best);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = 0;
+    for (int64_t a = 1; a < j->length; a++) {
+        make_keys(j->kt, j->dtype, j->x, first + a * j->inner, n, flip, keys);
+        for (int64_t i = 0; i < n; i++) {
+            if (keys[i] > best[i] || (j->last && keys[i] == best[i])) {
+                best[i] = keys[i];
+                y[i] = a;
+            }
+        }
+    }
+}
+
+static void arg_range(void *user, int64_t begin, int64_t end, int worker) {
+    const arg_job *j = user;
+    (void)worker;
+    for (int64_t item = begin; item < end; item++) {
+        int64_t o = item / j->blocks, i = item % j->blocks * OC_LANES;
+        int64_t first = o * j->length * j->inner + i;
+        int64_t row = -1;
+        if (j->dtype == OC_DTYPE_F32 && j->inner == 1)
+            row = arg_row_f32(j, (const float *)j->x + first);
+        if (row >= 0)
+            j->y[o] = row;
+        else
+            arg_strip(j, first, OC_MIN(OC_LANES, j->inner - i),
+                      j->y + o * j->inner + i);
+    }
+}
+
+static oc_status run_arg(oc__ctx *c) {
+    const oc_tensor *x = oc__in(c, 0);
+    int axis = 0;
+    int64_t outer;
+    arg_job j;
+    if (x->rank)
+        OC_TRY(oc__axis(c, oc__attr_int(c->node, "axis", 0), x->rank, &axis));
+    j.kt = c->kernels;
+    j.dtype = x->dtype;
+    j.x = x->data;
+    j.y = oc__out(c, 0)->data;
+    j.last = oc__attr_int(c->node, "select_last_index", 0) != 0;
+    j.min = c->op->kind == K_ARGMIN;
+    split(x, axis, &outer, &j.length, &j.inner);
+    if (!outer || !j.inner) return OC_OK;
+    j.blocks = (j.inner + OC_LANES - 1) / OC_LANES;
+    int64_t work = j.length * OC_MIN(j.inner, OC_LANES);
+    oc__parallel(c, outer * j.blocks, 16384 / (work + 1) + 1, arg_range, &j);
+    return OC_OK;
+}
+
+/* ---- TopK ---------------------------------------------------------------- */
+
+typedef struct topk_job {
+    const oc__kernels *kt;
+    oc_dtype dtype;
+    const void *x;
+    void *values;     /* NULL: not wanted */
+    int64_t *indices; /* NULL: not wanted */
+    int64_t length, inner, k;
+    uint64_t flip;
+    char *scratch;
+    size_t scratch_each;
+} topk_job;
+
+static size_t topk_scratch(int64_t length, int64_t k) {
+    return oc__align_up(((size_t)length + (size_t)k) * 8, OC_ALIGN);
+}
+
+static oc_status topk_read(const oc__ctx *c, int *axis, int64_t *k) {
+    const oc_tensor *x = oc__in(c, 0);
+    int count = 1;
+    OC_TRY(oc__axis(c, oc__attr_int(c->node, "axis", -1), x->rank, axis));
+    if (c->node->version < 10)
+        *k = oc__attr_int(c->node, "k", -1);
+    else
+        OC_TRY(oc__in_ints(c, 1, k, 1, &count));
+    if (count != 1 || *k < 0 || *k > x->dims[*axis])
+        return oc__op_fail(c, OC_E_SHAPE, "k is %lld, axis %d has %lld",
+                           (long long)(count == 1 ? *k : 0), *axis,
+                           (long long)x->dims[*axis]);
+    return OC_OK;
+}
+
+static oc_status infer_topk(oc__ctx *c) {
+    int axis;
+    int64_t k, dims[OC_MAX_RANK];
+    OC_TRY(oc__want(c, 0, OC_T_F | OC_T_I | OC_T_U));
+    if (c->node->version >= 10) {
+        OC_TRY(oc__want(c, 1, OC_T(I64) | OC_T(I32)));
+        OC_NEED_DATA(c, 1);
+    }
+    OC_TRY(topk_read(c, &axis, &k));
+    const oc_tensor *x = oc__in(c, 0);
+    memcpy(dims, x->dims, sizeof(dims));
+    dims[axis] = k;
+    oc__scratch_need(c, topk_scratch(x->dims[axis], k) * (size_t)c->threads);
+    OC_TRY(oc__out_set(c, 0, x->dtype, x->rank, dims));
+    return oc__out_set(c, 1, OC_DTYPE_I64, x->rank, dims);
+}
+
+/* Whether element a comes before element b in the result. */
+static int before(const uint64_t *keys, int64_t a, int64_t b) {
+    return keys[a] > keys[b] || (keys[a] == keys[b] && a < b);
+}
+
+/* Restores the heap below `at`: the parent comes after its children, so the
+   root is the one to drop first. */
+static void sift(const uint64_t *keys, int64_t *heap, int64_t n, int64_t at) {
+    int64_t v = heap[at];
+    for (;;) {
+        int64_t child = 2 * at + 1;
+        if (child >= n) break;
+        if (child + 1 < n && before(keys, heap[child], heap[child + 1]))
+            child++;
+        if (!before(keys, v, heap[child])) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = v;
+}
+
+/* The k first of n keys, in order, into heap. */
+static void select_top(const uint64_t *keys, int64_t n, int64_t *heap,
+                       int64_t k) {
+    for (int64_t i = 0; i < k; i++)
+        heap[i] = i;
+    for (int64_t i = k / 2 - 1; i >= 0; i--)
+        sift(keys, heap, k, i);
+    for (int64_t i = k; i < n; i++) {
+        if (!before(keys, i, heap[0])) continue;
+        heap[0] = i;
+        sift(keys, heap, k, 0);
+    }
+    for (int64_t i = k - 1; i > 0; i--) { /* heap sort */
+        int64_t t = heap[0];
+        heap[0] = heap[i];
+        heap[i] = t;
+        sift(keys, heap, i, 0);
+    }
+}
+
+static void topk_range(void *user, int64_t begin, int64_t end, int worker) {
+    const topk_job *j = user;
+    uint64_t *keys =
+        (uint64_t *)(j->scratch + (size_t)worker * j->scratch_each);
+    int64_t *heap = (int64_t *)keys + j->length;
+    size_t size = oc_dtype_bytes(j->dtype);
+    for (int64_t s = begin; s < end; s++) {
+        int64_t o = s / j->inner, i = s % j->inner;
+        int64_t from = o * j->length * j->inner + i;
+        int64_t to = o * j->k * j->inner + i;
+        int64_t step = j->inner == 1 ? OC_LANES : 1;
+        for (int64_t a = 0; a < j->length; a += step)
+            make_keys(j->kt, j->dtype, j->x, from + a * j->inner,
+                      OC_MIN(step, j->length - a), j->flip, keys + a);
+        if (j->k) select_top(keys, j->length, heap, j->k);
+        for (int64_t a = 0; a < j->k; a++) {
+            int64_t at = to + a * j->inner;
+            if (j->indices) j->indices[at] = heap[a];
+            if (j->values)
+                memcpy((char *)j->values + (size_t)at * size,
+                       (const char *)j->x +
+                           (size_t)(from + heap[a] * j->inner) * size,
+                       size);
+        }
+    }
+}
+
+static oc_status run_topk(oc__ctx *c) {
+    const oc_tensor *x = oc__in(c, 0);
+    oc_tensor *values = oc__out(c, 0), *indices = oc__out(c, 1);
+    int axis;
+    int64_t outer;
+    topk_job j;
+    OC_TRY(topk_read(c, &axis, &j.k));
+    j.kt = c->kernels;
+    j.dtype = x->dtype;
+    j.x = x->data;
+    j.values = values ? values->data : NULL;
+    j.indices = indices ? indices->data : NULL;
+    j.flip = oc__attr_int(c->node, "largest", 1) ? 0 : UINT64_MAX;
+    split(x, axis, &outer, &j.length, &j.inner);
+    j.scratch = c->scratch;
+    j.scratch_each = topk_scratch(j.length, j.k);
+    oc__parallel(c, outer * j.inner, 8192 / (j.length + 1) + 1, topk_range, &j);
+    return OC_OK;
+}
+
+const oc__op oc__ops_ranking[] = {
+    {"", "ArgMax", 1, 1, 1, 1, 0, K_ARGMAX, infer_arg, run_arg, NULL},
+    {"", "ArgMin", 1, 1, 1, 1, 0, K_ARGMIN, infer_arg, run_arg, NULL},
+    {"", "TopK", 1, 1, 2, 2, 0, 0, infer_topk, run_topk, NULL},
+    {0},
+};
