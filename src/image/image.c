@@ -17,19 +17,19 @@ static const oc__image_codec absent = {0};
 
 static const oc__image_codec *codec_of(oc_image_format format) {
     switch (format) {
-#if defined(OC_WITH_JPEG)
+#if defined(OC_HAVE_JPEG)
     case OC_IMAGE_JPEG: return &oc__image_codec_jpeg;
 #endif
-#if defined(OC_WITH_PNG)
+#if defined(OC_HAVE_PNG)
     case OC_IMAGE_PNG: return &oc__image_codec_png;
 #endif
-#if defined(OC_WITH_WEBP)
+#if defined(OC_HAVE_WEBP)
     case OC_IMAGE_WEBP: return &oc__image_codec_webp;
 #endif
-#if defined(OC_WITH_TIFF)
+#if defined(OC_HAVE_TIFF)
     case OC_IMAGE_TIFF: return &oc__image_codec_tiff;
 #endif
-#if defined(OC_WITH_JP2)
+#if defined(OC_HAVE_JP2)
     case OC_IMAGE_JP2: return &oc__image_codec_jp2;
 #endif
     case OC_IMAGE_BMP: return &oc__image_codec_bmp;

@@ -1,4 +1,5 @@
 /* image_file.c - whole files in, and out through a temporary name. */
+#define _XOPEN_SOURCE 700 /* realpath, O_CLOEXEC, links */
 #include "image/image.h"
 
 #include <errno.h>
