@@ -1,0 +1,133 @@
+/* file.c - see file.h. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "base/file.h"
+
+#include "base/size.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static oc_status map_fd(oc__file *out, int fd, const char *path,
+                        size_t max_bytes, oc_error *err) {
+    struct stat st;
+    if (fstat(fd, &st)) {
+        return oc__fail(err, OC_E_IO, "cannot read %s: %s", path,
+                        strerror(errno));
+    }
+    /* A pipe or device has no size to map, and may block for ever. */
+    if (!S_ISREG(st.st_mode)) {
+        return oc__fail(err, OC_E_IO, "%s is not a regular file", path);
+    }
+    if ((uintmax_t)st.st_size > SIZE_MAX ||
+        (max_bytes && (uintmax_t)st.st_size > max_bytes)) {
+        return oc__fail(err, OC_E_LIMIT, "%s is larger than the limit of %zu bytes",
+                        path, max_bytes);
+    }
+    oc__file f = {NULL, (size_t)st.st_size};
+    if (f.bytes) {
+        void *p = mmap(NULL, f.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED) {
+            return oc__fail(err, errno == ENOMEM ? OC_E_NOMEM : OC_E_IO,
+                            "cannot map %s: %s", path, strerror(errno));
+        }
+        f.data = p;
+    }
+    *out = f;
+    return OC_OK;
+}
+
+oc_status oc__file_map(oc__file *out, const char *path, size_t max_bytes,
+                       oc_error *err) {
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return oc__fail(err, OC_E_IO, "cannot open %s: %s", path,
+                        strerror(errno));
+    }
+    oc_status st = map_fd(out, fd, path, max_bytes, err);
+    close(fd);
+    return st;
+}
+
+void oc__file_unmap(oc__file *f) {
+    if (f->bytes) munmap((void *)(uintptr_t)f->data, f->bytes);
+    f->data = NULL;
+    f->bytes = 0;
+}
+
+/* write() may take less than it is given, and signals interrupt it. */
+static int write_all(int fd, const void *data, size_t bytes) {
+    const char *p = data;
+    while (bytes) {
+        /* Linux writes at most 2 GiB at once; ask for less. */
+        ssize_t n = write(fd, p, OC_MIN(bytes, (size_t)1 << 30));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return -1;
+        p += n;
+        bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+/*
+ * Creates a file beside `path` (rename() does not cross file systems) under a
+ * name nobody else has.  Not mkstemp(): that makes the file private, and the
+ * umask can only be asked for by changing it for the whole process.
+ */
+static int create_beside(const char *path, char *name, size_t bytes) {
+    static atomic_uint counter;
+    for (int attempt = 0; attempt < 1000; attempt++) {
+        unsigned n = atomic_fetch_add(&counter, 1);
+        snprintf(name, bytes, "%s.%ld-%u.tmp", path, (long)getpid(), n);
+        int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST) return fd;
+    }
+    return -1;
+}
+
+/* Returns 0, or the errno of what failed.  Always closes fd. */
+static int fill_file(int fd, const char *path, const oc__piece *pieces,
+                     size_t n) {
+    int why = 0;
+    for (size_t i = 0; i < n && !why; i++) {
+        if (write_all(fd, pieces[i].data, pieces[i].bytes)) why = errno;
+    }
+    /* A file that is replaced keeps its permissions. */
+    struct stat st;
+    if (!why && !stat(path, &st)) {
+        if (fchmod(fd, st.st_mode & 07777)) why = errno;
+    }
+    /* Without this a crash may leave an empty file under the new name. */
+    if (!why && fsync(fd) && errno != EINVAL) why = errno;
+    /* Some file systems report a full disk only when closing. */
+    if (close(fd) && !why) why = errno;
+    return why;
+}
+
+oc_status oc__file_write_pieces(const char *path, const oc__piece *pieces,
+                                size_t n, oc_error *err) {
+    size_t bytes = strlen(path) + 48; /* room for "." pid "-" counter ".tmp" */
+    char *name = malloc(bytes);
+    if (!name) return oc__fail_nomem(err);
+    int fd = create_beside(path, name, bytes);
+    int why = fd < 0 ? errno : fill_file(fd, path, pieces, n);
+    if (!why && rename(name, path)) why = errno;
+    if (why && fd >= 0) unlink(name);
+    free(name);
+    if (!why) return OC_OK;
+    return oc__fail(err, OC_E_IO, "cannot write %s: %s", path, strerror(why));
+}
+
+oc_status oc__file_write_atomic(const char *path, const void *data,
+                                size_t bytes, oc_error *err) {
+    oc__piece piece = {data, bytes};
+    return oc__file_write_pieces(path, &piece, 1, err);
+}
