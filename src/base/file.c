@@ -28,8 +28,9 @@ static oc_status map_fd(oc__file *out, int fd, const char *path,
     }
     if ((uintmax_t)st.st_size > SIZE_MAX ||
         (max_bytes && (uintmax_t)st.st_size > max_bytes)) {
-        return oc__fail(err, OC_E_LIMIT, "%s is larger than the limit of %zu bytes",
-                        path, max_bytes);
+        return oc__fail(err, OC_E_LIMIT,
+                        "%s is larger than the limit of %zu bytes", path,
+                        max_bytes);
     }
     oc__file f = {NULL, (size_t)st.st_size};
     if (f.bytes) {

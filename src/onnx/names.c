@@ -29,8 +29,8 @@ static uint32_t hash_name(const oc__names *t, const char *name) {
 static struct oc__name_slot *find_slot(const oc__names *t, const char *name,
                                        uint32_t hash) {
     size_t i = hash & (t->capacity - 1);
-    while (t->slots[i].name && (t->slots[i].hash != hash ||
-                                strcmp(t->slots[i].name, name) != 0)) {
+    while (t->slots[i].name &&
+           (t->slots[i].hash != hash || strcmp(t->slots[i].name, name) != 0)) {
         i = (i + 1) & (t->capacity - 1);
     }
     return &t->slots[i];

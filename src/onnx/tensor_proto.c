@@ -141,11 +141,11 @@ static oc_status read_header_field(header *h, const oc__field *f,
         return oc__field_count_fixed(f, "TensorProto.double_data", 8,
                                      &h->n_double, err);
     case T_INT32_DATA:
-        return oc__field_count_varints(f, "TensorProto.int32_data",
-                                       &h->n_int32, err);
+        return oc__field_count_varints(f, "TensorProto.int32_data", &h->n_int32,
+                                       err);
     case T_INT64_DATA:
-        return oc__field_count_varints(f, "TensorProto.int64_data",
-                                       &h->n_int64, err);
+        return oc__field_count_varints(f, "TensorProto.int64_data", &h->n_int64,
+                                       err);
     case T_UINT64_DATA:
         return oc__field_count_varints(f, "TensorProto.uint64_data",
                                        &h->n_uint64, err);
@@ -198,7 +198,8 @@ static void unpack(oc_dtype d, const uint8_t *in, size_t n, uint8_t *out) {
     size_t per = elems_per_byte(d);
     unsigned width = (unsigned)(8 / per);
     unsigned mask = (1u << width) - 1;
-    unsigned sign = d == OC_DTYPE_I4 || d == OC_DTYPE_I2 ? 1u << (width - 1) : 0;
+    unsigned sign =
+        d == OC_DTYPE_I4 || d == OC_DTYPE_I2 ? 1u << (width - 1) : 0;
     for (size_t i = 0; i < n; i++) {
         unsigned v = (unsigned)in[i / per] >> (i % per * width) & mask;
         out[i] = (uint8_t)((v ^ sign) - sign);
@@ -228,8 +229,7 @@ static oc_status use_bytes(header *h, const uint8_t *in, oc_error *err) {
     size_t bytes = h->elems * oc_dtype_bytes(h->t.dtype);
     size_t unit = number_bytes(h->t.dtype);
     int swap = unit > 1 && is_big_endian();
-    int clean =
-        h->t.dtype != OC_DTYPE_BOOL || bools_are_clean(in, h->elems);
+    int clean = h->t.dtype != OC_DTYPE_BOOL || bools_are_clean(in, h->elems);
     if (per == 1 && !swap && clean && (uintptr_t)in % unit == 0) {
         /* In place.  Nothing writes to a constant. */
         h->t.data = (void *)(uintptr_t)in;
@@ -306,8 +306,8 @@ static oc_status gather(const header *h, uint32_t number, size_t fixed_bytes,
         OC_TRY(oc__wire_next(&w, &f, err));
         if (f.number != number) continue;
         if (fixed_bytes) {
-            OC_TRY(oc__field_fixed(&f, "tensor data", fixed_bytes, out, &at,
-                                   err));
+            OC_TRY(
+                oc__field_fixed(&f, "tensor data", fixed_bytes, out, &at, err));
         } else {
             OC_TRY(oc__field_varints(&f, "tensor data", out, &at, err));
         }
@@ -349,8 +349,8 @@ static oc_status read_ints(header *h, uint32_t number, size_t have,
     if (have != need) return wrong_count(h, have, "numbers", err);
     h->t.data = oc__arena_array(h->r->arena, h->elems, width);
     /* Wide ones can be read in place, narrow ones by way of a wide array. */
-    int64_t *wide = width == 8 ? h->t.data
-                               : oc__arena_array(h->r->arena, need, 8);
+    int64_t *wide =
+        width == 8 ? h->t.data : oc__arena_array(h->r->arena, need, 8);
     if (!h->t.data || !wide) return oc__fail_nomem(err);
     OC_TRY(gather(h, number, 0, wide, err));
     if (width == 8) return OC_OK;
@@ -358,8 +358,10 @@ static oc_status read_ints(header *h, uint32_t number, size_t have,
     for (size_t i = 0; i < need; i++) {
         int64_t v = h->t.dtype == OC_DTYPE_BOOL ? wide[i] != 0 : wide[i];
         /* Byte i lies at or before number i, so this overtakes nothing. */
-        if (per > 1) packed[i] = (uint8_t)v;
-        else store_int(h->t.data, i, width, v);
+        if (per > 1)
+            packed[i] = (uint8_t)v;
+        else
+            store_int(h->t.data, i, width, v);
     }
     if (per > 1) unpack(h->t.dtype, packed, h->elems, h->t.data);
     return OC_OK;

@@ -14,8 +14,8 @@
 /* A few bytes of file must not ask for gigabytes of zeros. */
 enum { SPARSE_FREE_BYTES = 64 << 20, SPARSE_MAX_GROWTH = 1024 };
 
-static oc_status sparse_fail(const oc__wire *w, const char *name,
-                             oc_status st, const char *what, oc_error *err) {
+static oc_status sparse_fail(const oc__wire *w, const char *name, oc_status st,
+                             const char *what, oc_error *err) {
     return oc__fail_at(err, st, oc__wire_offset(w),
                        "sparse tensor \"%.80s\" at byte %lld %s", name,
                        (long long)oc__wire_offset(w), what);
@@ -120,8 +120,8 @@ oc_status oc__sparse_tensor_read(const oc__tensor_reader *r, const oc__wire *w,
     }
     dense.rank = (int)rank;
     if (!values.data || !indices.data) {
-        return sparse_fail(w, label, OC_E_FORMAT,
-                           "lacks its values or indices", err);
+        return sparse_fail(w, label, OC_E_FORMAT, "lacks its values or indices",
+                           err);
     }
     OC_TRY(scatter(r, w, label, &values, &indices, &dense, err));
     *out = dense;

@@ -97,7 +97,8 @@ oc_status oc__wire_next(oc__wire *w, oc__field *f, oc_error *err) {
     }
 }
 
-/* ---- fields as values ------------------------------------------------------ */
+/* ---- fields as values ------------------------------------------------------
+ */
 
 static oc_status wrong_type(const oc__field *f, const char *what,
                             oc_error *err) {

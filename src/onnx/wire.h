@@ -29,9 +29,9 @@ enum { OC_WIRE_VARINT = 0, OC_WIRE_I64 = 1, OC_WIRE_LEN = 2, OC_WIRE_I32 = 5 };
 
 typedef struct oc__field {
     uint32_t number;
-    int type;      /* OC_WIRE_* */
-    uint64_t bits; /* VARINT, I64, I32: the value */
-    oc__wire body; /* LEN: the payload */
+    int type;       /* OC_WIRE_* */
+    uint64_t bits;  /* VARINT, I64, I32: the value */
+    oc__wire body;  /* LEN: the payload */
     int64_t offset; /* of the key, from the start of the file */
 } oc__field;
 
@@ -49,7 +49,8 @@ static inline size_t oc__wire_left(const oc__wire *w) {
 /** Reads one field; w must have more.  E_FORMAT with the offset. */
 oc_status oc__wire_next(oc__wire *w, oc__field *f, oc_error *err);
 
-/* ---- fields as values ------------------------------------------------------ */
+/* ---- fields as values ------------------------------------------------------
+ */
 
 /* `what` names the field in messages: "TensorProto.dims". */
 

@@ -30,7 +30,7 @@ struct oc_model {
     oc__arena arena;        /* everything below lives here */
     oc__graph *graph;       /* after the passes */
     int n_inputs, n_outputs;
-    oc_value_info *inputs;  /* inputs[i] describes graph->inputs[i] */
+    oc_value_info *inputs; /* inputs[i] describes graph->inputs[i] */
     oc_value_info *outputs;
     /* defaults[i]: the tensor input i has when it is not set, or NULL.  An
        input with inputs[i].optional and no default is then none. */
@@ -38,16 +38,16 @@ struct oc_model {
     oc_model_summary summary;
 
     struct oc__onnx *onnx;
-    oc__file file;          /* mapped; empty when loaded from memory */
-    const void *bytes;      /* the ONNX bytes, in file or the caller's */
+    oc__file file;     /* mapped; empty when loaded from memory */
+    const void *bytes; /* the ONNX bytes, in file or the caller's */
     size_t n_bytes;
-    char *path;             /* NULL when loaded from memory */
+    char *path; /* NULL when loaded from memory */
 
-    pthread_mutex_t lock;   /* guards what follows */
+    pthread_mutex_t lock; /* guards what follows */
     int has_lock;
     struct oc__onnx *open_onnx;
     oc__arena open_arena;
-    oc__graph *open_graph;  /* NULL until somebody asks */
+    oc__graph *open_graph; /* NULL until somebody asks */
 };
 
 /**
