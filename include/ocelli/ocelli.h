@@ -261,7 +261,8 @@ typedef struct oc_value_info {
     int rank;                  /**< -1: not declared */
     int64_t dims[OC_MAX_RANK]; /**< -1: not fixed */
     const char *dim_names[OC_MAX_RANK]; /**< symbolic name or NULL */
-    int optional; /**< input may be left unset (it has a default) */
+    int optional; /**< 0: must be set; 1: has a default; 2: its type is
+                       optional(...), unset it is none */
 } oc_value_info;
 
 /** How many inputs the network has. */
@@ -278,6 +279,28 @@ OC_API int oc_model_find_input(const oc_model *model, const char *name);
 OC_API int oc_model_find_output(const oc_model *model, const char *name);
 /** A metadata_props entry, or NULL.  Lives as long as the model. */
 OC_API const char *oc_model_metadata(const oc_model *model, const char *key);
+
+/** Key of metadata_props entry i, NULL out of range. */
+OC_API const char *oc_model_metadata_key(const oc_model *model, size_t i);
+/**
+ * Domain of the i-th operator set the model imports ("ai.onnx" for the
+ * standard one), NULL out of range; *version (may be NULL) receives its
+ * version.
+ */
+OC_API const char *oc_model_opset(const oc_model *model, size_t i,
+                                  int *version);
+/**
+ * Nonzero when an operator draws random numbers: then the outputs are not a
+ * function of the inputs.
+ */
+OC_API int oc_model_is_random(const oc_model *model);
+
+/** Sees one node: domain ("" is ai.onnx), operator, name ("" without). */
+typedef void (*oc_model_op_visit)(void *user, const char *domain,
+                                  const char *op, const char *name);
+/** Calls visit for every node after the passes, those of sub-graphs too. */
+OC_API void oc_model_each_node(const oc_model *model, oc_model_op_visit visit,
+                               void *user);
 
 /** What `ocelli inspect` shows at the top. */
 typedef struct oc_model_summary {

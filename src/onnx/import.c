@@ -28,6 +28,21 @@ int oc__onnx_opset(const oc__onnx *m, const char *domain) {
     return 0;
 }
 
+size_t oc__onnx_count_nodes(const oc__graph *g) {
+    size_t n = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const oc__node *node = g->nodes[i];
+        n += !node->dead;
+        for (int a = 0; a < node->n_attrs; a++) {
+            for (size_t k = 0; node->attrs[a].graphs && k < node->attrs[a].n;
+                 k++) {
+                n += oc__onnx_count_nodes(node->attrs[a].graphs[k]);
+            }
+        }
+    }
+    return n;
+}
+
 void oc__onnx_release(oc__onnx *m) {
     if (m->graph) oc__graph_release(m->graph);
     oc__externals_release(&m->externals);
@@ -138,7 +153,7 @@ static oc_status explain_missing(oc__importer *im) {
         return OC_E_UNSUPPORTED;
     }
     oc__error_node(im->err, im->missing_error.node);
-    return oc__fail(im->err, OC_E_UNSUPPORTED, "%d operators are not there: %s",
+    return oc__fail(im->err, OC_E_UNSUPPORTED, "%d operators are not supported: %s",
                     im->n_missing, im->missing_text);
 }
 
@@ -161,20 +176,6 @@ static void place_captures(oc__graph *g) {
     }
 }
 
-static size_t count_nodes(const oc__graph *g) {
-    size_t n = (size_t)g->n_nodes;
-    for (int i = 0; i < g->n_nodes; i++) {
-        const oc__node *node = g->nodes[i];
-        for (int a = 0; a < node->n_attrs; a++) {
-            for (size_t k = 0; node->attrs[a].graphs && k < node->attrs[a].n;
-                 k++) {
-                n += count_nodes(node->attrs[a].graphs[k]);
-            }
-        }
-    }
-    return n;
-}
-
 static oc_status import_model(oc__importer *im, const oc__wire *w) {
     oc__wire graph;
     int has_graph = 0;
@@ -186,7 +187,7 @@ static oc_status import_model(oc__importer *im, const oc__wire *w) {
     OC_TRY(oc__import_graph(im, &graph, NULL, NULL, &im->model->graph));
     if (im->n_missing) return explain_missing(im);
     place_captures(im->model->graph);
-    im->model->node_count = count_nodes(im->model->graph);
+    im->model->node_count = oc__onnx_count_nodes(im->model->graph);
     return oc__graph_verify(im->model->graph, im->err);
 }
 

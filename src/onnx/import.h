@@ -67,6 +67,8 @@ oc_status oc__onnx_import(oc__onnx *out, oc__arena *arena, const void *data,
                           oc_error *err);
 /** Releases the graph's buffers and the mapped files. */
 void oc__onnx_release(oc__onnx *m);
+/** Nodes of g and its sub-graphs. */
+size_t oc__onnx_count_nodes(const oc__graph *g);
 /** Version the model imports of a domain, 0 when it does not. */
 int oc__onnx_opset(const oc__onnx *m, const char *domain);
 

@@ -234,7 +234,7 @@ static oc_status declare_node(oc__importer *im, oc__scope *s,
                            m->name, (long long)m->offset, m->n_outputs);
     }
     for (size_t i = 0; i < m->n_outputs; i++) {
-        int value;
+        int value = -1;
         if (!*m->outputs[i]) continue;
         OC_TRY(declare_output(im, s, m, m->outputs[i], &value));
         if (m->constant) OC_TRY(set_constant(im, s, m, value));
@@ -267,7 +267,7 @@ static oc_status note_missing(oc__importer *im, const oc__node_message *m,
     size_t room = sizeof(im->missing_text) - im->missing_length;
     int n =
         snprintf(im->missing_text + im->missing_length, room,
-                 "%s%s of %s %d (node \"%s\")", im->missing_length ? ", " : "",
+                 "%s%s of %s (opset %d, node \"%s\")", im->missing_length ? ", " : "",
                  m->op_type, domain, version, m->name);
     /* One that does not fit whole is left out; the count tells. */
     if (n >= 0 && (size_t)n < room) {

@@ -36,6 +36,7 @@ struct oc_model {
        input with inputs[i].optional and no default is then none. */
     const oc_tensor **defaults;
     oc_model_summary summary;
+    int is_random; /* a node draws random numbers */
 
     struct oc__onnx *onnx;
     oc__file file;     /* mapped; empty when loaded from memory */
