@@ -30,6 +30,7 @@
 #ifndef OC_OPS_OP_H
 #define OC_OPS_OP_H
 
+#include "base/rng.h"
 #include "cpu/pool.h"
 #include "graph/graph.h"
 #include "kernels/kernels.h"
@@ -100,7 +101,7 @@ struct oc__ctx {
     int inferring;   /* in infer() while planning: data may be unknown */
     void *scratch;   /* aligned to 64; size as asked in infer() */
     size_t scratch_bytes;
-    uint64_t *rng; /* the session's random state, for impure ops */
+    oc__rng *rng; /* the session's random state, for impure ops */
     /* Sub-graphs: runs node attribute graph g with args (explicit inputs of
        g), results moved into results[n] (clear before).  Captures are bound
        by the runtime.  NULL while planning. */

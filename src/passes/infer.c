@@ -23,7 +23,7 @@ typedef struct walker {
     oc_value *slots; /* storage for one node's inputs and outputs */
     oc_value **refs;
     int n_slots;
-    oc_error own;    /* when the failure of a node is to be ignored */
+    oc_error own; /* when the failure of a node is to be ignored */
 } walker;
 
 static int def_is_concrete(const oc__value_def *v) {
@@ -103,10 +103,9 @@ static oc_status fold_node(walker *w, oc__node *n, oc__ctx *c) {
         oc_value *o = w->refs[n->n_explicit + j];
         if (!o || o->kind != OC_KIND_TENSOR) continue;
         oc_tensor t = o->t;
-        OC_TRY_GOTO(st,
-                    oc__value_alloc_tensor(o, a, t.dtype, t.rank, t.dims,
-                                           c->err),
-                    done);
+        OC_TRY_GOTO(
+            st, oc__value_alloc_tensor(o, a, t.dtype, t.rank, t.dims, c->err),
+            done);
     }
     if (scratch_bytes) {
         scratch = oc__alloc(a, scratch_bytes);
@@ -212,7 +211,6 @@ oc_status oc__pass_fold(oc__graph *g, const oc__pass_env *env, oc_error *err) {
     return walk(g, env, 0, err);
 }
 
-oc_status oc__pass_infer(oc__graph *g, const oc__pass_env *env,
-                         oc_error *err) {
+oc_status oc__pass_infer(oc__graph *g, const oc__pass_env *env, oc_error *err) {
     return walk(g, env, 1, err);
 }

@@ -32,7 +32,8 @@ oc_status oc__passes_run(oc__graph *g, const oc__kernels *k, int level,
 oc_status oc__passes_run_shaped(oc__graph *g, const oc__pass_env *env,
                                 oc_error *err);
 
-/* ---- the passes, one file each ---------------------------------------------- */
+/* ---- the passes, one file each ----------------------------------------------
+ */
 
 /** infer.c: computes constants, drops the nodes that made them. */
 oc_status oc__pass_fold(oc__graph *g, const oc__pass_env *env, oc_error *err);

@@ -8,8 +8,8 @@
 /* Writes the inputs' types and shapes into the copied graph. */
 static void set_input_shapes(oc__graph *g, const oc_value *const *inputs) {
     for (int i = 0; i < g->n_inputs + g->n_captures; i++) {
-        int id = i < g->n_inputs ? g->inputs[i]
-                                 : g->captures[i - g->n_inputs].value;
+        int id =
+            i < g->n_inputs ? g->inputs[i] : g->captures[i - g->n_inputs].value;
         oc__value_def *v = &g->values[id];
         const oc_value *in = inputs[i];
         if (v->constant) continue;
@@ -49,8 +49,8 @@ static int plan_value(oc__program *p, int v) {
     const oc__value_def *d = &p->graph->values[v];
     oc__slot *s = &p->slots[v];
     s->kind = OC_SLOT_DYNAMIC;
-    if (d->kind != OC_KIND_TENSOR || d->rank < 0 ||
-        d->dtype == OC_DTYPE_NONE || d->dtype == OC_DTYPE_STRING)
+    if (d->kind != OC_KIND_TENSOR || d->rank < 0 || d->dtype == OC_DTYPE_NONE ||
+        d->dtype == OC_DTYPE_STRING)
         return 0;
     size_t bytes;
     if (oc__tensor_size(d->dtype, d->rank, d->dims, &bytes)) return 0;
@@ -75,8 +75,8 @@ static oc_status make_steps(oc__program *p, oc_error *err) {
         for (int j = 0; j < n->n_out; j++)
             if (n->out[j] >= 0) planned &= plan_value(p, n->out[j]);
         for (int j = 0; j < n->n_explicit; j++)
-            planned &= n->in[j] < 0 ||
-                       p->slots[n->in[j]].kind != OC_SLOT_DYNAMIC;
+            planned &=
+                n->in[j] < 0 || p->slots[n->in[j]].kind != OC_SLOT_DYNAMIC;
         s->deferred = !planned;
         for (int j = 0; j < n->n_out && !planned; j++)
             if (n->out[j] >= 0) p->slots[n->out[j]].kind = OC_SLOT_DYNAMIC;
@@ -133,8 +133,8 @@ static oc_status size_scratch(oc__program *p, const oc__pass_env *env,
 }
 
 static oc_status compile(oc__program *p, const oc__graph *graph,
-                         const oc_value *const *inputs,
-                         const oc__pass_env *env, oc_error *err) {
+                         const oc_value *const *inputs, const oc__pass_env *env,
+                         oc_error *err) {
     p->graph = oc__graph_clone(graph, &p->arena);
     if (!p->graph) return oc__fail_nomem(err);
     set_input_shapes(p->graph, inputs);

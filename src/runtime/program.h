@@ -34,8 +34,8 @@ typedef struct oc__slot {
 
 typedef struct oc__step {
     const oc__node *node;
-    int deferred;      /* shapes are found at run time */
-    int view;          /* nothing to run: output is a view of input 0 */
+    int deferred; /* shapes are found at run time */
+    int view;     /* nothing to run: output is a view of input 0 */
     int n_release;
     const int *release; /* dynamic values to free after this step */
     double flops, bytes;
