@@ -1,4 +1,5 @@
 /* exec.c - see exec.h. */
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "runtime/exec.h"
 
 #include "base/size.h"
