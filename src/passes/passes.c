@@ -11,6 +11,10 @@ typedef struct pass_entry {
 static const pass_entry load_passes[] = {
     {"fold", oc__pass_fold, 0},
     {"dead_code", oc__pass_dead_code, 0},
+    {"simplify", oc__pass_simplify, 1},
+    {"common_subexpr", oc__pass_common_subexpr, 1},
+    {"fuse_scale", oc__pass_fuse_scale, 1},
+    {"dead_code", oc__pass_dead_code, 0},
 };
 
 /* With shapes, once per program. */

@@ -42,5 +42,14 @@ oc_status oc__pass_infer(oc__graph *g, const oc__pass_env *env, oc_error *err);
 /** dead_code.c: drops nodes whose outputs nobody uses. */
 oc_status oc__pass_dead_code(oc__graph *g, const oc__pass_env *env,
                              oc_error *err);
+/** simplify.c: drops what changes nothing, merges transposes. */
+oc_status oc__pass_simplify(oc__graph *g, const oc__pass_env *env,
+                            oc_error *err);
+/** common_subexpr.c: computes equal things once. */
+oc_status oc__pass_common_subexpr(oc__graph *g, const oc__pass_env *env,
+                                  oc_error *err);
+/** fuse_scale.c: batch norm and per-channel arithmetic into Conv. */
+oc_status oc__pass_fuse_scale(oc__graph *g, const oc__pass_env *env,
+                              oc_error *err);
 
 #endif

@@ -1,0 +1,95 @@
+/* match.c - see match.h. */
+#include "passes/match.h"
+
+#include <string.h>
+
+oc_status oc__index_init(oc__index *ix, oc__graph *g, const oc_allocator *a,
+                         oc_error *err) {
+    ix->g = g;
+    ix->allocator = a;
+    ix->n = g->n_values;
+    size_t bytes = ((size_t)g->n_values + 1) * sizeof(int);
+    ix->producer = oc__alloc(a, bytes);
+    ix->uses = oc__alloc(a, bytes);
+    if (!ix->producer || !ix->uses) {
+        oc__index_deinit(ix);
+        return oc__fail_nomem(err);
+    }
+    oc__graph_find_producers(g, ix->producer);
+    oc__graph_count_uses(g, ix->uses);
+    return OC_OK;
+}
+
+void oc__index_deinit(oc__index *ix) {
+    size_t bytes = ((size_t)ix->n + 1) * sizeof(int);
+    oc__release(ix->allocator, ix->producer, bytes);
+    oc__release(ix->allocator, ix->uses, bytes);
+    ix->producer = ix->uses = NULL;
+}
+
+int oc__is_op(const oc__node *n, const char *name) {
+    return n && !n->dead && !n->op->domain[0] && !strcmp(n->op->name, name);
+}
+
+int oc__is_own(const oc__node *n, const char *name) {
+    return n && !n->dead && !strcmp(n->op->domain, "ocelli") &&
+           !strcmp(n->op->name, name);
+}
+
+oc__node *oc__producer(const oc__index *ix, int v) {
+    if (v < 0 || v >= ix->n || ix->producer[v] < 0) return NULL;
+    oc__node *n = ix->g->nodes[ix->producer[v]];
+    return n->dead ? NULL : n;
+}
+
+oc__node *oc__input_op(const oc__index *ix, const oc__node *n, int j,
+                       const char *name) {
+    oc__node *p = j < n->n_in ? oc__producer(ix, n->in[j]) : NULL;
+    return oc__is_op(p, name) ? p : NULL;
+}
+
+int oc__used_once(const oc__index *ix, int v) {
+    return v >= 0 && v < ix->n && ix->uses[v] == 1;
+}
+
+const oc_tensor *oc__constant(const oc__graph *g, int v) {
+    return v >= 0 ? g->values[v].constant : NULL;
+}
+
+int oc__const_scalar(const oc__graph *g, int v, float *out) {
+    const oc_tensor *t = oc__constant(g, v);
+    if (!t || t->dtype != OC_DTYPE_F32 || oc_tensor_elems(t) != 1) return 0;
+    *out = *(const float *)t->data;
+    return 1;
+}
+
+int oc__const_input(const oc__graph *g, const oc__node *n) {
+    if (n->n_explicit < 2) return -1;
+    int c0 = oc__constant(g, n->in[0]) != NULL;
+    int c1 = oc__constant(g, n->in[1]) != NULL;
+    return c0 == c1 ? -1 : c1 ? 1 : 0;
+}
+
+void oc__bypass(oc__graph *g, oc__node *n, int to) {
+    oc__graph_replace_uses(g, n->out[0], to);
+    n->dead = 1;
+}
+
+int oc__new_constant_f32(oc__graph *g, const oc_allocator *a, const char *name,
+                         int rank, const int64_t *dims, float **data) {
+    oc_tensor t;
+    size_t bytes;
+    oc__tensor_set(&t, OC_DTYPE_F32, rank, dims);
+    if (oc__tensor_size(t.dtype, rank, dims, &bytes)) return -1;
+    oc__buf *buf = oc__buf_create(a, bytes);
+    if (!buf) return -1;
+    t.data = oc__buf_data(buf);
+    int v = oc__graph_add_constant(g, name, &t);
+    if (v < 0) {
+        oc__buf_release(buf);
+        return -1;
+    }
+    g->values[v].buf = buf;
+    *data = t.data;
+    return v;
+}

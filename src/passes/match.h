@@ -1,0 +1,47 @@
+/*
+ * match.h - the questions passes ask of a graph.
+ *
+ * An index is a snapshot: producers and use counts at the time it was made.
+ * Passes that edit keep it true for what they touch or make a new one.
+ */
+#ifndef OC_PASSES_MATCH_H
+#define OC_PASSES_MATCH_H
+
+#include "passes/passes.h"
+
+typedef struct oc__index {
+    oc__graph *g;
+    const oc_allocator *allocator;
+    int n;         /* values covered */
+    int *producer; /* node number that makes a value, -1: none */
+    int *uses;
+} oc__index;
+
+oc_status oc__index_init(oc__index *ix, oc__graph *g, const oc_allocator *a,
+                         oc_error *err);
+void oc__index_deinit(oc__index *ix);
+
+/** Whether n is a living node of this op; domain "" unless in the name. */
+int oc__is_op(const oc__node *n, const char *name);
+/** Whether n is a living node of our own domain. */
+int oc__is_own(const oc__node *n, const char *name);
+/** The node that makes input j of n if it is this op, else NULL. */
+oc__node *oc__input_op(const oc__index *ix, const oc__node *n, int j,
+                       const char *name);
+/** The node that makes value v, or NULL. */
+oc__node *oc__producer(const oc__index *ix, int v);
+/** Whether v is read exactly once (and is no graph output beside that). */
+int oc__used_once(const oc__index *ix, int v);
+/** The constant behind value v, or NULL. */
+const oc_tensor *oc__constant(const oc__graph *g, int v);
+/** Whether v is a constant of one f32 element (any rank); *out gets it. */
+int oc__const_scalar(const oc__graph *g, int v, float *out);
+/** For a commutative node: which input is the constant; -1 if not one. */
+int oc__const_input(const oc__graph *g, const oc__node *n);
+/** Rewires the uses of n's output 0 to value `to` and removes n. */
+void oc__bypass(oc__graph *g, oc__node *n, int to);
+/** A new f32 constant with memory of its own; -1: out of memory. */
+int oc__new_constant_f32(oc__graph *g, const oc_allocator *a, const char *name,
+                         int rank, const int64_t *dims, float **data);
+
+#endif
