@@ -1,0 +1,31 @@
+/*
+ * blocked.h - operators on the blocked layout NCHWc, domain "ocelli".
+ *
+ * The layout pass emits them; no file contains them.  A blocked tensor is an
+ * f32 tensor of shape [N, ceil(C / c), H, W, c]; channels beyond C hold
+ * anything finite.  Ordinary elementwise operators, Concat and Split (on
+ * axis 1) work on blocked tensors as they are.
+ *
+ *   Block        x plain -> blocked.   layout 0: x is NCHW, 1: NHWC
+ *   Unblock      x blocked -> plain.   layout; channels
+ *   PackConv     w (O, I/g, kh, kw) -> packed (1-D f32).   geom; algo
+ *   ConvBlocked  x, packed w, [bias padded to the block], [residual like the
+ *                output] -> blocked.   geom; algo; act, act_a, act_b
+ *                x is blocked, but plain NCHW for algo FIRST.
+ *   PoolBlocked  x -> blocked.   geom; pool (oc__pool_kind)
+ *   ResizeBlocked  x -> blocked.   sizes (H, W); mode 0 nearest, 1 linear;
+ *                coords (oc__resize_coords); scale_h, scale_w
+ *
+ * geom is an oc__conv_geom as a list of integers in the order of its fields.
+ */
+#ifndef OC_OPS_BLOCKED_H
+#define OC_OPS_BLOCKED_H
+
+#include "ops/op.h"
+
+enum { OC_GEOM_INTS = sizeof(oc__conv_geom) / sizeof(int64_t) };
+
+/** Reads the geom attribute; E_FORMAT when it is not there. */
+oc_status oc__geom_read(const oc__ctx *c, oc__conv_geom *out);
+
+#endif
