@@ -22,8 +22,7 @@ typedef struct affine {
  * Whether t broadcasts over channels alone against (N, C, spatial...): one
  * element, or C at the channel's place with ones elsewhere.
  */
-static int is_per_channel(const oc_tensor *t, int64_t channels,
-                          int conv_rank) {
+static int is_per_channel(const oc_tensor *t, int64_t channels, int conv_rank) {
     if (!t || t->dtype != OC_DTYPE_F32 || t->rank > conv_rank) return 0;
     if (oc_tensor_elems(t) == 1) return 1;
     int axis = 1 - (conv_rank - t->rank);
@@ -52,8 +51,8 @@ static int read_batch_norm(const oc__graph *g, const oc__node *n, affine *f) {
     float epsilon = oc__attr_float(n, "epsilon", 1e-5f);
     for (int64_t c = 0; c < f->channels; c++) {
         /* In double: the network's weights carry this rounding for good. */
-        double s = (double)at(p[0], c) /
-                   sqrt((double)at(p[3], c) + (double)epsilon);
+        double s =
+            (double)at(p[0], c) / sqrt((double)at(p[3], c) + (double)epsilon);
         f->scale[c] = (float)s;
         f->shift[c] = (float)((double)at(p[1], c) - s * (double)at(p[2], c));
     }
@@ -95,8 +94,8 @@ static oc_status apply(oc__graph *g, oc__node *conv, const affine *f,
         const float *from = (const float *)old_w.data + c * per;
         for (int64_t i = 0; i < per; i++)
             new_w[c * per + i] = from[i] * f->scale[c];
-        new_b[c] = (b ? ((const float *)b->data)[c] : 0) * f->scale[c] +
-                   f->shift[c];
+        new_b[c] =
+            (b ? ((const float *)b->data)[c] : 0) * f->scale[c] + f->shift[c];
     }
     in[0] = conv->in[0];
     in[1] = wid;
@@ -124,8 +123,8 @@ static int is_candidate(const oc__graph *g, const oc__node *n) {
     return b && b->dtype == OC_DTYPE_F32 && oc_tensor_elems(b) == w->dims[0];
 }
 
-static oc_status fuse_one(oc__graph *g, int i,
-                          const oc__pass_env *env, oc_error *err) {
+static oc_status fuse_one(oc__graph *g, int i, const oc__pass_env *env,
+                          oc_error *err) {
     oc__node *conv = g->nodes[i];
     oc_status st = OC_OK;
     while (st == OC_OK && conv->out[0] >= 0 &&
@@ -139,10 +138,12 @@ static oc_status fuse_one(oc__graph *g, int i,
         f.scale = oc__alloc(env->allocator, bytes);
         f.shift = oc__alloc(env->allocator, bytes);
         int fits = 0;
-        if (!f.scale || !f.shift) st = oc__fail_nomem(err);
+        if (!f.scale || !f.shift)
+            st = oc__fail_nomem(err);
         else if (oc__is_op(next, "BatchNormalization"))
             fits = read_batch_norm(g, next, &f);
-        else fits = read_arithmetic(g, next, conv->out[0], w->rank, &f);
+        else
+            fits = read_arithmetic(g, next, conv->out[0], w->rank, &f);
         if (fits) st = apply(g, conv, &f, env->allocator, err);
         if (fits && st == OC_OK) {
             /* The convolution takes over the name of what it computes. */
@@ -160,8 +161,7 @@ oc_status oc__pass_fuse_scale(oc__graph *g, const oc__pass_env *env,
                               oc_error *err) {
     oc_status st = OC_OK;
     for (int i = 0; i < g->n_nodes && st == OC_OK; i++)
-        if (is_candidate(g, g->nodes[i]))
-            st = fuse_one(g, i, env, err);
+        if (is_candidate(g, g->nodes[i])) st = fuse_one(g, i, env, err);
     oc__graph_compact(g);
     return st;
 }

@@ -51,5 +51,10 @@ oc_status oc__pass_common_subexpr(oc__graph *g, const oc__pass_env *env,
 /** fuse_scale.c: batch norm and per-channel arithmetic into Conv. */
 oc_status oc__pass_fuse_scale(oc__graph *g, const oc__pass_env *env,
                               oc_error *err);
+/** fuse_activation.c: activations in pieces become one node. */
+oc_status oc__pass_fuse_activation(oc__graph *g, const oc__pass_env *env,
+                                   oc_error *err);
+/** layout.c: convolutional parts into blocked channels, fused. */
+oc_status oc__pass_layout(oc__graph *g, const oc__pass_env *env, oc_error *err);
 
 #endif

@@ -37,8 +37,7 @@ static int all_zero(const oc_tensor *t) {
 }
 
 static int changes_nothing(const oc__graph *g, const oc__node *n) {
-    if (oc__is_op(n, "Identity"))
-        return 1;
+    if (oc__is_op(n, "Identity")) return 1;
     if (oc__is_op(n, "Dropout")) {
         /* Training mode is asked for by a third input from opset 12 on. */
         int has_mask = n->n_out > 1 && n->out[1] >= 0;
@@ -46,8 +45,7 @@ static int changes_nothing(const oc__graph *g, const oc__node *n) {
         return !has_mask && !asks && n->version >= 7;
     }
     if (oc__is_op(n, "Transpose")) return is_identity_perm(n);
-    if (oc__is_op(n, "Concat") || oc__is_op(n, "Sum") ||
-        oc__is_op(n, "Mean"))
+    if (oc__is_op(n, "Concat") || oc__is_op(n, "Sum") || oc__is_op(n, "Mean"))
         return n->n_explicit == 1;
     if (oc__is_op(n, "Pad") && n->version >= 11)
         return all_zero(oc__constant(g, n->in[1]));

@@ -69,7 +69,7 @@ static oc_status make_steps(oc__program *p, oc_error *err) {
         const oc__node *n = g->nodes[i];
         oc__step *s = &p->steps[i];
         s->node = n;
-        s->kernel = "";
+        s->kernel = oc__attr_string(n, "kernel", "");
         /* All outputs planned, or none: a step is either static or not. */
         int planned = !(n->op->flags & OC_OP_DYNAMIC);
         for (int j = 0; j < n->n_out; j++)
