@@ -56,6 +56,11 @@ static int same_dims(const layout *l, int a, int b) {
            !memcmp(x->dims, y->dims, (size_t)x->rank * sizeof(int64_t));
 }
 
+/* The node that made v before the pass, or NULL. */
+static oc__node *producer(const layout *l, int v) {
+    return l->ix.producer[v] < 0 ? NULL : l->old[l->ix.producer[v]];
+}
+
 /* A new value with the blocked shape of plain value v. */
 static int add_twin(layout *l, int v) {
     int c = l->env->kernels->block;
@@ -112,7 +117,7 @@ static oc_status want_plain(layout *l, int v) {
 static oc_status want_twin(layout *l, int v, int *out) {
     if (l->twin[v] < 0) {
         OC_TRY(want_plain(l, v));
-        oc__node *p = oc__producer(&l->ix, v);
+        oc__node *p = producer(l, v);
         int nhwc = oc__is_op(p, "Transpose") && is_perm(p, 0, 3, 1, 2) &&
                    p->in[0] < l->n_plain && !l->lost[p->in[0]];
         int t = add_twin(l, v);
@@ -518,12 +523,12 @@ static oc_status visit(layout *l, oc__node *n) {
 
 static oc_status rewrite(layout *l) {
     oc__graph *g = l->g;
-    oc__node **old = g->nodes;
     int n_old = g->n_nodes;
+    l->old = g->nodes;
     g->nodes = NULL;
     g->n_nodes = g->cap_nodes = 0;
     for (int i = 0; i < n_old; i++)
-        OC_TRY(visit(l, old[i]));
+        OC_TRY(visit(l, l->old[i]));
     for (int i = 0; i < g->n_outputs; i++)
         OC_TRY(want_plain(l, g->outputs[i]));
     return OC_OK;
