@@ -20,7 +20,8 @@ typedef struct layout {
     oc__graph *g;
     const oc__pass_env *env;
     oc_error *err;
-    oc__index ix;    /* of the graph as it was */
+    oc__index ix;    /* of the graph as it was, with its list of nodes */
+    oc__node **old;  /* that list */
     int n_plain;     /* values that existed at the start */
     int *twin;       /* blocked value for each plain one, or -1 */
     char *lost;      /* the plain value is made by nobody any more */
