@@ -1,0 +1,168 @@
+/*
+ * move_avx2.c - transposes of 1, 2, 4 and 8-byte elements and the NCHWc
+ * interleave, by square tiles in registers.
+ *
+ * A tile of side s takes log2(s) rounds of unpacking: in each, pairs of rows
+ * are interleaved so that what belongs together in a column moves together.
+ * Tiles are taken down a strip of columns narrow enough for the strip's output
+ * rows to stay in the L1 cache until their lines are full.
+ */
+#include "kernels/kernels.h"
+
+#if OC_ARCH_X86
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline)) OC_TARGET_AVX2
+
+/* Columns of a strip: as many output lines are open at a time. */
+#define STRIP 64
+
+/* ---- one tile: rows of x to columns of y, pitches in bytes --------------- */
+
+INLINE __m128i load16(const char *p) {
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+INLINE void store16(char *p, __m128i v) {
+    _mm_storeu_si128((__m128i *)(void *)p, v);
+}
+
+/* 16 x 16 bytes.  Four rounds of the same step: row i meets row i + 8, and
+ * after the fourth every byte has come round to its place. */
+INLINE void tile_b1(const char *x, size_t xp, char *y, size_t yp) {
+    __m128i a[16], b[16];
+    for (int i = 0; i < 16; i++)
+        a[i] = load16(x + (size_t)i * xp);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 8; i++) {
+            b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
+            b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
+        }
+        for (int i = 0; i < 16; i++)
+            a[i] = b[i];
+    }
+    for (int i = 0; i < 16; i++)
+        store16(y + (size_t)i * yp, a[i]);
+}
+
+/* 8 x 8 of two bytes, three rounds of row i meeting row i + 4 */
+INLINE void tile_b2(const char *x, size_t xp, char *y, size_t yp) {
+    __m128i a[8], b[8];
+    for (int i = 0; i < 8; i++)
+        a[i] = load16(x + (size_t)i * xp);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 4; i++) {
+            b[2 * i] = _mm_unpacklo_epi16(a[i], a[i + 4]);
+            b[2 * i + 1] = _mm_unpackhi_epi16(a[i], a[i + 4]);
+        }
+        for (int i = 0; i < 8; i++)
+            a[i] = b[i];
+    }
+    for (int i = 0; i < 8; i++)
+        store16(y + (size_t)i * yp, a[i]);
+}
+
+/* 8 rows of 8 f32 in registers, transposed: pairs, pairs of pairs, halves. */
+INLINE void transpose_8x8(__m256 a[8]) {
+    __m256 b[8];
+    for (int i = 0; i < 4; i++) {
+        b[2 * i] = _mm256_unpacklo_ps(a[2 * i], a[2 * i + 1]);
+        b[2 * i + 1] = _mm256_unpackhi_ps(a[2 * i], a[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        __m256 p = b[4 * i], q = b[4 * i + 1], r = b[4 * i + 2],
+               s = b[4 * i + 3];
+        a[4 * i] = _mm256_shuffle_ps(p, r, 0x44);
+        a[4 * i + 1] = _mm256_shuffle_ps(p, r, 0xee);
+        a[4 * i + 2] = _mm256_shuffle_ps(q, s, 0x44);
+        a[4 * i + 3] = _mm256_shuffle_ps(q, s, 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        __m256 low = a[i], high = a[i + 4];
+        a[i] = _mm256_permute2f128_ps(low, high, 0x20);
+        a[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
+    }
+}
+
+INLINE void tile_b4(const char *x, size_t xp, char *y, size_t yp) {
+    __m256 a[8];
+    for (int i = 0; i < 8; i++)
+        a[i] =
+            _mm256_loadu_ps((const float *)(const void *)(x + (size_t)i * xp));
+    transpose_8x8(a);
+    for (int i = 0; i < 8; i++)
+        _mm256_storeu_ps((float *)(void *)(y + (size_t)i * yp), a[i]);
+}
+
+INLINE void tile_b8(const char *x, size_t xp, char *y, size_t yp) {
+    __m256d a[4], b[4];
+    for (int i = 0; i < 4; i++)
+        a[i] =
+            _mm256_loadu_pd((const double *)(const void *)(x + (size_t)i * xp));
+    for (int i = 0; i < 2; i++) {
+        b[2 * i] = _mm256_unpacklo_pd(a[2 * i], a[2 * i + 1]);
+        b[2 * i + 1] = _mm256_unpackhi_pd(a[2 * i], a[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        a[i] = _mm256_permute2f128_pd(b[i], b[i + 2], 0x20);
+        a[i + 2] = _mm256_permute2f128_pd(b[i], b[i + 2], 0x31);
+    }
+    for (int i = 0; i < 4; i++)
+        _mm256_storeu_pd((double *)(void *)(y + (size_t)i * yp), a[i]);
+}
+
+/* ---- whole matrices ------------------------------------------------------ */
+
+/* Whole tiles of a strip of columns c0..c1 by `tile`; what remains below and
+ * to the right by the scalar kernel, which moves the same bits. */
+#define TRANSPOSE(job, bytes, side, tile)                                      \
+    OC_TARGET_AVX2 void oc__##job##_avx2(const void *x, size_t x_pitch,        \
+                                         void *y, size_t y_pitch, size_t rows, \
+                                         size_t cols) {                        \
+        const char *from = x;                                                  \
+        char *to = y;                                                          \
+        const size_t xp = x_pitch * bytes, yp = y_pitch * bytes;               \
+        const size_t r1 = rows - rows % side, c1 = cols - cols % side;         \
+        for (size_t c0 = 0; c0 < c1; c0 += STRIP) {                            \
+            size_t end = c1 - c0 < STRIP ? c1 : c0 + STRIP;                    \
+            for (size_t r = 0; r < r1; r += side)                              \
+                for (size_t c = c0; c < end; c += side)                        \
+                    tile(from + r * xp + c * bytes, xp,                        \
+                         to + c * yp + r * bytes, yp);                         \
+        }                                                                      \
+        if (r1 < rows)                                                         \
+            oc__##job##_scalar(from + r1 * xp, x_pitch, to + r1 * bytes,       \
+                               y_pitch, rows - r1, c1);                        \
+        if (c1 < cols)                                                         \
+            oc__##job##_scalar(from + c1 * bytes, x_pitch, to + c1 * yp,       \
+                               y_pitch, rows, cols - c1);                      \
+    }
+
+TRANSPOSE(transpose_b1, 1, 16, tile_b1)
+TRANSPOSE(transpose_b2, 2, 8, tile_b2)
+TRANSPOSE(transpose_b4, 4, 8, tile_b4)
+TRANSPOSE(transpose_b8, 8, 4, tile_b8)
+
+OC_TARGET_AVX2 void oc__interleave_f32_avx2(const float *x, size_t x_pitch,
+                                            size_t channels, float *y,
+                                            size_t block, size_t pixels) {
+    size_t i = 0;
+    if (block % 8 == 0) {
+        for (; i + 8 <= pixels; i += 8)
+            for (size_t j0 = 0; j0 < block; j0 += 8) {
+                __m256 a[8];
+                for (size_t j = 0; j < 8; j++)
+                    a[j] = j0 + j < channels
+                               ? _mm256_loadu_ps(x + (j0 + j) * x_pitch + i)
+                               : _mm256_setzero_ps();
+                transpose_8x8(a);
+                for (size_t p = 0; p < 8; p++)
+                    _mm256_storeu_ps(y + (i + p) * block + j0, a[p]);
+            }
+    }
+    oc__interleave_f32_scalar(x + i, x_pitch, channels, y + i * block, block,
+                              pixels - i);
+}
+
+#endif
