@@ -6,6 +6,9 @@
  * are interleaved so that what belongs together in a column moves together.
  * Tiles are taken down a strip of columns narrow enough for the strip's output
  * rows to stay in the L1 cache until their lines are full.
+ *
+ * Tiles of 16 x 16 f32 with AVX-512 were slower on a Zen 4 (0.19 instead of
+ * 0.09 ns an element): rows of 64 bytes straddle cache lines unless aligned.
  */
 #include "kernels/kernels.h"
 
