@@ -8,6 +8,7 @@
  * Nishimura, ACM TOMACS 8, 1998), 53-bit uniforms, normals by the polar
  * method.  Without a seed it is started from the session's random state.
  */
+#include "base/rng.h"
 #include "ops/moves.h"
 
 #include <math.h>
@@ -81,11 +82,8 @@ static void twister_start(const oc__ctx *c, twister *t) {
         twister_seed(t, (uint32_t)a->i);
     } else if (a && fabsf(a->f) < 9e18f) {
         twister_seed(t, (uint32_t)(int64_t)a->f);
-    } else { /* splitmix64 */
-        uint64_t z = *c->rng += UINT64_C(0x9e3779b97f4a7c15);
-        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        twister_seed(t, (uint32_t)(z ^ z >> 31));
+    } else {
+        twister_seed(t, oc__rng_u32(c->rng));
     }
 }
 
