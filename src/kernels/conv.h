@@ -6,7 +6,13 @@
  *
  *     element (n, ch, y, x)  ->  [n][ch / c][y][x][ch % c]
  *
- * The last block is filled up with zeros when the channels do not divide.
+ *     n, block 0:  pixel 0: c channels | pixel 1: c channels | ...
+ *        block 1:  pixel 0: c channels | pixel 1: c channels | ...
+ *
+ * When the channels do not divide, the last block is filled up.  What the
+ * filling holds is nobody's business: oc__block_f32() writes zeros, an
+ * activation may turn them into anything, and no kernel lets them into a
+ * real channel.
  *
  * Weights of a dense convolution (oc, ic, kh, kw) are packed by
  * oc__conv_f32_pack(); the order is the driver's business.
@@ -17,6 +23,92 @@
 #include "cpu/pool.h"
 
 struct oc__kernels;
+
+/* ---- the kernels --------------------------------------------------------- */
+
+/* The blocks of output channels that one tile computes side by side. */
+#define OC_CONV_MAX_BLOCKS 2
+
+/**
+ * One tile of a dense convolution: px neighbouring output pixels of one row
+ * times one or two blocks of output channels.
+ *
+ *   out[b][p][o] = sum over blocks i, taps t, steps s of
+ *       in[i * in_block_step + taps[t] + p * pixel + s]
+ *       * w[((i * tap_count + t) * steps_in_block + s)][b][o]
+ *
+ * In NCHWc (`blocked`) pixel = steps_in_block = c and the steps are channels;
+ * the last block runs over last_steps of them.  In a plain picture (`plain`)
+ * pixel = steps_in_block = 1: every tap is one step, and a channel is some
+ * more taps.
+ *
+ *     w: [blocks][tap_count][steps_in_block][out_blocks][c]
+ *
+ * Strides are not the tile's business: the driver splits the columns of a
+ * strided picture into phases, so that neighbouring output pixels always have
+ * neighbouring input pixels (see conv_direct.c).
+ */
+typedef struct oc__conv_tile {
+    size_t c;              /* channels in a block */
+    size_t px, out_blocks; /* the tile */
+    const float *in;       /* of the first pixel */
+    size_t in_block_step;
+    const size_t *taps; /* offsets */
+    size_t tap_count;
+    size_t blocks, last_steps;
+    const float *w;
+    float *out; /* out_blocks runs of px * c floats */
+    size_t out_block_step;
+    /* Of a sum cut along its blocks: the first part does not read out, only
+     * the last one does what follows. */
+    int first, last;
+    const float *bias;     /* c * out_blocks values, or NULL */
+    const float *residual; /* as out, or NULL */
+    float lo, hi;          /* min(max(x, lo), hi), keeping NaN */
+} oc__conv_tile;
+
+typedef struct oc__conv_f32_kernel {
+    size_t max_px[OC_CONV_MAX_BLOCKS + 1]; /* by out_blocks */
+    void (*blocked)(const oc__conv_tile *t);
+    void (*plain)(const oc__conv_tile *t);
+} oc__conv_f32_kernel;
+
+/**
+ * A run of px output pixels of one row and one block, depthwise.
+ *   out[p][ch] = sum_ij rows[i][p * in_step + j * tap_step + ch]
+ *                       * w[i * w_row_step + j * c + ch]
+ * The taps are those inside the picture; the driver cuts off the others.
+ */
+typedef struct oc__depthwise_run {
+    size_t c, px;
+    const float *const *rows;
+    size_t row_count, tap_count; /* kernel rows, columns */
+    size_t in_step, tap_step;
+    const float *w;
+    size_t w_row_step;
+    float *out;
+    const float *bias, *residual; /* or NULL */
+    float lo, hi;
+} oc__depthwise_run;
+typedef void oc__depthwise_f32_fn(const oc__depthwise_run *r);
+
+/** Pooling goes first down the columns, then along the row. */
+typedef struct oc__pool_f32_kernel {
+    /* y[i] = rows[0][i] + rows[1][i] + ..., or the greatest; n elements.
+     * NaN loses against every number under max. */
+    void (*add_rows)(const float *const *rows, size_t count, float *y,
+                     size_t n);
+    void (*max_rows)(const float *const *rows, size_t count, float *y,
+                     size_t n);
+    /* y[p][ch] = (sum or max over j < taps of x[p * step + j * tap_step + ch])
+     * * scale, ch < c; px pixels. */
+    void (*add_taps)(const float *x, size_t step, size_t tap_step, size_t taps,
+                     float scale, float *y, size_t px, size_t c);
+    void (*max_taps)(const float *x, size_t step, size_t tap_step, size_t taps,
+                     float scale, float *y, size_t px, size_t c);
+} oc__pool_f32_kernel;
+
+/* ---- the drivers --------------------------------------------------------- */
 
 typedef struct oc__conv_geom {
     int64_t batch;

@@ -7,8 +7,25 @@
  *     packed B: ceil(n/nr) panels, each k rows of nr columns, zero-padded
  *     panel p, row i, column j  ->  packed[(p*k + i)*nr + j]
  *
- * A is packed by the driver, a block at a time, into panels of mr rows in
- * per-worker scratch.
+ *                nr columns                    k runs down: one step of the
+ *     panel 0  | b00 b01 .. |  row 0           kernel reads one row of a panel
+ *              | b10 b11 .. |  row 1           (nr floats) and one column of
+ *              |    ...     |                  A's panel.
+ *     panel 1  |    ...     |  row 0
+ *
+ * A is packed by the driver, a panel of rows at a time, into per-worker
+ * scratch.  Sixteen steps of a row, one cache line, stay together, so that
+ * packing rows is copying and every line is used up before it leaves:
+ *
+ *     packed A panel of r rows:  [k / 16][r][16]
+ *     row i, step s  ->  packed[((s/16)*r + i)*16 + s%16]
+ *
+ * This is also how a strip of r pixels lies in NCHW16c, so convolution uses
+ * the same inner loop.
+ *
+ * Every element of C is one chain of multiply-adds over k in ascending order,
+ * cut into blocks whose length depends on k alone.  How rows and columns are
+ * dealt to threads, and which tile an element falls in, changes no bit.
  */
 #ifndef OC_KERNELS_GEMM_H
 #define OC_KERNELS_GEMM_H
@@ -16,6 +33,40 @@
 #include "cpu/pool.h"
 
 struct oc__kernels;
+
+/* ---- the kernel ---------------------------------------------------------- */
+
+/* Steps that lie together in packed A: 16 floats are one cache line. */
+#define OC_GEMM_STEPS 16
+
+/** One tile: rows of one panel of A times one or more panels of B. */
+typedef struct oc__gemm_f32_tile {
+    size_t rows, cols, k;
+    const float *a;      /* packed, [k / 16][r][16] */
+    size_t a_step;       /* elements from 16 steps to the next 16: r * 16 */
+    const float *b;      /* first panel at its first step */
+    size_t b_panel_step; /* elements from panel to panel */
+    float *c;            /* (rows, cols) */
+    size_t c_row_stride;
+    /* Of a product cut along k: the first part does not read C, only the last
+     * one does what follows. */
+    int first, last;
+    float alpha;
+    const float *bias_n, *bias_m; /* of this tile, or NULL */
+    const float *d;               /* of this tile, or NULL */
+    size_t d_row_stride;
+    float lo, hi; /* min(max(x, lo), hi), keeping NaN */
+} oc__gemm_f32_tile;
+
+typedef struct oc__gemm_f32_kernel {
+    size_t mr, nr;
+    /* A tile of at most thin_rows rows may span thin_panels panels, which
+     * keeps enough sums going to hide the latency of multiply-add. */
+    size_t thin_rows, thin_panels;
+    void (*tile)(const oc__gemm_f32_tile *t);
+} oc__gemm_f32_kernel;
+
+/* ---- the driver ---------------------------------------------------------- */
 
 typedef struct oc__gemm_f32_args {
     size_t m, n, k;
@@ -43,8 +94,14 @@ void oc__gemm_f32_pack_b(const struct oc__kernels *kt, oc__pool *pool, size_t k,
 /** Scratch that oc__gemm_f32() wants for these sizes and threads. */
 size_t oc__gemm_f32_scratch_bytes(const struct oc__kernels *kt, size_t m,
                                   size_t n, size_t k, int threads);
-/** Runs one product.  scratch is aligned to 64.  pool NULL: on the caller. */
+/**
+ * Runs one product.  scratch is aligned to 64.  pool NULL: on the caller.
+ * C must not overlap A, B or the biases; D may be C itself when k is short
+ * enough not to be cut (see oc__gemm_f32_cuts_k()).
+ */
 void oc__gemm_f32(const struct oc__kernels *kt, oc__pool *pool,
                   const oc__gemm_f32_args *args, void *scratch);
+/** Whether C is used for partial sums with this k. */
+int oc__gemm_f32_cuts_k(size_t k);
 
 #endif

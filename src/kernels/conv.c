@@ -1,0 +1,59 @@
+/* conv.c - choosing a way of convolution; see conv.h. */
+#include "kernels/conv.h"
+
+#include "kernels/conv_private.h"
+
+static const oc__conv_way *const ways[OC_CONV_ALGO_COUNT] = {
+    [OC_CONV_DIRECT] = &oc__conv_way_direct,
+    [OC_CONV_DEPTHWISE] = &oc__conv_way_depthwise,
+    [OC_CONV_FIRST] = &oc__conv_way_first,
+};
+
+/* What no way can do: sizes that are not those of a convolution. */
+static int is_sound(const oc__conv_geom *g) {
+    return g->batch >= 0 && g->in_c > 0 && g->out_c > 0 && g->in_h > 0 &&
+           g->in_w > 0 && g->out_h >= 0 && g->out_w >= 0 && g->kernel_h > 0 &&
+           g->kernel_w > 0 && g->stride_h > 0 && g->stride_w > 0 &&
+           g->dilation_h > 0 && g->dilation_w > 0 && g->group > 0 &&
+           g->in_c % g->group == 0 && g->out_c % g->group == 0;
+}
+
+int oc__conv_f32_can(const struct oc__kernels *kt, const oc__conv_geom *g,
+                     oc__conv_algo algo) {
+    if ((int)algo < 0 || algo >= OC_CONV_ALGO_COUNT || !is_sound(g)) return 0;
+    return ways[algo] && ways[algo]->can(kt, g);
+}
+
+oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
+                                  const oc__conv_geom *g) {
+    /* First comes before Winograd, which wants blocked input. */
+    static const oc__conv_algo order[] = {OC_CONV_DEPTHWISE, OC_CONV_FIRST,
+                                          OC_CONV_WINOGRAD};
+    for (size_t i = 0; i < OC_COUNT(order); i++)
+        if (oc__conv_f32_can(kt, g, order[i])) return order[i];
+    return OC_CONV_DIRECT;
+}
+
+size_t oc__conv_f32_packed_elems(const struct oc__kernels *kt,
+                                 const oc__conv_geom *g, oc__conv_algo algo) {
+    return ways[algo]->packed_elems(kt, g);
+}
+
+void oc__conv_f32_pack(const struct oc__kernels *kt, const oc__conv_geom *g,
+                       oc__conv_algo algo, const float *w, float *packed) {
+    ways[algo]->pack(kt, g, w, packed);
+}
+
+size_t oc__conv_f32_scratch_bytes(const struct oc__kernels *kt,
+                                  const oc__conv_geom *g, oc__conv_algo algo,
+                                  int threads) {
+    if (g->batch == 0 || g->out_h == 0 || g->out_w == 0) return 0;
+    return ways[algo]->scratch_bytes(kt, g, threads);
+}
+
+void oc__conv_f32(const struct oc__kernels *kt, oc__pool *pool,
+                  const oc__conv_f32_args *args, void *scratch) {
+    const oc__conv_geom *g = &args->g;
+    if (g->batch == 0 || g->out_h == 0 || g->out_w == 0) return;
+    ways[args->algo]->run(kt, pool, args, scratch);
+}

@@ -1,0 +1,329 @@
+/*
+ * conv_direct.c - dense and grouped convolution, NCHWc to NCHWc.
+ *
+ * A 1x1 convolution of stride 1 reads its input as it is, one long row of
+ * pixels; so does an unpadded one of horizontal stride 1, row by row.  Every
+ * other one first copies the picture to scratch, where padding is zeros and
+ * the columns of a picture with stride s are split into phases:
+ *
+ *     stride 2:   x0 x1 x2 x3 x4 x5   ->   x0 x2 x4 | x1 x3 x5
+ *                                          phase 0    phase 1
+ *
+ *     copy: [block][row][phase][column][c]
+ *
+ * so that neighbouring outputs have neighbouring inputs under every tap, and
+ * one kernel serves all strides, dilations and paddings.  The copy costs one
+ * pass over the input, against kernel_h * kernel_w * out_c multiply-adds for
+ * each of its elements.
+ *
+ * Packed weights, for each group and each pair of output blocks:
+ *
+ *     [in block][tap][c input channels][1 or 2 output blocks][c]
+ */
+#include "kernels/conv_private.h"
+
+#include <string.h>
+
+/* Weights of one part of the sum stay in L1 while the tiles of a strip pass:
+ * half of 32 KiB and a little, the rest is for input and output. */
+#define PART_BYTES 24576
+/* Pixels of a strip: with two blocks of 16 channels, 128 KiB of sums go to and
+ * from L2 between the parts. */
+#define STRIP_PX 1024
+/* Copies of several images of a batch are made at once up to this size. */
+#define COPY_BYTES ((size_t)4 << 20)
+
+typedef struct direct_plan {
+    oc__strip_plan strip;
+    size_t groups;     /* as the tiles see them */
+    size_t out_blocks; /* of one group */
+    int copies;        /* whether the input is copied */
+    size_t phases, copy_rows, copy_cols, copy_row_stride;
+    size_t image_elems; /* of the picture the tiles read */
+    size_t images;      /* copied at once */
+    size_t strips;      /* of a pair of output blocks */
+    float *copy;
+    size_t image; /* first of those copied */
+} direct_plan;
+
+/* Groups whose channels share a block are computed as one group of one block,
+ * with zero weights between them. */
+static int shares_block(const oc__kernels *kt, const oc__conv_geom *g) {
+    int64_t per = g->in_c / g->group;
+    return g->group > 1 && g->out_c == g->in_c && per < kt->block &&
+           kt->block % per == 0;
+}
+
+static int direct_can(const oc__kernels *kt, const oc__conv_geom *g) {
+    return g->group == 1 || shares_block(kt, g) ||
+           (g->in_c / g->group % kt->block == 0 &&
+            g->out_c / g->group % kt->block == 0);
+}
+
+static void plan_groups(direct_plan *p, const oc__kernels *kt,
+                        const oc__conv_geom *g) {
+    if (shares_block(kt, g)) {
+        p->groups = oc__blocks(kt, g->in_c);
+        p->strip.in_blocks = p->out_blocks = 1;
+    } else {
+        p->groups = (size_t)g->group;
+        p->strip.in_blocks = oc__blocks(kt, g->in_c / g->group);
+        p->out_blocks = oc__blocks(kt, g->out_c / g->group);
+    }
+}
+
+/* Channels in the last input block of a group.  Filling is left out. */
+static size_t last_steps(const direct_plan *p, const oc__conv_geom *g,
+                         size_t group) {
+    size_t before =
+        (group * p->strip.in_blocks + p->strip.in_blocks - 1) * p->strip.c;
+    return OC_MIN(p->strip.c, (size_t)g->in_c - before);
+}
+
+static int needs_copy(const oc__conv_geom *g) {
+    return g->pad_top != 0 || g->pad_left != 0 || g->stride_w != 1 ||
+           (g->kernel_h == 1 && g->kernel_w == 1 && g->stride_h != 1) ||
+           (g->out_h - 1) * g->stride_h + (g->kernel_h - 1) * g->dilation_h >=
+               g->in_h ||
+           (g->out_w - 1) + (g->kernel_w - 1) * g->dilation_w >= g->in_w;
+}
+
+/* Sizes of the picture that the tiles read, copied or not. */
+static void plan_picture(direct_plan *p, const oc__conv_geom *g) {
+    size_t c = p->strip.c;
+    if (needs_copy(g)) {
+        int64_t span = (g->kernel_w - 1) * g->dilation_w;
+        p->copies = 1;
+        /* Of rows under a kernel one tap high, only those used. */
+        p->copy_row_stride = g->kernel_h == 1 ? 1 : (size_t)g->stride_h;
+        p->copy_rows = (size_t)(g->out_h - 1) * p->copy_row_stride +
+                       (size_t)((g->kernel_h - 1) * g->dilation_h) + 1;
+        p->phases = (size_t)OC_MIN(g->stride_w, span + 1);
+        p->copy_cols = (size_t)(g->out_w + span / g->stride_w);
+    } else {
+        p->copy_row_stride = (size_t)g->stride_h;
+        p->copy_rows = (size_t)g->in_h;
+        p->phases = 1;
+        p->copy_cols = (size_t)g->in_w;
+    }
+    size_t row = p->phases * p->copy_cols * c;
+    p->strip.in_block_step = p->copy_rows * row;
+    p->strip.row_step = p->copy_row_stride * row;
+    p->strip.px_step = c;
+    p->strip.rows = (size_t)g->out_h;
+    p->strip.cols = (size_t)g->out_w;
+    p->image_elems = oc__ceil_div((size_t)g->in_c, c) * p->strip.in_block_step;
+    if (p->phases * p->copy_cols == p->strip.cols && p->copy_row_stride == 1) {
+        p->strip.cols *= p->strip.rows;
+        p->strip.rows = 1;
+    }
+}
+
+static void plan_taps(const direct_plan *p, const oc__conv_geom *g,
+                      size_t *taps) {
+    for (int64_t i = 0; i < g->kernel_h; i++)
+        for (int64_t j = 0; j < g->kernel_w; j++) {
+            size_t row = (size_t)(i * g->dilation_h);
+            size_t phase = (size_t)(j * g->dilation_w % g->stride_w);
+            size_t col = (size_t)(j * g->dilation_w / g->stride_w);
+            *taps++ =
+                ((row * p->phases + phase) * p->copy_cols + col) * p->strip.c;
+        }
+}
+
+static size_t taps_bytes(const oc__conv_geom *g) {
+    return oc__align_up((size_t)(g->kernel_h * g->kernel_w) * sizeof(size_t),
+                        OC_ALIGN);
+}
+
+static direct_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
+    direct_plan p = {0};
+    p.strip.kt = kt;
+    p.strip.c = (size_t)kt->block;
+    p.strip.tap_count = (size_t)(g->kernel_h * g->kernel_w);
+    p.strip.tap_elems = p.strip.c * p.strip.c;
+    plan_groups(&p, kt, g);
+    plan_picture(&p, g);
+    size_t part = PART_BYTES / sizeof(float) / OC_CONV_MAX_BLOCKS /
+                  p.strip.tap_elems / p.strip.tap_count;
+    size_t parts = oc__ceil_div(p.strip.in_blocks, OC_MAX(part, 1));
+    p.strip.blocks_a_part = oc__ceil_div(p.strip.in_blocks, parts);
+    size_t bytes = p.image_elems * sizeof(float);
+    p.images = (size_t)g->batch;
+    if (p.copies && p.images > 1)
+        p.images = OC_MIN(p.images, OC_MAX(COPY_BYTES / bytes, 1));
+    return p;
+}
+
+static size_t direct_scratch_bytes(const oc__kernels *kt,
+                                   const oc__conv_geom *g, int threads) {
+    direct_plan p = plan_of(kt, g);
+    (void)threads;
+    return taps_bytes(g) +
+           (p.copies ? p.images * p.image_elems * sizeof(float) : 0);
+}
+
+/* ---- weights ------------------------------------------------------------- */
+
+static size_t direct_packed_elems(const oc__kernels *kt,
+                                  const oc__conv_geom *g) {
+    direct_plan p = plan_of(kt, g);
+    return p.groups * p.out_blocks * p.strip.in_blocks * p.strip.tap_count *
+           p.strip.tap_elems;
+}
+
+/* The weight from input channel `in` to output channel `out` of the whole
+ * tensor, 0 between groups and outside the channels there are. */
+static float weight(const oc__conv_geom *g, const float *w, size_t out,
+                    size_t in, size_t tap) {
+    size_t in_per = (size_t)(g->in_c / g->group);
+    size_t out_per = (size_t)(g->out_c / g->group);
+    if (out >= (size_t)g->out_c || in >= (size_t)g->in_c) return 0.0f;
+    if (out / out_per != in / in_per) return 0.0f;
+    size_t taps = (size_t)(g->kernel_h * g->kernel_w);
+    return w[(out * in_per + in % in_per) * taps + tap];
+}
+
+static void direct_pack(const oc__kernels *kt, const oc__conv_geom *g,
+                        const float *w, float *packed) {
+    direct_plan p = plan_of(kt, g);
+    size_t c = p.strip.c, in_blocks = p.strip.in_blocks;
+    for (size_t group = 0; group < p.groups; group++)
+        for (size_t o = 0; o < p.out_blocks; o += OC_CONV_MAX_BLOCKS) {
+            size_t n = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p.out_blocks - o) * c;
+            size_t out0 = (group * p.out_blocks + o) * c;
+            for (size_t i = 0; i < in_blocks; i++)
+                for (size_t t = 0; t < p.strip.tap_count; t++)
+                    for (size_t s = 0; s < c; s++)
+                        for (size_t k = 0; k < n; k++)
+                            *packed++ =
+                                weight(g, w, out0 + k,
+                                       (group * in_blocks + i) * c + s, t);
+        }
+}
+
+/* ---- the copy ------------------------------------------------------------ */
+
+/* n blocks, each `step` blocks after the last.  The two sizes there are get
+ * their own copy so that the compiler moves vectors. */
+static void copy_blocks(float *out, const float *in, size_t c, size_t step,
+                        size_t n) {
+    if (step == 1) {
+        memcpy(out, in, n * c * sizeof *out);
+    } else if (c == 16) {
+        for (size_t i = 0; i < n; i++)
+            memcpy(out + i * 16, in + i * step * 16, 16 * sizeof *out);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            memcpy(out + i * 8, in + i * step * 8, 8 * sizeof *out);
+    }
+}
+
+/* One phase of one row: out[q] = in[q * stride + shift], 0 outside. */
+static void copy_phase(float *out, const float *in, size_t c, int64_t cols,
+                       int64_t in_w, int64_t stride, int64_t shift) {
+    /* The q that fall inside: q * stride + shift in 0..in_w-1. */
+    int64_t q0 = shift < 0 ? (-shift + stride - 1) / stride : 0;
+    int64_t q1 = shift < in_w ? (in_w - 1 - shift) / stride + 1 : 0;
+    q0 = OC_MIN(q0, cols);
+    q1 = OC_MAX(OC_MIN(q1, cols), q0);
+    memset(out, 0, (size_t)q0 * c * sizeof *out);
+    if (q1 > q0)
+        copy_blocks(out + (size_t)q0 * c,
+                    in + (size_t)(q0 * stride + shift) * c, c, (size_t)stride,
+                    (size_t)(q1 - q0));
+    memset(out + (size_t)q1 * c, 0, (size_t)(cols - q1) * c * sizeof *out);
+}
+
+/* Item i is row i % copy_rows of block i / copy_rows, over all images. */
+static void copy_row(const direct_plan *p, size_t item) {
+    const oc__conv_geom *g = &p->strip.args->g;
+    size_t c = p->strip.c, row = item % p->copy_rows;
+    size_t plane = item / p->copy_rows;
+    int64_t y = (int64_t)row - g->pad_top;
+    if (g->kernel_h == 1) y = (int64_t)row * g->stride_h - g->pad_top;
+    size_t blocks = p->image_elems / p->strip.in_block_step;
+    const float *in = p->strip.args->in + (p->image * blocks + plane) *
+                                              (size_t)(g->in_h * g->in_w) * c;
+    float *out = p->copy + item * p->phases * p->copy_cols * c;
+    if (y < 0 || y >= g->in_h) {
+        memset(out, 0, p->phases * p->copy_cols * c * sizeof *out);
+        return;
+    }
+    in += (size_t)(y * g->in_w) * c;
+    for (size_t i = 0; i < p->phases; i++)
+        copy_phase(out + i * p->copy_cols * c, in, c, (int64_t)p->copy_cols,
+                   g->in_w, g->stride_w, (int64_t)i - g->pad_left);
+}
+
+static void copy_task(void *ctx, int task, int worker) {
+    const oc__share *s = ctx;
+    (void)worker;
+    size_t end = oc__share_end(s, (size_t)task);
+    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
+        copy_row(s->ctx, i);
+}
+
+/* ---- the tiles ----------------------------------------------------------- */
+
+/* Tasks run over images, groups, strips, pairs of output blocks; the last the
+ * fastest, since all pairs read the same input. */
+static void direct_task(void *ctx, int task, int worker) {
+    const direct_plan *p = ctx;
+    const oc__strip_plan *s = &p->strip;
+    const oc__conv_f32_args *a = s->args;
+    (void)worker;
+    size_t pairs = oc__ceil_div(p->out_blocks, OC_CONV_MAX_BLOCKS);
+    size_t i = (size_t)task;
+    size_t o = i % pairs * OC_CONV_MAX_BLOCKS;
+    i /= pairs;
+    size_t strip = i % p->strips;
+    i /= p->strips;
+    size_t group = i % p->groups, image = i / p->groups;
+    size_t out_blocks = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p->out_blocks - o);
+
+    const float *in = p->copies ? p->copy : a->in + p->image * p->image_elems;
+    in += image * p->image_elems + group * s->in_blocks * s->in_block_step;
+    size_t block = group * p->out_blocks + o; /* of this image's output */
+    size_t w = block * s->in_blocks * s->tap_count * s->tap_elems;
+    size_t out = ((p->image + image) * p->groups * p->out_blocks + block) *
+                 s->rows * s->cols * s->c;
+    size_t tiles = s->rows * oc__strip_tiles(s, out_blocks);
+    oc__strip_run(s, out_blocks, last_steps(p, &a->g, group), in,
+                  a->packed_w + w, a->out + out,
+                  a->bias ? a->bias + block * s->c : NULL,
+                  a->residual ? a->residual + out : NULL,
+                  tiles * strip / p->strips, tiles * (strip + 1) / p->strips);
+}
+
+static void direct_run(const oc__kernels *kt, oc__pool *pool,
+                       const oc__conv_f32_args *a, void *scratch) {
+    const oc__conv_geom *g = &a->g;
+    direct_plan p = plan_of(kt, g);
+    oc__strip_plan *s = &p.strip;
+    s->args = a;
+    s->act = oc__act_clamp(a->act, a->act_a, a->act_b, &s->lo, &s->hi);
+    plan_taps(&p, g, scratch);
+    s->taps = scratch;
+    p.copy = (float *)(void *)((char *)scratch + taps_bytes(g));
+    size_t pairs = oc__ceil_div(p.out_blocks, OC_CONV_MAX_BLOCKS);
+    size_t batch = (size_t)g->batch;
+    for (; p.image < batch; p.image += p.images) {
+        size_t images = OC_MIN(p.images, batch - p.image);
+        if (p.copies)
+            oc__share_run(
+                pool, images * p.image_elems / s->in_block_step * p.copy_rows,
+                (double)(p.phases * p.copy_cols * s->c), copy_task, &p);
+        double work = oc__conv_work(g) / (double)batch * (double)images;
+        size_t wanted = oc__share_tasks(oc__pool_threads(pool), work);
+        size_t others = images * p.groups * pairs;
+        p.strips = OC_MAX(oc__ceil_div(s->rows * s->cols, STRIP_PX),
+                          oc__ceil_div(wanted, others));
+        p.strips = OC_MIN(p.strips, s->rows * oc__strip_tiles(s, 1));
+        oc__pool_run(pool, (int)(others * p.strips), direct_task, &p);
+    }
+}
+
+const oc__conv_way oc__conv_way_direct = {direct_can, direct_packed_elems,
+                                          direct_pack, direct_scratch_bytes,
+                                          direct_run};

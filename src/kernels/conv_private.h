@@ -1,0 +1,92 @@
+/*
+ * conv_private.h - what the files of the convolution driver share.  Users
+ * include conv.h.
+ */
+#ifndef OC_KERNELS_CONV_PRIVATE_H
+#define OC_KERNELS_CONV_PRIVATE_H
+
+#include "kernels/kernels.h"
+#include "kernels/share.h"
+
+/** One way of convolution; oc__conv_* look it up by oc__conv_algo. */
+typedef struct oc__conv_way {
+    int (*can)(const oc__kernels *kt, const oc__conv_geom *g);
+    size_t (*packed_elems)(const oc__kernels *kt, const oc__conv_geom *g);
+    void (*pack)(const oc__kernels *kt, const oc__conv_geom *g, const float *w,
+                 float *packed);
+    size_t (*scratch_bytes)(const oc__kernels *kt, const oc__conv_geom *g,
+                            int threads);
+    void (*run)(const oc__kernels *kt, oc__pool *pool,
+                const oc__conv_f32_args *args, void *scratch);
+} oc__conv_way;
+
+extern const oc__conv_way oc__conv_way_direct, oc__conv_way_depthwise,
+    oc__conv_way_first;
+
+static inline size_t oc__ceil_div(size_t a, size_t b) {
+    return a / b + (a % b != 0);
+}
+
+/** Blocks that hold this many channels. */
+static inline size_t oc__blocks(const oc__kernels *kt, int64_t channels) {
+    return oc__ceil_div((size_t)channels, (size_t)kt->block);
+}
+
+/** Multiply-adds of a convolution; of pooling with in_c / group as 1. */
+static inline double oc__conv_work(const oc__conv_geom *g) {
+    return (double)g->batch * (double)g->out_c * (double)g->out_h *
+           (double)g->out_w * (double)(g->in_c / g->group) *
+           (double)g->kernel_h * (double)g->kernel_w;
+}
+
+/**
+ * Of `taps` taps `dilation` apart, the first of which falls on `at`: how many
+ * fall inside 0..size-1, and the number of the first of them.
+ */
+static inline size_t oc__taps_inside(int64_t at, int64_t dilation, int64_t taps,
+                                     int64_t size, int64_t *first) {
+    int64_t a = at < 0 ? (-at + dilation - 1) / dilation : 0;
+    int64_t b = at < size ? (size - 1 - at) / dilation + 1 : 0;
+    b = OC_MIN(b, taps);
+    *first = a;
+    return b > a ? (size_t)(b - a) : 0;
+}
+
+/* ---- strips: the tiles of a dense convolution in order ------------------- */
+
+/**
+ * Where the input of the tiles lies, after padding and phases have been taken
+ * care of: output pixel (y, x) reads from in + y * row_step + x * px_step.
+ */
+typedef struct oc__strip_plan {
+    const oc__kernels *kt;
+    const oc__conv_f32_args *args;
+    size_t c;
+    int plain;         /* the kernel: plain or blocked */
+    size_t rows, cols; /* of the output, 1 x pixels when flattened */
+    size_t row_step, px_step, in_block_step;
+    size_t in_blocks;     /* of one group */
+    size_t blocks_a_part; /* the sum is cut into parts of so many blocks */
+    const size_t *taps;
+    size_t tap_count, tap_elems; /* tap_elems: weights of a tap, one block */
+    float lo, hi;
+    oc__act_args act; /* what is left after lo and hi */
+} oc__strip_plan;
+
+/**
+ * Runs tiles first..last (counted through the rows) of one pair of output
+ * blocks: in, w, out, bias and residual belong to the pair, last_steps to its
+ * last input block.
+ */
+void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
+                   size_t last_steps, const float *in, const float *w,
+                   float *out, const float *bias, const float *residual,
+                   size_t first, size_t last);
+
+/** Tiles in a row, all nearly equally wide. */
+static inline size_t oc__strip_tiles(const oc__strip_plan *p,
+                                     size_t out_blocks) {
+    return oc__ceil_div(p->cols, p->kt->conv_f32->max_px[out_blocks]);
+}
+
+#endif

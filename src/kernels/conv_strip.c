@@ -1,0 +1,67 @@
+/*
+ * conv_strip.c - the loop over the tiles of a dense convolution, shared by
+ * conv_direct.c and conv_first.c.
+ *
+ *     for each part of the input blocks       its weights stay in L1
+ *         for each tile of the strip          input from L1 or L2
+ *             tile                            sums to and from L2
+ *
+ * The parts depend on the geometry alone, and each output element is summed
+ * in the order part, block, tap, channel, whatever tile it falls in: the bits
+ * do not depend on how tiles are dealt to threads.
+ */
+#include "kernels/conv_private.h"
+
+/* Activations the tiles cannot do follow while the strip is in the cache.
+ * Its pixels are neighbours in each block. */
+static void strip_act(const oc__strip_plan *p, float *out, size_t out_blocks,
+                      size_t pixel0, size_t pixel1) {
+    for (size_t b = 0; b < out_blocks; b++) {
+        float *o = out + (b * p->rows * p->cols + pixel0) * p->c;
+        p->kt->act_f32(p->act, o, o, (pixel1 - pixel0) * p->c);
+    }
+}
+
+void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
+                   size_t last_steps, const float *in, const float *w,
+                   float *out, const float *bias, const float *residual,
+                   size_t first, size_t last) {
+    size_t tiles = oc__strip_tiles(p, out_blocks);
+    size_t w_block = p->tap_count * p->tap_elems * out_blocks;
+    oc__conv_tile t = {.c = p->c, .out_blocks = out_blocks};
+    t.in_block_step = p->in_block_step;
+    t.taps = p->taps;
+    t.tap_count = p->tap_count;
+    t.out_block_step = p->rows * p->cols * p->c;
+    t.bias = bias;
+    t.lo = p->lo;
+    t.hi = p->hi;
+    size_t steps = p->plain ? 1 : p->c;
+    for (size_t b = 0; b < p->in_blocks; b += t.blocks) {
+        t.blocks = OC_MIN(p->blocks_a_part, p->in_blocks - b);
+        t.first = b == 0;
+        t.last = b + t.blocks == p->in_blocks;
+        t.last_steps = t.last ? last_steps : steps;
+        t.w = w + b * w_block;
+        for (size_t i = first; i < last; i++) {
+            size_t y = i / tiles, j = i % tiles;
+            size_t x0 = p->cols * j / tiles, x1 = p->cols * (j + 1) / tiles;
+            size_t pixel = y * p->cols + x0;
+            t.px = x1 - x0;
+            t.in =
+                in + b * p->in_block_step + y * p->row_step + x0 * p->px_step;
+            t.out = out + pixel * p->c;
+            t.residual = residual ? residual + pixel * p->c : NULL;
+            if (p->plain)
+                p->kt->conv_f32->plain(&t);
+            else
+                p->kt->conv_f32->blocked(&t);
+        }
+    }
+    if (p->act.kind != OC_ACT_NONE && last > first) {
+        size_t y1 = (last - 1) / tiles, j1 = (last - 1) % tiles;
+        strip_act(p, out, out_blocks,
+                  first / tiles * p->cols + p->cols * (first % tiles) / tiles,
+                  y1 * p->cols + p->cols * (j1 + 1) / tiles);
+    }
+}

@@ -1,0 +1,44 @@
+/* share.c - see share.h. */
+#include "kernels/share.h"
+
+#include <math.h>
+
+/* A task should take much longer than handing it out: waking a thread costs
+ * some 5 us, and at 32 multiply-adds a ns... an AVX2 core does about 50 of
+ * them in a ns, so 2^18 are 5 us. */
+#define TASK_WORK 262144.0
+/* Tasks a thread: the last one to finish wastes at most 1/8 of the time. */
+#define TASKS_PER_THREAD 4
+
+size_t oc__share_tasks(int threads, double work) {
+    if (threads <= 1) return 1;
+    double most = (double)threads * TASKS_PER_THREAD;
+    double n = floor(work / TASK_WORK);
+    if (n > most) n = most;
+    return n < 2.0 ? 1 : (size_t)n;
+}
+
+void oc__share_run(oc__pool *pool, size_t items, double item_work,
+                   oc__pool_fn fn, void *ctx) {
+    if (items == 0) return;
+    oc__share s = {ctx, items, 1};
+    s.tasks =
+        oc__share_tasks(oc__pool_threads(pool), (double)items * item_work);
+    if (s.tasks > items) s.tasks = items;
+    oc__pool_run(pool, (int)s.tasks, fn, &s);
+}
+
+oc__act_args oc__act_clamp(int act, float a, float b, float *lo, float *hi) {
+    oc__act_args rest = {OC_ACT_NONE, 0.0f, 0.0f};
+    *lo = -INFINITY;
+    *hi = INFINITY;
+    if (act == OC_ACT_RELU) {
+        *lo = 0.0f;
+    } else if (act == OC_ACT_CLIP) {
+        *lo = a;
+        *hi = b;
+    } else {
+        rest = (oc__act_args){(oc__act)act, a, b};
+    }
+    return rest;
+}
