@@ -56,7 +56,7 @@ enum { ARENA_BLOCK_BYTES = 64 * 1024, ARENA_WIDE = 256 };
 void oc__arena_init(oc__arena *a, const oc_allocator *allocator) {
     a->allocator = allocator ? allocator : &oc__default_allocator;
     a->head = NULL;
-    a->total_bytes = 0;
+    a->total_bytes = a->held_bytes = 0;
 }
 
 void oc__arena_deinit(oc__arena *a) {
@@ -66,7 +66,7 @@ void oc__arena_deinit(oc__arena *a) {
         b = next;
     }
     a->head = NULL;
-    a->total_bytes = 0;
+    a->total_bytes = a->held_bytes = 0;
 }
 
 static void *arena_take(oc__arena_block *b, size_t bytes, size_t align) {
@@ -87,6 +87,7 @@ void *oc__arena_alloc(oc__arena *a, size_t bytes) {
         oc__arena_block *b = oc__alloc(a->allocator, need);
         if (!b) return NULL;
         b->bytes = need;
+        a->held_bytes += need;
         b->used = header;
         p = arena_take(b, bytes, align);
         /* A large request must not retire a block that still has room. */

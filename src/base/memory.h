@@ -34,6 +34,7 @@ typedef struct oc__arena {
     const oc_allocator *allocator;
     oc__arena_block *head;
     size_t total_bytes; /* given out, for summaries */
+    size_t held_bytes;  /* taken from the allocator */
 } oc__arena;
 
 void oc__arena_init(oc__arena *a, const oc_allocator *allocator);
@@ -58,8 +59,8 @@ typedef struct oc__buf oc__buf;
 oc__buf *oc__buf_create(const oc_allocator *allocator, size_t bytes);
 void *oc__buf_data(oc__buf *b);
 size_t oc__buf_bytes(const oc__buf *b);
-oc__buf *oc__buf_retain(oc__buf *b);  /* NULL in, NULL out */
-void oc__buf_release(oc__buf *b);     /* NULL is ignored */
+oc__buf *oc__buf_retain(oc__buf *b); /* NULL in, NULL out */
+void oc__buf_release(oc__buf *b);    /* NULL is ignored */
 /** Whether this is the only reference left. */
 int oc__buf_is_last(const oc__buf *b);
 

@@ -40,8 +40,8 @@ static inline size_t oc__align_up(size_t n, size_t align) {
     return (n + align - 1) & ~(align - 1);
 }
 
-#define OC_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define OC_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define OC_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define OC_MAX(a, b)    ((a) > (b) ? (a) : (b))
 #define OC_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -395,7 +395,7 @@ static const oc_value *node_input(const oc__exec *e, const oc__node *n,
 static oc_status run_subgraph(oc__ctx *c, const oc__graph *g,
                               const oc_value *args, int n_args,
                               oc_value *results, int n_results) {
-    oc__exec *e = c->runtime, *sub;
+    oc__exec *e = c->runtime, *sub = NULL;
     const oc_allocator *a = e->env->allocator;
     if (n_args != g->n_inputs || n_results > g->n_outputs)
         return oc__op_fail(c, OC_E_SHAPE,

@@ -143,7 +143,7 @@ static oc_status compile(oc__program *p, const oc__graph *graph,
     OC_TRY(make_steps(p, err));
     OC_TRY(oc__program_plan(p, env, err));
     OC_TRY(size_scratch(p, env, err));
-    p->total_bytes = p->arena.total_bytes + p->activation_bytes +
+    p->total_bytes = p->arena.held_bytes + p->activation_bytes +
                      p->scratch_bytes + p->weight_bytes;
     return OC_OK;
 }

@@ -1,0 +1,294 @@
+/* test_exec.c - src/runtime: compile, plan, run, cache; on graphs made here. */
+#include "testing.h"
+
+#include "cpu/features.h"
+#include "runtime/exec.h"
+
+#include <math.h>
+
+typedef struct rig {
+    test_allocator ta;
+    oc__arena arena;
+    oc__graph *g;
+    oc__kernels kernels;
+    oc__exec_env env;
+    oc__exec *exec;
+    oc_error err;
+} rig;
+
+static void rig_init(rig *r, int64_t fail_at) {
+    memset(r, 0, sizeof(*r));
+    test_allocator_init(&r->ta, fail_at);
+    oc__kernels_init(&r->kernels, oc__cpu_resolve(0));
+    r->env.kernels = &r->kernels;
+    r->env.allocator = &r->ta.base;
+    r->env.threads = 1;
+    r->env.plan_cache_bytes = 1 << 20;
+    oc__arena_init(&r->arena, &oc__default_allocator);
+    r->g = oc__graph_create(&r->arena);
+}
+
+static void rig_deinit(rig *r) {
+    oc__exec_destroy(r->exec);
+    oc__pool_destroy(r->env.pool);
+    oc__graph_release(r->g);
+    oc__arena_deinit(&r->arena);
+}
+
+static int add_input(rig *r, const char *name) {
+    int v = oc__graph_add_value(r->g, name);
+    int *list = oc__arena_array(&r->arena, 8, sizeof(int));
+    if (!r->g->inputs) r->g->inputs = list;
+    r->g->inputs[r->g->n_inputs++] = v;
+    r->g->values[v].dtype = OC_DTYPE_F32;
+    return v;
+}
+
+static void add_output(rig *r, int v) {
+    int *list = oc__arena_array(&r->arena, 8, sizeof(int));
+    if (!r->g->outputs) r->g->outputs = list;
+    r->g->outputs[r->g->n_outputs++] = v;
+}
+
+static int add_op(rig *r, const char *name, int a, int b) {
+    const oc__op *op = oc__op_find("", name);
+    assert_non_null(op);
+    oc__node *n = oc__graph_add_node(r->g, op, name, 18, b >= 0 ? 2 : 1, 1, 0);
+    n->in[0] = a;
+    if (b >= 0) n->in[1] = b;
+    n->out[0] = oc__graph_add_value(r->g, NULL);
+    return n->out[0];
+}
+
+static int add_ints(rig *r, const int64_t *v, int64_t n) {
+    oc_tensor t;
+    oc__tensor_set(&t, OC_DTYPE_I64, 1, &n);
+    t.data = oc__arena_dup(&r->arena, v, (size_t)n * sizeof(*v));
+    return oc__graph_add_constant(r->g, NULL, &t);
+}
+
+static oc_value input(float *data, int64_t rows, int64_t cols) {
+    oc_value v = {.kind = OC_KIND_TENSOR};
+    int64_t dims[2] = {rows, cols};
+    oc__tensor_set(&v.t, OC_DTYPE_F32, 2, dims);
+    v.t.data = data;
+    return v;
+}
+
+/* y = relu(x + x) * x, reshaped to one row. */
+static void build_chain(rig *r) {
+    static const int64_t one_row[] = {1, -1};
+    int x = add_input(r, "x");
+    int y = add_op(r, "Add", x, x);
+    y = add_op(r, "Relu", y, -1);
+    y = add_op(r, "Mul", y, x);
+    y = add_op(r, "Reshape", y, add_ints(r, one_row, 2));
+    add_output(r, y);
+}
+
+static void check_chain(const rig *r, const float *x, int64_t n) {
+    const oc_tensor *t = oc_value_tensor(oc__exec_output(r->exec, 0));
+    assert_non_null(t);
+    assert_int_equal(t->rank, 2);
+    assert_int_equal(t->dims[0], 1);
+    assert_int_equal(t->dims[1], n);
+    for (int64_t i = 0; i < n; i++) {
+        float want = fmaxf(x[i] + x[i], 0) * x[i];
+        assert_true(((const float *)t->data)[i] == want);
+    }
+}
+
+static void exec_runs_a_chain(void **state) {
+    (void)state;
+    rig r;
+    float x[6] = {-1, 2, -3, 4, 0.5f, -0.25f};
+    rig_init(&r, TEST_NEVER);
+    build_chain(&r);
+    assert_int_equal(oc__exec_create(&r.exec, r.g, &r.env, &r.err), OC_OK);
+    oc_value v = input(x, 2, 3);
+    const oc_value *in[1] = {&v};
+    assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_OK);
+    check_chain(&r, x, 6);
+    rig_deinit(&r);
+    test_allocator_check(&r.ta);
+}
+
+static void exec_allocates_nothing_on_later_runs(void **state) {
+    (void)state;
+    rig r;
+    float x[6] = {-1, 2, -3, 4, 0.5f, -0.25f};
+    rig_init(&r, TEST_NEVER);
+    build_chain(&r);
+    assert_int_equal(oc__exec_create(&r.exec, r.g, &r.env, &r.err), OC_OK);
+    oc_value v = input(x, 2, 3);
+    const oc_value *in[1] = {&v};
+    assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_OK);
+    int64_t before = r.ta.count;
+    for (int i = 0; i < 10; i++) {
+        x[0] = (float)i;
+        assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_OK);
+        check_chain(&r, x, 6);
+    }
+    assert_int_equal(r.ta.count, before);
+    rig_deinit(&r);
+    test_allocator_check(&r.ta);
+}
+
+static void plan_reuses_memory_of_dead_tensors(void **state) {
+    (void)state;
+    rig r;
+    static float x[1 << 14];
+    rig_init(&r, TEST_NEVER);
+    int v = add_input(&r, "x");
+    int first = v;
+    for (int i = 0; i < 12; i++)
+        v = add_op(&r, "Mul", v, first);
+    add_output(&r, v);
+    assert_int_equal(oc__exec_create(&r.exec, r.g, &r.env, &r.err), OC_OK);
+    oc_value val = input(x, 1 << 7, 1 << 7);
+    const oc_value *in[1] = {&val};
+    assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_OK);
+    const oc__program *p = oc__exec_program(r.exec);
+    /* Each product is written over the one before. */
+    assert_true(p->activation_bytes <= sizeof(x));
+    rig_deinit(&r);
+    test_allocator_check(&r.ta);
+}
+
+static void exec_keeps_plans_within_the_bound(void **state) {
+    (void)state;
+    rig r;
+    static float x[64 * 64];
+    rig_init(&r, TEST_NEVER);
+    build_chain(&r);
+    r.env.plan_cache_bytes = 100 * 1000;
+    assert_int_equal(oc__exec_create(&r.exec, r.g, &r.env, &r.err), OC_OK);
+    size_t most = 0;
+    for (int64_t rows = 1; rows <= 64; rows++) {
+        oc_value v = input(x, rows, 64);
+        const oc_value *in[1] = {&v};
+        assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_OK);
+        check_chain(&r, x, rows * 64);
+        if (r.ta.live_bytes > most) most = r.ta.live_bytes;
+    }
+    /* 64 plans of a chain would be far beyond; arenas round up to blocks. */
+    assert_true(most < 1000 * 1000);
+    rig_deinit(&r);
+    test_allocator_check(&r.ta);
+}
+
+static void exec_runs_what_depends_on_data(void **state) {
+    (void)state;
+    rig r;
+    float x[6] = {0, 2, 0, 4, 5, 0};
+    rig_init(&r, TEST_NEVER);
+    int v = add_input(&r, "x");
+    v = add_op(&r, "NonZero", v, -1);
+    v = add_op(&r, "Add", v, v);
+    add_output(&r, v);
+    assert_int_equal(oc__exec_create(&r.exec, r.g, &r.env, &r.err), OC_OK);
+    oc_value val = input(x, 2, 3);
+    const oc_value *in[1] = {&val};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_OK);
+        const oc_tensor *t = oc_value_tensor(oc__exec_output(r.exec, 0));
+        static const int64_t want[] = {0, 2, 2, 2, 0, 2};
+        assert_int_equal(t->dims[0], 2);
+        assert_int_equal(t->dims[1], 3);
+        assert_memory_equal(t->data, want, sizeof(want));
+    }
+    x[0] = 1; /* one more element: another shape from the same plan */
+    assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_OK);
+    assert_int_equal(oc_value_tensor(oc__exec_output(r.exec, 0))->dims[1], 4);
+    rig_deinit(&r);
+    test_allocator_check(&r.ta);
+}
+
+static void exec_survives_each_failing_allocation(void **state) {
+    (void)state;
+    for (int64_t n = 0;; n++) {
+        rig r;
+        float x[6] = {0, 2, 0, 4, 5, 0};
+        rig_init(&r, n);
+        build_chain(&r);
+        add_output(&r, add_op(&r, "NonZero", r.g->inputs[0], -1));
+        oc_value v = input(x, 2, 3);
+        const oc_value *in[1] = {&v};
+        oc_status st = oc__exec_create(&r.exec, r.g, &r.env, &r.err);
+        if (st == OC_OK) st = oc__exec_run(r.exec, in, &r.err);
+        rig_deinit(&r);
+        test_allocator_check(&r.ta);
+        if (!r.ta.failed) {
+            assert_int_equal(st, OC_OK);
+            assert_true(n > 5); /* the loop has seen something */
+            return;
+        }
+        assert_int_equal(st, OC_E_NOMEM);
+    }
+}
+
+static void exec_gives_the_same_bits_for_any_thread_count(void **state) {
+    (void)state;
+    enum { ROWS = 300, COLS = 517 };
+    float *x = malloc(sizeof(float) * ROWS * COLS), *want = NULL;
+    oc__rng rng;
+    oc__rng_init(&rng, 1);
+    oc__rng_fill(&rng, x, ROWS * COLS, -3, 3);
+    for (int threads = 1; threads <= 5; threads++) {
+        rig r;
+        rig_init(&r, TEST_NEVER);
+        r.env.threads = threads;
+        assert_int_equal(
+            oc__pool_create(&r.env.pool, &r.ta.base, threads, &r.err), OC_OK);
+        int v = add_input(&r, "x");
+        v = add_op(&r, "Exp", v, -1);
+        v = add_op(&r, "Mul", v, r.g->inputs[0]);
+        add_output(&r, v);
+        assert_int_equal(oc__exec_create(&r.exec, r.g, &r.env, &r.err), OC_OK);
+        oc_value val = input(x, ROWS, COLS);
+        const oc_value *in[1] = {&val};
+        assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_OK);
+        const oc_tensor *t = oc_value_tensor(oc__exec_output(r.exec, 0));
+        size_t bytes = oc_tensor_bytes(t);
+        if (!want) {
+            want = malloc(bytes);
+            memcpy(want, t->data, bytes);
+        }
+        assert_memory_equal(t->data, want, bytes);
+        rig_deinit(&r);
+        test_allocator_check(&r.ta);
+    }
+    free(want);
+    free(x);
+}
+
+static void exec_names_the_node_that_fails(void **state) {
+    (void)state;
+    rig r;
+    float x[6] = {0};
+    static const int64_t seven[] = {7};
+    rig_init(&r, TEST_NEVER);
+    int v = add_op(&r, "Reshape", add_input(&r, "x"), add_ints(&r, seven, 1));
+    add_output(&r, v);
+    assert_int_equal(oc__exec_create(&r.exec, r.g, &r.env, &r.err), OC_OK);
+    oc_value val = input(x, 2, 3);
+    const oc_value *in[1] = {&val};
+    assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_E_SHAPE);
+    assert_string_equal(r.err.node, "Reshape");
+    rig_deinit(&r);
+    test_allocator_check(&r.ta);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exec_runs_a_chain),
+        cmocka_unit_test(exec_allocates_nothing_on_later_runs),
+        cmocka_unit_test(plan_reuses_memory_of_dead_tensors),
+        cmocka_unit_test(exec_keeps_plans_within_the_bound),
+        cmocka_unit_test(exec_runs_what_depends_on_data),
+        cmocka_unit_test(exec_survives_each_failing_allocation),
+        cmocka_unit_test(exec_gives_the_same_bits_for_any_thread_count),
+        cmocka_unit_test(exec_names_the_node_that_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
