@@ -54,6 +54,9 @@ oc_status oc__pass_fuse_scale(oc__graph *g, const oc__pass_env *env,
 /** fuse_activation.c: activations in pieces become one node. */
 oc_status oc__pass_fuse_activation(oc__graph *g, const oc__pass_env *env,
                                    oc_error *err);
+/** pack_product.c: MatMul and Gemm with their weights packed, fused. */
+oc_status oc__pass_pack_product(oc__graph *g, const oc__pass_env *env,
+                                oc_error *err);
 /** layout.c: convolutional parts into blocked channels, fused. */
 oc_status oc__pass_layout(oc__graph *g, const oc__pass_env *env, oc_error *err);
 
