@@ -154,7 +154,7 @@ static oc_status visit(packer *p, int *at) {
     int64_t n = w->dims[w->rank - (trans ? 2 : 1)];
     OC_TRY(pack(p, at, gemm ? "GemmPacked" : "MatMulPacked", gemm ? 3 : 4,
                 trans, k, n));
-    take_in(p, at, m, n);
+    if (w->rank == 2) take_in(p, at, m, n);
     return OC_OK;
 }
 
