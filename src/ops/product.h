@@ -1,0 +1,44 @@
+/*
+ * product.h - batches of matrix products, in any type and with any strides.
+ *
+ *     Y[b] (m, n) = A[b] (m, k) B[b] (k, n)        for every b of a batch
+ *
+ * f32, and through it the narrower floats, goes to the GEMM; f64 and integers
+ * (modulo 2^64, cut to their width) through plain loops.  Either operand may
+ * be transposed, repeated over the batch, or lie anywhere strides can say.
+ * B may come packed already, when it is a weight: see PackB in gemm_op.c.
+ */
+#ifndef OC_OPS_PRODUCT_H
+#define OC_OPS_PRODUCT_H
+
+#include "ops/lanes.h"
+#include "ops/op.h"
+#include "ops/walk.h"
+
+typedef struct oc__product {
+    oc_dtype a_type, b_type, y_type; /* of one wide type */
+    int64_t m, n, k;
+    int64_t a_row, a_col, b_row, b_col; /* strides in elements */
+    int64_t a_elems, b_elems; /* of the whole operands, for their conversion */
+    /* Two operands: where each A and each B begins.  The results are dense. */
+    oc__walk batch;
+    int packed; /* B is f32 panels, packed_elems of them for each product */
+    /* What follows the sum; f32 and narrower floats only. */
+    float alpha;
+    const float *bias_n, *bias_m; /* n values, m values; or NULL */
+    const float *d; /* (m, n), or rows d_row apart; the same for all b */
+    int64_t d_row;
+    int act; /* oc__act */
+    float act_a, act_b;
+} oc__product;
+
+/** Zeroes p, sets alpha to 1 and the batch to one. */
+void oc__product_init(oc__product *p);
+/** Scratch that run wants, with c->threads; 0 sizes are fine. */
+oc_status oc__product_scratch(const oc__ctx *c, const oc__product *p,
+                              size_t *bytes);
+/** Runs all products.  scratch is aligned to 64. */
+void oc__product_run(const oc__ctx *c, const oc__product *p, const void *a,
+                     const void *b, void *y, void *scratch);
+
+#endif
