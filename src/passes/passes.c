@@ -23,6 +23,8 @@ static const pass_entry shaped_passes[] = {
     {"dead_code", oc__pass_dead_code, 0},
     {"fuse_activation", oc__pass_fuse_activation, 1},
     {"dead_code", oc__pass_dead_code, 1},
+    {"layout", oc__pass_layout, 1},
+    {"pack_product", oc__pass_pack_product, 1},
     {"infer", oc__pass_infer, 1}, /* packs weights by folding */
     {"dead_code", oc__pass_dead_code, 1},
 };

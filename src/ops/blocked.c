@@ -1,0 +1,191 @@
+/* blocked.c - see blocked.h. */
+#include "ops/blocked.h"
+
+#include <string.h>
+
+oc_status oc__geom_read(const oc__ctx *c, oc__conv_geom *out) {
+    size_t n;
+    const int64_t *v = oc__attr_ints(c->node, "geom", &n);
+    if (!v || n != OC_GEOM_INTS)
+        return oc__op_fail(c, OC_E_FORMAT, "attribute geom is missing");
+    memcpy(out, v, sizeof(*out));
+    return OC_OK;
+}
+
+static int64_t blocks(const oc__ctx *c, int64_t channels) {
+    return (channels + c->kernels->block - 1) / c->kernels->block;
+}
+
+static oc_status out_blocked(oc__ctx *c, int64_t n, int64_t channels, int64_t h,
+                             int64_t w) {
+    int64_t dims[5] = {n, blocks(c, channels), h, w, c->kernels->block};
+    return oc__out_set(c, 0, OC_DTYPE_F32, 5, dims);
+}
+
+/* A blocked input must have been made for this table's block. */
+static oc_status want_blocked(const oc__ctx *c, int i) {
+    OC_TRY(oc__want(c, i, OC_T(F32)));
+    OC_TRY(oc__want_rank(c, i, 5, 5));
+    if (oc__in(c, i)->dims[4] != c->kernels->block)
+        return oc__op_fail(c, OC_E_SHAPE,
+                           "input %d is blocked by %lld channels, not %d", i,
+                           (long long)oc__in(c, i)->dims[4], c->kernels->block);
+    return OC_OK;
+}
+
+/* ---- Block, Unblock ---------------------------------------------------------
+ */
+
+static oc_status infer_block(oc__ctx *c) {
+    OC_TRY(oc__want(c, 0, OC_T(F32)));
+    OC_TRY(oc__want_rank(c, 0, 4, 4));
+    const int64_t *d = oc__in(c, 0)->dims;
+    if (oc__attr_int(c->node, "layout", 0))
+        return out_blocked(c, d[0], d[3], d[1], d[2]);
+    return out_blocked(c, d[0], d[1], d[2], d[3]);
+}
+
+static oc_status run_block(oc__ctx *c) {
+    const oc_tensor *x = oc__in(c, 0);
+    const int64_t *d = x->dims;
+    float *y = oc__out(c, 0)->data;
+    if (oc__attr_int(c->node, "layout", 0))
+        oc__block_nhwc_f32(c->kernels, c->pool, d[0], d[3], d[1] * d[2],
+                           x->data, y);
+    else
+        oc__block_f32(c->kernels, c->pool, d[0], d[1], d[2] * d[3], x->data, y);
+    return OC_OK;
+}
+
+static oc_status infer_unblock(oc__ctx *c) {
+    OC_TRY(want_blocked(c, 0));
+    const int64_t *d = oc__in(c, 0)->dims;
+    int64_t ch = oc__attr_int(c->node, "channels", 0);
+    if (blocks(c, ch) != d[1])
+        return oc__op_fail(c, OC_E_SHAPE, "%lld channels do not fill it",
+                           (long long)ch);
+    int64_t nchw[4] = {d[0], ch, d[2], d[3]}, nhwc[4] = {d[0], d[2], d[3], ch};
+    int layout = oc__attr_int(c->node, "layout", 0) != 0;
+    return oc__out_set(c, 0, OC_DTYPE_F32, 4, layout ? nhwc : nchw);
+}
+
+static oc_status run_unblock(oc__ctx *c) {
+    const oc_tensor *x = oc__in(c, 0);
+    const int64_t *d = x->dims;
+    int64_t ch = oc__attr_int(c->node, "channels", 0);
+    float *y = oc__out(c, 0)->data;
+    if (oc__attr_int(c->node, "layout", 0))
+        oc__unblock_nhwc_f32(c->kernels, c->pool, d[0], ch, d[2] * d[3],
+                             x->data, y);
+    else
+        oc__unblock_f32(c->kernels, c->pool, d[0], ch, d[2] * d[3], x->data, y);
+    return OC_OK;
+}
+
+/* ---- convolution ------------------------------------------------------------
+ */
+
+static oc__conv_algo algo_of(const oc__ctx *c) {
+    return (oc__conv_algo)oc__attr_int(c->node, "algo", OC_CONV_DIRECT);
+}
+
+static oc_status infer_pack_conv(oc__ctx *c) {
+    oc__conv_geom g;
+    OC_TRY(oc__geom_read(c, &g));
+    OC_TRY(oc__want(c, 0, OC_T(F32)));
+    OC_TRY(oc__want_rank(c, 0, 4, 4));
+    const int64_t *d = oc__in(c, 0)->dims;
+    if (g.group < 1 || d[0] != g.out_c || d[1] != g.in_c / g.group ||
+        d[2] != g.kernel_h || d[3] != g.kernel_w)
+        return oc__op_fail(c, OC_E_SHAPE, "weights do not fit the geometry");
+    int64_t n = (int64_t)oc__conv_f32_packed_elems(c->kernels, &g, algo_of(c));
+    return oc__out_set(c, 0, OC_DTYPE_F32, 1, &n);
+}
+
+static oc_status run_pack_conv(oc__ctx *c) {
+    oc__conv_geom g;
+    OC_TRY(oc__geom_read(c, &g));
+    oc__conv_f32_pack(c->kernels, &g, algo_of(c), oc__in(c, 0)->data,
+                      oc__out(c, 0)->data);
+    return OC_OK;
+}
+
+static oc_status infer_conv_blocked(oc__ctx *c) {
+    oc__conv_geom g;
+    OC_TRY(oc__geom_read(c, &g));
+    oc__conv_algo algo = algo_of(c);
+    if (!oc__conv_f32_can(c->kernels, &g, algo))
+        return oc__op_fail(c, OC_E_UNSUPPORTED, "no kernel for its geometry");
+    if (algo == OC_CONV_FIRST)
+        OC_TRY(oc__want_rank(c, 0, 4, 4));
+    else
+        OC_TRY(want_blocked(c, 0));
+    const oc_tensor *w = oc__in(c, 1), *b = oc__in(c, 2), *r = oc__in(c, 3);
+    size_t packed = oc__conv_f32_packed_elems(c->kernels, &g, algo);
+    if (!w || w->dtype != OC_DTYPE_F32 || (size_t)oc_tensor_elems(w) != packed)
+        return oc__op_fail(c, OC_E_SHAPE, "packed weights do not fit");
+    int64_t padded = blocks(c, g.out_c) * c->kernels->block;
+    if (b && oc_tensor_elems(b) != padded)
+        return oc__op_fail(c, OC_E_SHAPE, "bias is not padded to the block");
+    oc__scratch_need(
+        c, oc__conv_f32_scratch_bytes(c->kernels, &g, algo, c->threads));
+    OC_TRY(out_blocked(c, g.batch, g.out_c, g.out_h, g.out_w));
+    if (r && oc_tensor_elems(r) != g.batch * padded * g.out_h * g.out_w)
+        return oc__op_fail(c, OC_E_SHAPE, "residual has another shape");
+    return OC_OK;
+}
+
+static oc_status run_conv_blocked(oc__ctx *c) {
+    oc__conv_f32_args a = {0};
+    OC_TRY(oc__geom_read(c, &a.g));
+    a.algo = algo_of(c);
+    a.in = oc__in(c, 0)->data;
+    a.packed_w = oc__in(c, 1)->data;
+    a.bias = oc__in(c, 2) ? oc__in(c, 2)->data : NULL;
+    a.residual = oc__in(c, 3) ? oc__in(c, 3)->data : NULL;
+    a.out = oc__out(c, 0)->data;
+    a.act = (int)oc__attr_int(c->node, "act", OC_ACT_NONE);
+    a.act_a = oc__attr_float(c->node, "act_a", 0);
+    a.act_b = oc__attr_float(c->node, "act_b", 0);
+    oc__conv_f32(c->kernels, c->pool, &a, c->scratch);
+    return OC_OK;
+}
+
+static double flops_conv_blocked(const oc__ctx *c) {
+    oc__conv_geom g;
+    if (oc__geom_read(c, &g) != OC_OK) return 0;
+    return 2.0 * (double)g.batch * (double)g.out_c * (double)g.out_h *
+           (double)g.out_w * (double)(g.in_c / g.group) *
+           (double)(g.kernel_h * g.kernel_w);
+}
+
+/* ---- pooling ----------------------------------------------------------------
+ */
+
+static oc_status infer_pool_blocked(oc__ctx *c) {
+    oc__conv_geom g;
+    OC_TRY(oc__geom_read(c, &g));
+    OC_TRY(want_blocked(c, 0));
+    return out_blocked(c, g.batch, g.out_c, g.out_h, g.out_w);
+}
+
+static oc_status run_pool_blocked(oc__ctx *c) {
+    oc__conv_geom g;
+    OC_TRY(oc__geom_read(c, &g));
+    oc__pool_f32(c->kernels, c->pool, &g,
+                 (oc__pool_kind)oc__attr_int(c->node, "pool", OC_POOL_MAX),
+                 oc__in(c, 0)->data, oc__out(c, 0)->data);
+    return OC_OK;
+}
+
+const oc__op oc__ops_blocked[] = {
+    {"ocelli", "Block", 1, 1, 1, 1, 0, 0, infer_block, run_block, NULL},
+    {"ocelli", "Unblock", 1, 1, 1, 1, 0, 0, infer_unblock, run_unblock, NULL},
+    {"ocelli", "PackConv", 1, 1, 1, 1, 0, 0, infer_pack_conv, run_pack_conv,
+     NULL},
+    {"ocelli", "ConvBlocked", 1, 2, 4, 1, 0, 0, infer_conv_blocked,
+     run_conv_blocked, flops_conv_blocked},
+    {"ocelli", "PoolBlocked", 1, 1, 1, 1, 0, 0, infer_pool_blocked,
+     run_pool_blocked, NULL},
+    {0},
+};
