@@ -3,8 +3,26 @@
  *
  * For MatMulInteger, QLinearMatMul, ConvInteger, QLinearConv through im2col.
  * A is u8 or s8 (rows), B is u8 or s8, packed ahead when it is a weight.
- * The zero points are taken out with row and column sums, so every kernel
- * gives the same bits as the scalar one.
+ *
+ * The kernels multiply a' = A as u8 by b' = B as s8: signed A and unsigned B
+ * are moved by 128 (their top bit flipped), and so are their zero points.
+ * These are taken out with sums of rows and columns,
+ *
+ *     sum (a' - za)(b' - zb) = sum a' b' - za * sum b' - zb * (sum a' - k za)
+ *
+ * all modulo 2^32, which is exact for every result that fits int32, and the
+ * same bits on every instruction set for those that do not.
+ *
+ * Packed B: the sums of its columns, then panels of nr columns in which four
+ * steps of a column lie together, what one dot-product instruction takes:
+ *
+ *     sums     int32 [n up to nr]   filled up to a multiple of 64 bytes
+ *     panel p  s8 [k / 4][nr][4]    zeros beyond k and n
+ *
+ * Packed A, made by the driver, a panel of r rows at a time: 64 steps of a
+ * row lie together,
+ *
+ *     u8 (or s16) [k / 64][r][64]
  */
 #ifndef OC_KERNELS_GEMM_I8_H
 #define OC_KERNELS_GEMM_I8_H
@@ -12,6 +30,36 @@
 #include "cpu/pool.h"
 
 struct oc__kernels;
+
+/* ---- the kernel ---------------------------------------------------------- */
+
+#define OC_GEMM_I8_STEPS 64
+
+typedef struct oc__gemm_i8_tile {
+    size_t rows, cols, k; /* k is rounded up to 4 */
+    const void *a;        /* packed u8 or s16 */
+    size_t a_step;        /* elements from 64 steps to the next: r * 64 */
+    const int8_t *b;      /* first panel at its first step */
+    size_t b_panel_step;  /* bytes from panel to panel */
+    int32_t *c;
+    size_t c_row_stride;
+    /* Of a product cut along k: the first part does not read C, only the last
+     * one takes the zero points out. */
+    int first, last;
+    const int32_t *a_zero; /* rows values */
+    const int32_t *a_rest; /* sum a' - k za of each row; NULL: all zb are 0 */
+    const int32_t *b_sum, *b_zero; /* cols values */
+} oc__gemm_i8_tile;
+
+typedef struct oc__gemm_i8_kernel {
+    size_t mr, nr;
+    size_t a_bytes; /* of an element of packed A: 1 for u8, 2 for s16 */
+    /* Rows up to which a tile spans thin_panels panels; see gemm.h. */
+    size_t thin_rows, thin_panels;
+    void (*tile)(const oc__gemm_i8_tile *t);
+} oc__gemm_i8_kernel;
+
+/* ---- the driver ---------------------------------------------------------- */
 
 typedef struct oc__gemm_i8_args {
     size_t m, n, k;
@@ -29,12 +77,13 @@ typedef struct oc__gemm_i8_args {
 
 size_t oc__gemm_i8_packed_bytes(const struct oc__kernels *kt, size_t k,
                                 size_t n);
-/** Packs B (k, n), any strides in elements (bytes). */
+/** Packs B (k, n), any strides in elements (bytes); packed is aligned to 64. */
 void oc__gemm_i8_pack_b(const struct oc__kernels *kt, size_t k, size_t n,
                         const void *b, int b_signed, size_t row_stride,
                         size_t col_stride, void *packed);
 size_t oc__gemm_i8_scratch_bytes(const struct oc__kernels *kt, size_t m,
                                  size_t n, size_t k, int threads);
+/** scratch is aligned to 64.  C overlaps nothing. */
 void oc__gemm_i8(const struct oc__kernels *kt, oc__pool *pool,
                  const oc__gemm_i8_args *args, void *scratch);
 

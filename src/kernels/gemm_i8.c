@@ -1,0 +1,236 @@
+/* gemm_i8.c - the driver of the 8-bit product; see gemm_i8.h and gemm.c,
+ * whose blocking it follows. */
+#include "kernels/gemm_i8.h"
+
+#include "kernels/kernels.h"
+#include "kernels/share.h"
+
+#include <string.h>
+
+/* Steps of k in a block, a multiple of 64: 14 rows of u8 are 17.5 KiB, half
+ * of L1; four times the steps of f32 in the same room. */
+#define K_BLOCK 1280
+/* Columns of a task: 1280 * 512 bytes of B lie in L2. */
+#define N_BLOCK 512
+
+static size_t ceil_div(size_t a, size_t b) {
+    return a / b + (a % b != 0);
+}
+
+static size_t k_block_of(size_t k) {
+    if (k <= K_BLOCK) return k;
+    return oc__align_up(ceil_div(k, ceil_div(k, K_BLOCK)), OC_GEMM_I8_STEPS);
+}
+
+static uint8_t flip(const void *p, size_t i, int by) {
+    return (uint8_t)(((const uint8_t *)p)[i] ^ by);
+}
+
+/* ---- packing B ----------------------------------------------------------- */
+
+static size_t sums_bytes(const oc__kernels *kt, size_t n) {
+    size_t nr = kt->gemm_i8->nr;
+    return oc__align_up(ceil_div(n, nr) * nr * sizeof(int32_t), OC_ALIGN);
+}
+
+static size_t panel_bytes(const oc__kernels *kt, size_t k) {
+    return ceil_div(k, 4) * 4 * kt->gemm_i8->nr;
+}
+
+size_t oc__gemm_i8_packed_bytes(const struct oc__kernels *kt, size_t k,
+                                size_t n) {
+    size_t out;
+    if (oc__size_mul(ceil_div(n, kt->gemm_i8->nr), panel_bytes(kt, k), &out) ||
+        oc__size_add(out, sums_bytes(kt, n), &out))
+        return SIZE_MAX;
+    return out;
+}
+
+void oc__gemm_i8_pack_b(const struct oc__kernels *kt, size_t k, size_t n,
+                        const void *b, int b_signed, size_t row_stride,
+                        size_t col_stride, void *packed) {
+    size_t nr = kt->gemm_i8->nr, panels = ceil_div(n, nr);
+    int by = b_signed ? 0 : 0x80;
+    int32_t *sums = packed;
+    uint8_t *out = (uint8_t *)packed + sums_bytes(kt, n);
+    memset(packed, 0, sums_bytes(kt, n));
+    for (size_t p = 0; p < panels; p++, out += panel_bytes(kt, k)) {
+        size_t cols = OC_MIN(nr, n - p * nr);
+        memset(out, 0, panel_bytes(kt, k));
+        for (size_t i = 0; i < k; i++)
+            for (size_t j = 0; j < cols; j++) {
+                size_t at = i * row_stride + (p * nr + j) * col_stride;
+                uint8_t x = flip(b, at, by);
+                out[(i / 4 * nr + j) * 4 + i % 4] = x;
+                sums[p * nr + j] += (int8_t)x;
+            }
+    }
+}
+
+/* ---- the product --------------------------------------------------------- */
+
+typedef struct i8_plan {
+    const oc__kernels *kt;
+    const oc__gemm_i8_args *g;
+    size_t k_block;
+    size_t panels, m_parts, n_parts, n_step, steps; /* as in gemm.c */
+    int a_flip;                                     /* 0x80 for signed A */
+    int32_t *a_zero, *a_rest;                       /* m values each */
+    int32_t *b_zero;                                /* n values */
+    char *panels_a;
+    size_t worker_bytes;
+} i8_plan;
+
+static size_t worker_bytes(const oc__kernels *kt, size_t m, size_t k) {
+    size_t rows = OC_MIN(m, kt->gemm_i8->mr);
+    return rows * oc__align_up(k_block_of(k), OC_GEMM_I8_STEPS) *
+           kt->gemm_i8->a_bytes;
+}
+
+/* scratch: a_zero, a_rest, b_zero, then a panel of A a worker. */
+static size_t terms_bytes(size_t count) {
+    return oc__align_up(count * sizeof(int32_t), OC_ALIGN);
+}
+
+size_t oc__gemm_i8_scratch_bytes(const struct oc__kernels *kt, size_t m,
+                                 size_t n, size_t k, int threads) {
+    return 2 * terms_bytes(m) + terms_bytes(n) +
+           worker_bytes(kt, m, k) * (size_t)threads;
+}
+
+/* Packs rows of A as they are, or widened; zeros up to a multiple of 4. */
+static void pack_a(const i8_plan *p, size_t row, size_t rows, size_t k0,
+                   size_t steps, void *packed) {
+    const oc__gemm_i8_args *g = p->g;
+    size_t n = OC_GEMM_I8_STEPS;
+    for (size_t s = 0; s < steps; s += n)
+        for (size_t i = 0; i < rows; i++) {
+            const uint8_t *a =
+                (const uint8_t *)g->a + (row + i) * g->a_row_stride + k0 + s;
+            size_t count = OC_MIN(n, steps - s), at = s * rows + i * n;
+            size_t full = oc__align_up(count, 4);
+            if (p->kt->gemm_i8->a_bytes == 1) {
+                uint8_t *out = (uint8_t *)packed + at;
+                for (size_t j = 0; j < count; j++)
+                    out[j] = (uint8_t)(a[j] ^ p->a_flip);
+                memset(out + count, 0, full - count);
+            } else {
+                int16_t *out = (int16_t *)packed + at;
+                for (size_t j = 0; j < count; j++)
+                    out[j] = (int16_t)(a[j] ^ p->a_flip);
+                memset(out + count, 0, (full - count) * sizeof *out);
+            }
+        }
+}
+
+static void run_block(const i8_plan *p, char *packed, size_t panel0,
+                      size_t panel1, size_t j0, size_t j1) {
+    const oc__gemm_i8_args *g = p->g;
+    size_t nr = p->kt->gemm_i8->nr;
+    const int32_t *sums = g->packed_b;
+    const int8_t *b = (const int8_t *)g->packed_b + sums_bytes(p->kt, g->n);
+    oc__gemm_i8_tile t = {.a = packed, .c_row_stride = g->c_row_stride};
+    t.b_panel_step = panel_bytes(p->kt, g->k);
+    size_t k0 = 0;
+    do {
+        size_t steps = OC_MIN(p->k_block, g->k - k0);
+        t.k = oc__align_up(steps, 4);
+        t.first = k0 == 0;
+        t.last = k0 + steps == g->k;
+        for (size_t i = panel0; i < panel1; i++) {
+            size_t row = g->m * i / p->panels;
+            t.rows = g->m * (i + 1) / p->panels - row;
+            t.a_step = t.rows * OC_GEMM_I8_STEPS;
+            pack_a(p, row, t.rows, k0, steps, packed);
+            t.a_zero = p->a_zero + row;
+            t.a_rest = p->a_rest ? p->a_rest + row : NULL;
+            for (size_t j = j0; j < j1; j += p->n_step) {
+                t.cols = OC_MIN(p->n_step, j1 - j);
+                t.b = b + j / nr * t.b_panel_step + k0 * nr;
+                t.b_sum = sums + j;
+                t.b_zero = p->b_zero + j;
+                t.c = g->c + row * g->c_row_stride + j;
+                p->kt->gemm_i8->tile(&t);
+            }
+        }
+        k0 += steps;
+    } while (k0 < g->k);
+}
+
+static void gemm_task(void *ctx, int task, int worker) {
+    const i8_plan *p = ctx;
+    size_t mi = (size_t)task / p->n_parts, ni = (size_t)task % p->n_parts;
+    size_t j0 = p->steps * ni / p->n_parts * p->n_step;
+    size_t j1 = p->steps * (ni + 1) / p->n_parts * p->n_step;
+    run_block(p, p->panels_a + (size_t)worker * p->worker_bytes,
+              p->panels * mi / p->m_parts, p->panels * (mi + 1) / p->m_parts,
+              j0, OC_MIN(j1, p->g->n));
+}
+
+/* sum a' - k za, for rows of a share. */
+static void rest_task(void *ctx, int task, int worker) {
+    const oc__share *s = ctx;
+    const i8_plan *p = s->ctx;
+    const oc__gemm_i8_args *g = p->g;
+    (void)worker;
+    size_t end = oc__share_end(s, (size_t)task);
+    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++) {
+        const uint8_t *a = (const uint8_t *)g->a + i * g->a_row_stride;
+        uint32_t sum = 0;
+        for (size_t j = 0; j < g->k; j++)
+            sum += (uint8_t)(a[j] ^ p->a_flip);
+        p->a_rest[i] = (int32_t)(sum - (uint32_t)g->k * (uint32_t)p->a_zero[i]);
+    }
+}
+
+/* Zero points as the kernels see them: moved by 128 like the numbers. */
+static void plan_zeros(i8_plan *p, oc__pool *pool) {
+    const oc__gemm_i8_args *g = p->g;
+    int any = 0;
+    for (size_t i = 0; i < g->m; i++)
+        p->a_zero[i] = (g->a_zeros ? g->a_zeros[i] : g->a_zero) + p->a_flip;
+    for (size_t j = 0; j < g->n; j++) {
+        p->b_zero[j] =
+            (g->b_zeros ? g->b_zeros[j] : g->b_zero) - (g->b_signed ? 0 : 128);
+        any |= p->b_zero[j];
+    }
+    if (any)
+        oc__share_run(pool, g->m, (double)g->k, rest_task, p);
+    else
+        p->a_rest = NULL;
+}
+
+/* As in gemm.c; an integer multiply-add takes a quarter of the time. */
+static void divide(i8_plan *p, int threads) {
+    const oc__gemm_i8_args *g = p->g;
+    size_t tasks = oc__share_tasks(threads, 0.25 * (double)g->m * (double)g->n *
+                                                (double)g->k);
+    size_t n_parts = OC_MIN(ceil_div(g->n, N_BLOCK), p->steps);
+    size_t m_parts = OC_MIN(p->panels, ceil_div(tasks, n_parts));
+    if (m_parts * n_parts < tasks)
+        n_parts = OC_MIN(p->steps, ceil_div(tasks, m_parts));
+    p->m_parts = m_parts;
+    p->n_parts = n_parts;
+}
+
+void oc__gemm_i8(const struct oc__kernels *kt, oc__pool *pool,
+                 const oc__gemm_i8_args *g, void *scratch) {
+    const oc__gemm_i8_kernel *kernel = kt->gemm_i8;
+    if (g->m == 0 || g->n == 0) return;
+    i8_plan p = {.kt = kt, .g = g, .a_flip = g->a_signed ? 0x80 : 0};
+    p.k_block = k_block_of(g->k);
+    p.panels = ceil_div(g->m, kernel->mr);
+    p.n_step = kernel->nr;
+    if (ceil_div(g->m, p.panels) <= kernel->thin_rows)
+        p.n_step = kernel->nr * kernel->thin_panels;
+    p.steps = ceil_div(g->n, p.n_step);
+    char *at = scratch;
+    p.a_zero = (int32_t *)(void *)at;
+    p.a_rest = (int32_t *)(void *)(at += terms_bytes(g->m));
+    p.b_zero = (int32_t *)(void *)(at += terms_bytes(g->m));
+    p.panels_a = at + terms_bytes(g->n);
+    p.worker_bytes = worker_bytes(kt, g->m, g->k);
+    plan_zeros(&p, pool);
+    divide(&p, oc__pool_threads(pool));
+    oc__pool_run(pool, (int)(p.m_parts * p.n_parts), gemm_task, &p);
+}
