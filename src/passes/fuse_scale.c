@@ -37,7 +37,8 @@ static float at(const oc_tensor *t, int64_t c) {
     return oc_tensor_elems(t) == 1 ? p[0] : p[c];
 }
 
-static int read_batch_norm(const oc__graph *g, const oc__node *n, affine *f) {
+int oc__read_batch_norm(const oc__graph *g, const oc__node *n, int64_t channels,
+                        float *scale, float *shift) {
     const oc_tensor *p[4];
     if (n->n_explicit < 5 || oc__attr_int(n, "training_mode", 0)) return 0;
     for (int j = 1; j < n->n_out; j++)
@@ -45,16 +46,16 @@ static int read_batch_norm(const oc__graph *g, const oc__node *n, affine *f) {
     for (int j = 0; j < 4; j++) {
         p[j] = oc__constant(g, n->in[j + 1]);
         if (!p[j] || p[j]->dtype != OC_DTYPE_F32 ||
-            oc_tensor_elems(p[j]) != f->channels)
+            oc_tensor_elems(p[j]) != channels)
             return 0;
     }
     float epsilon = oc__attr_float(n, "epsilon", 1e-5f);
-    for (int64_t c = 0; c < f->channels; c++) {
+    for (int64_t c = 0; c < channels; c++) {
         /* In double: the network's weights carry this rounding for good. */
         double s =
             (double)at(p[0], c) / sqrt((double)at(p[3], c) + (double)epsilon);
-        f->scale[c] = (float)s;
-        f->shift[c] = (float)((double)at(p[1], c) - s * (double)at(p[2], c));
+        scale[c] = (float)s;
+        shift[c] = (float)((double)at(p[1], c) - s * (double)at(p[2], c));
     }
     return 1;
 }
@@ -141,7 +142,7 @@ static oc_status fuse_one(oc__graph *g, int i, const oc__pass_env *env,
         if (!f.scale || !f.shift)
             st = oc__fail_nomem(err);
         else if (oc__is_op(next, "BatchNormalization"))
-            fits = read_batch_norm(g, next, &f);
+            fits = oc__read_batch_norm(g, next, f.channels, f.scale, f.shift);
         else
             fits = read_arithmetic(g, next, conv->out[0], w->rank, &f);
         if (fits) st = apply(g, conv, &f, env->allocator, err);

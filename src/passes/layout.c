@@ -392,10 +392,14 @@ static int is_gate(const layout *l, int a, int b) {
     return x[0] == y[0] && x[1] == y[1] && y[2] == 1 && y[3] == 1;
 }
 
-/* Add, Sub, Mul of twins, of a twin and a gate, of a twin and a constant. */
+/* Add, Sub, Mul of twins, of a twin and a gate, of a twin and a constant;
+   PRelu of a twin and its slopes. */
 static oc_status visit_binary(layout *l, oc__node *n, int *done) {
-    if (!oc__is_op(n, "Add") && !oc__is_op(n, "Sub") && !oc__is_op(n, "Mul"))
+    int prelu = oc__is_op(n, "PRelu");
+    if (!oc__is_op(n, "Add") && !oc__is_op(n, "Sub") && !oc__is_op(n, "Mul") &&
+        !prelu)
         return OC_OK;
+    if (prelu && !oc__constant(l->g, n->in[1])) return OC_OK;
     if (n->version < 7 || !is_f32_rank4(l, n->out[0])) return OC_OK;
     int in[2] = {-1, -1}, blocked = 0;
     for (int j = 0; j < 2; j++)
@@ -416,6 +420,41 @@ static oc_status visit_binary(layout *l, oc__node *n, int *done) {
         if (in[j] < 0) OC_TRY(want_twin(l, n->in[j], &in[j]));
     *done = 1;
     return emit_on_twins(l, n, in);
+}
+
+/* A batch norm that no convolution took in: y = scale x + shift. */
+static oc_status visit_batch_norm(layout *l, oc__node *n, int *done) {
+    if (!oc__is_op(n, "BatchNormalization") || !is_f32_rank4(l, n->in[0]) ||
+        l->twin[n->in[0]] < 0)
+        return OC_OK;
+    int64_t c = l->env->kernels->block, channels = def(l, n->in[0])->dims[1];
+    int64_t dims[5] = {1, (channels + c - 1) / c, 1, 1, c};
+    float *scale, *shift;
+    int s =
+        oc__new_constant_f32(l->g, l->env->allocator, NULL, 5, dims, &scale);
+    int t =
+        oc__new_constant_f32(l->g, l->env->allocator, NULL, 5, dims, &shift);
+    if (s < 0 || t < 0) return no_memory(l);
+    memset(scale, 0, (size_t)(dims[1] * c) * sizeof(float));
+    memset(shift, 0, (size_t)(dims[1] * c) * sizeof(float));
+    if (!oc__read_batch_norm(l->g, n, channels, scale, shift)) return OC_OK;
+    int y = add_twin(l, n->out[0]), x = add_twin(l, n->out[0]);
+    oc__node *mul = y < 0 || x < 0
+                        ? NULL
+                        : oc__graph_add_node(l->g, oc__op_find("", "Mul"),
+                                             n->name, 14, 2, 1, 0);
+    oc__node *add = !mul ? NULL
+                         : oc__graph_add_node(l->g, oc__op_find("", "Add"),
+                                              n->name, 14, 2, 1, 0);
+    if (!add) return no_memory(l);
+    mul->in[0] = l->twin[n->in[0]];
+    mul->in[1] = s;
+    mul->out[0] = add->in[0] = x;
+    add->in[1] = t;
+    add->out[0] = y;
+    set_twin(l, n->out[0], y, NULL);
+    *done = 1;
+    return OC_OK;
 }
 
 /* ---- pooling, joining, resizing
@@ -510,7 +549,7 @@ typedef oc_status visit_fn(layout *l, oc__node *n, int *done);
 
 static visit_fn *const visitors[] = {
     visit_conv, visit_residual, visit_activation, visit_binary,
-    visit_pool, visit_concat,   visit_transpose,
+    visit_pool, visit_concat,   visit_transpose,  visit_batch_norm,
 };
 
 static oc_status visit(layout *l, oc__node *n) {

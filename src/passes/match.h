@@ -43,5 +43,12 @@ void oc__bypass(oc__graph *g, oc__node *n, int to);
 /** A new f32 constant with memory of its own; -1: out of memory. */
 int oc__new_constant_f32(oc__graph *g, const oc_allocator *a, const char *name,
                          int rank, const int64_t *dims, float **data);
+/**
+ * Reads an inference BatchNormalization with constant f32 parameters as
+ * y = scale x + shift, `channels` of each; 0 when n is not one.  (In
+ * fuse_scale.c.)
+ */
+int oc__read_batch_norm(const oc__graph *g, const oc__node *n, int64_t channels,
+                        float *scale, float *shift);
 
 #endif
