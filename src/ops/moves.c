@@ -7,8 +7,8 @@
 /* One task moves about this many bytes: enough to pay for waking a thread. */
 enum { TASK_BYTES = 128 * 1024 };
 
-/* Side of a transposed tile, in elements: 16 rows of 16 four-byte elements
-   are one cache line each, and both tiles stay in L1. */
+/* Rows of a transpose band are a multiple of this: 16 four-byte elements
+   are one cache line of the source. */
 enum { TILE = 16 };
 
 typedef struct wide {
@@ -67,32 +67,7 @@ ROW_LOOP(uint32_t, row_4)
 ROW_LOOP(uint64_t, row_8)
 ROW_LOOP(wide, row_16)
 
-/* dst[r][c] = src[c][r]: rows of dst lie ds apart, rows of src ss apart. */
-#define TILE_LOOP(type, name)                                                  \
-    static void name(const void *s, void *d, int64_t rows, int64_t cols,       \
-                     int64_t ss, int64_t ds) {                                 \
-        const type *src = s;                                                   \
-        type *dst = d;                                                         \
-        for (int64_t r0 = 0; r0 < rows; r0 += TILE)                            \
-            for (int64_t c0 = 0; c0 < cols; c0 += TILE) {                      \
-                int64_t r1 = OC_MIN(r0 + TILE, rows);                          \
-                int64_t c1 = OC_MIN(c0 + TILE, cols);                          \
-                for (int64_t r = r0; r < r1; r++)                              \
-                    for (int64_t c = c0; c < c1; c++)                          \
-                        dst[r * ds + c] = src[c * ss + r];                     \
-            }                                                                  \
-    }
-
-TILE_LOOP(uint8_t, tile_1)
-TILE_LOOP(uint16_t, tile_2)
-TILE_LOOP(uint32_t, tile_4)
-TILE_LOOP(uint64_t, tile_8)
-TILE_LOOP(wide, tile_16)
-
 typedef void (*row_fn)(const void *, void *, int64_t, int64_t, int64_t);
-typedef void (*tile_fn)(const void *, void *, int64_t, int64_t, int64_t,
-                        int64_t);
-
 static row_fn row_for(size_t bytes) {
     switch (bytes) {
     case 1: return row_1;
@@ -103,13 +78,14 @@ static row_fn row_for(size_t bytes) {
     }
 }
 
-static tile_fn tile_for(size_t bytes) {
+/* NULL: this element size has none. */
+static oc__transpose_fn *transpose_for(const oc__kernels *k, size_t bytes) {
     switch (bytes) {
-    case 1: return tile_1;
-    case 2: return tile_2;
-    case 4: return tile_4;
-    case 8: return tile_8;
-    default: return tile_16;
+    case 1: return k->transpose_b1;
+    case 2: return k->transpose_b2;
+    case 4: return k->transpose_b4;
+    case 8: return k->transpose_b8;
+    default: return NULL;
     }
 }
 
@@ -122,10 +98,10 @@ typedef struct nest {
     const char *src;
     char *dst;
     int64_t n, ss, ds;    /* inner row, or columns of a tile */
-    int64_t rows, rs, rd; /* rows of a tile; 0: the job is a row */
+    int64_t rows, rd;     /* rows of a tile; 0: the job is a row */
     int64_t band, bands;  /* rows a task takes, tasks a tile */
     row_fn row;
-    tile_fn tile;
+    oc__transpose_fn *transpose;
 } nest;
 
 static void nest_job(const nest *w, const char *src, char *dst, int64_t part) {
@@ -133,8 +109,8 @@ static void nest_job(const nest *w, const char *src, char *dst, int64_t part) {
         int64_t r = part * w->band;
         int64_t rows = OC_MIN(w->band, w->rows - r);
         int64_t b = (int64_t)w->bytes;
-        w->tile(src + r * w->rs * b, dst + r * w->rd * b, rows, w->n, w->ss,
-                w->rd);
+        w->transpose(src + r * b, (size_t)w->ss, dst + r * w->rd * b,
+                     (size_t)w->rd, (size_t)w->n, (size_t)rows);
     } else if (w->ss == 1 && w->ds == 1) {
         memcpy(dst, src, (size_t)w->n * w->bytes);
     } else {
@@ -189,7 +165,7 @@ void oc__move_run(const oc__ctx *c, oc__move *m, size_t bytes, const void *src,
     move_merge(m);
     nest w = {.bytes = bytes, .src = src, .dst = dst, .bands = 1};
     w.row = row_for(bytes);
-    w.tile = tile_for(bytes);
+    w.transpose = transpose_for(c->kernels, bytes);
     if (m->rank == 1 && m->src[0] == 1 && m->dst[0] == 1) {
         oc__move_copy(c, dst, src, (size_t)m->dims[0] * bytes);
         return;
@@ -203,12 +179,12 @@ void oc__move_run(const oc__ctx *c, oc__move *m, size_t bytes, const void *src,
         w.ds = m->dst[last];
         nest_take(&w.m, last);
         /* Another dim is the source's innermost: a transpose of the two. */
-        for (int i = 0; w.ds == 1 && w.ss != 1 && w.ss != 0 && i < last; i++)
-            if (m->src[i] == 1 && m->dims[i] > 3) turned = i;
+        int wanted = w.transpose && w.ds == 1 && w.ss > 1;
+        for (int i = 0; wanted && i < last; i++)
+            if (m->src[i] == 1 && m->dst[i] > 0) turned = i;
     }
     if (turned >= 0) {
         w.rows = m->dims[turned];
-        w.rs = m->src[turned];
         w.rd = m->dst[turned];
         nest_take(&w.m, turned);
         w.band = TASK_BYTES / (w.n * (int64_t)bytes) / TILE * TILE;
