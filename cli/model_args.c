@@ -1,0 +1,51 @@
+/* model_args.c - models and sessions as the common options ask for them. */
+#include "cli.h"
+
+#include <string.h>
+
+uint32_t cli_cpu_mask(const cli_args *args) {
+    /* Each level has everything of the ones before it. */
+    static const struct {
+        const char *name;
+        uint32_t mask;
+    } levels[] = {
+        {"sse41", OC_CPU_SSE41},
+        {"avx2", OC_CPU_AVX2},
+        {"avx512", OC_CPU_AVX512},
+        {"vnni", OC_CPU_AVX512VNNI | OC_CPU_AVXVNNI},
+        {"amx", OC_CPU_AVX512BF16 | OC_CPU_AMX_INT8 | OC_CPU_AMX_BF16},
+    };
+    const char *set = cli_get(args, "cpu", "all");
+    if (!strcmp(set, "all")) return 0;
+    if (!strcmp(set, "scalar")) return OC_CPU_SCALAR;
+    if (!strcmp(set, "neon")) return OC_CPU_NEON;
+    uint32_t mask = 0;
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        mask |= levels[i].mask;
+        if (!strcmp(set, levels[i].name)) break;
+    }
+    return mask;
+}
+
+int cli_load_model(const cli_args *args, const char *path, oc_model **out) {
+    oc_options opt = {0};
+    oc_error err;
+    const char *level = cli_get(args, "optimize", "full");
+    opt.cpu_mask = cli_cpu_mask(args);
+    opt.optimize = !strcmp(level, "none") ? -1 : !strcmp(level, "basic");
+    if (oc_model_load(out, path, &opt, &err)) return cli_report(&err, path);
+    return CLI_OK;
+}
+
+int cli_create_session(const cli_args *args, oc_model *model, int profile,
+                       oc_session **out) {
+    oc_session_options opt = {0};
+    oc_error err;
+    int64_t threads;
+    int code = cli_get_int(args, "threads", 1, 1024, 0, &threads);
+    if (code) return code;
+    opt.threads = (int)threads;
+    opt.profile = profile;
+    if (oc_session_create(out, model, &opt, &err)) return cli_report(&err, NULL);
+    return CLI_OK;
+}

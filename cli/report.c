@@ -1,0 +1,47 @@
+/* report.c - errors as one sentence on standard error. */
+#include "cli.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/*
+ * Names in models and files come from outside: control characters in them
+ * must not reach the terminal.
+ */
+static void print_clean(const char *text) {
+    for (const char *s = text; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        putc(c < 32 || c == 127 ? '?' : c, stderr);
+    }
+}
+
+int cli_fail(int code, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    fflush(stdout); /* keeps the two streams in order on a terminal */
+    fputs("ocelli: ", stderr);
+    print_clean(text);
+    putc('\n', stderr);
+    return code;
+}
+
+int cli_code(oc_status status) {
+    switch (status) {
+    case OC_OK: return CLI_OK;
+    case OC_E_NOMEM:
+    case OC_E_LIMIT: return CLI_RESOURCES;
+    case OC_E_CANCELLED: return CLI_FAILED;
+    default: return CLI_BAD_INPUT;
+    }
+}
+
+int cli_report(const oc_error *err, const char *what) {
+    /* Most sentences of the library name the file or node already. */
+    if (what && !strstr(err->message, what)) {
+        return cli_fail(cli_code(err->status), "%s: %s", what, err->message);
+    }
+    return cli_fail(cli_code(err->status), "%s", err->message);
+}
