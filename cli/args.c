@@ -96,7 +96,8 @@ static int check_operands(const cli_args *args) {
                         v->operands);
     }
     if (v->max_operands >= 0 && args->n_operands > v->max_operands) {
-        return cli_fail(CLI_USAGE, "\"%s\" is one operand too many: ocelli %s %s",
+        return cli_fail(CLI_USAGE,
+                        "\"%s\" is one operand too many: ocelli %s %s",
                         args->operands[v->max_operands], v->name, v->operands);
     }
     return CLI_OK;
@@ -194,8 +195,9 @@ int cli_get_double(const cli_args *args, const char *name, double lo, double hi,
     double v = strtod(text, &end);
     /* The comparison is turned so that NaN fails it. */
     if (end == text || *end || !(v >= lo && v <= hi)) {
-        return cli_fail(CLI_USAGE, "--%s takes a number from %g to %g, not "
-                                   "\"%s\"",
+        return cli_fail(CLI_USAGE,
+                        "--%s takes a number from %g to %g, not "
+                        "\"%s\"",
                         name, lo, hi, text);
     }
     *out = v;

@@ -42,12 +42,12 @@ typedef struct cli_args cli_args;
 
 typedef struct cli_verb {
     const char *name;
-    const char *operands;    /* "MODEL INPUT..." */
-    const char *summary;     /* one line, lower case, no full stop */
-    const char *description; /* paragraphs, parted by "\n\n" */
-    const cli_option *options; /* ends with CLI_OPT_END */
+    const char *operands;           /* "MODEL INPUT..." */
+    const char *summary;            /* one line, lower case, no full stop */
+    const char *description;        /* paragraphs, parted by "\n\n" */
+    const cli_option *options;      /* ends with CLI_OPT_END */
     int min_operands, max_operands; /* max -1: any number */
-    int (*run)(cli_args *args); /* returns an exit code */
+    int (*run)(cli_args *args);     /* returns an exit code */
 } cli_verb;
 
 /* clang-format off */
@@ -71,7 +71,8 @@ extern const cli_verb *const cli_verbs[];
 /** A verb by name, or NULL. */
 const cli_verb *cli_find_verb(const char *name);
 
-/* ---- arguments (args.c) ----------------------------------------------------- */
+/* ---- arguments (args.c) -----------------------------------------------------
+ */
 
 struct cli_args {
     const cli_verb *verb;
@@ -81,7 +82,7 @@ struct cli_args {
     struct cli_given {
         const cli_option *option;
         const char *value;
-    } *given; /* options in the order they stand */
+    } * given; /* options in the order they stand */
 };
 
 /**
@@ -109,7 +110,8 @@ int cli_get_int(const cli_args *args, const char *name, int64_t lo, int64_t hi,
 int cli_get_double(const cli_args *args, const char *name, double lo, double hi,
                    double fallback, double *out);
 
-/* ---- errors (report.c) ------------------------------------------------------- */
+/* ---- errors (report.c)
+ * ------------------------------------------------------- */
 
 /** Prints "ocelli: sentence" on standard error; returns `code`. */
 int cli_fail(int code, const char *format, ...)
@@ -119,7 +121,8 @@ int cli_report(const oc_error *err, const char *what);
 /** The exit code for a status. */
 int cli_code(oc_status status);
 
-/* ---- models (model_args.c) ---------------------------------------------------- */
+/* ---- models (model_args.c)
+ * ---------------------------------------------------- */
 
 /** OC_CPU_* mask of --cpu. */
 uint32_t cli_cpu_mask(const cli_args *args);
@@ -129,7 +132,8 @@ int cli_load_model(const cli_args *args, const char *path, oc_model **out);
 int cli_create_session(const cli_args *args, oc_model *model, int profile,
                        oc_session **out);
 
-/* ---- help (help.c, generate.c) -------------------------------------------------- */
+/* ---- help (help.c, generate.c)
+ * -------------------------------------------------- */
 
 void cli_print_help(FILE *to);
 void cli_print_verb_help(FILE *to, const cli_verb *verb);

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-/* ---- manual page ---------------------------------------------------------------- */
+/* ---- manual page
+ * ---------------------------------------------------------------- */
 
 /* roff takes backslashes, and dots or quotes at a line's start, for itself. */
 static void roff(const char *text) {
@@ -69,7 +70,8 @@ static void print_man(void) {
           stdout);
 }
 
-/* ---- completion ------------------------------------------------------------------ */
+/* ---- completion
+ * ------------------------------------------------------------------ */
 
 /* "a|b" as "a b". */
 static void print_choices(const char *choices) {
@@ -201,10 +203,15 @@ static void print_fish(void) {
 
 int cli_generate(int argc, char **argv) {
     const char *what = argc == 1 ? argv[0] : "";
-    if (!strcmp(what, "man")) print_man();
-    else if (!strcmp(what, "bash")) print_bash();
-    else if (!strcmp(what, "zsh")) print_zsh();
-    else if (!strcmp(what, "fish")) print_fish();
-    else return cli_fail(CLI_USAGE, "ocelli _docs man|bash|zsh|fish");
+    if (!strcmp(what, "man"))
+        print_man();
+    else if (!strcmp(what, "bash"))
+        print_bash();
+    else if (!strcmp(what, "zsh"))
+        print_zsh();
+    else if (!strcmp(what, "fish"))
+        print_fish();
+    else
+        return cli_fail(CLI_USAGE, "ocelli _docs man|bash|zsh|fish");
     return CLI_OK;
 }

@@ -53,10 +53,10 @@ void cli_print_help(FILE *to) {
 
 static void print_option(FILE *to, const cli_option *o) {
     char left[64];
-    int n = snprintf(left, sizeof(left), "  %c%c%c --%s%s%s",
-                     o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
-                     o->letter ? ',' : ' ', o->name, o->value ? " " : "",
-                     o->value ? o->value : "");
+    int n =
+        snprintf(left, sizeof(left), "  %c%c%c --%s%s%s", o->letter ? '-' : ' ',
+                 o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name,
+                 o->value ? " " : "", o->value ? o->value : "");
     fputs(left, to);
     if (n >= OPTION_COLUMN - 1) {
         putc('\n', to);

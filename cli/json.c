@@ -48,11 +48,16 @@ static void put_string(FILE *f, const char *text, size_t n) {
             i += length;
         } else {
             unsigned char c = s[i++];
-            if (c == '"' || c == '\\') fprintf(f, "\\%c", c);
-            else if (c == '\n') fputs("\\n", f);
-            else if (c == '\t') fputs("\\t", f);
-            else if (c < 32 || c == 127) fprintf(f, "\\u%04x", c);
-            else putc(c, f);
+            if (c == '"' || c == '\\')
+                fprintf(f, "\\%c", c);
+            else if (c == '\n')
+                fputs("\\n", f);
+            else if (c == '\t')
+                fputs("\\t", f);
+            else if (c < 32 || c == 127)
+                fprintf(f, "\\u%04x", c);
+            else
+                putc(c, f);
         }
     }
     putc('"', f);
@@ -102,8 +107,10 @@ void json_string_n(json *j, const char *key, const char *value, size_t n) {
 }
 
 void json_string(json *j, const char *key, const char *value) {
-    if (value) json_string_n(j, key, value, strlen(value));
-    else json_null(j, key);
+    if (value)
+        json_string_n(j, key, value, strlen(value));
+    else
+        json_null(j, key);
 }
 
 void json_int(json *j, const char *key, int64_t value) {

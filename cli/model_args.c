@@ -46,6 +46,7 @@ int cli_create_session(const cli_args *args, oc_model *model, int profile,
     if (code) return code;
     opt.threads = (int)threads;
     opt.profile = profile;
-    if (oc_session_create(out, model, &opt, &err)) return cli_report(&err, NULL);
+    if (oc_session_create(out, model, &opt, &err))
+        return cli_report(&err, NULL);
     return CLI_OK;
 }

@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- terminals ----------------------------------------------------------------- */
+/* ---- terminals
+ * ----------------------------------------------------------------- */
 
 static int is_terminal(FILE *f) {
     const char *term = getenv("TERM");
@@ -61,8 +62,7 @@ static char *scaled(double v, double step, const char *const *units, char *out,
 }
 
 char *out_bytes(double bytes, char *out, size_t room) {
-    static const char *const units[] = {"B",   "KiB", "MiB",
-                                        "GiB", "TiB", NULL};
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", NULL};
     return scaled(bytes, 1024, units, out, room);
 }
 
@@ -71,7 +71,8 @@ char *out_count(double count, char *out, size_t room) {
     return scaled(count, 1000, units, out, room);
 }
 
-/* ---- tables ---------------------------------------------------------------------- */
+/* ---- tables
+ * ---------------------------------------------------------------------- */
 
 void out_table_init(out_table *t, const char *align) {
     memset(t, 0, sizeof(*t));
@@ -144,7 +145,8 @@ void out_table_deinit(out_table *t) {
     memset(t, 0, sizeof(*t));
 }
 
-/* ---- progress --------------------------------------------------------------------- */
+/* ---- progress
+ * --------------------------------------------------------------------- */
 
 void out_progress_begin(out_progress *p, const char *label, int64_t total,
                         int quiet) {
@@ -172,8 +174,8 @@ static void draw(out_progress *p, double now) {
     } else {
         snprintf(tail, sizeof(tail), "%lld  %.1f/s", (long long)p->done, rate);
     }
-    int bar = terminal_columns() - (int)out_width(p->label) -
-              (int)strlen(tail) - 8;
+    int bar =
+        terminal_columns() - (int)out_width(p->label) - (int)strlen(tail) - 8;
     fprintf(stderr, "\r\033[K%s  ", p->label);
     if (p->total && bar >= 10) {
         if (bar > 40) bar = 40;

@@ -35,7 +35,8 @@ char *out_bytes(double bytes, char *out, size_t room);
 /** "1.3 M", "12 k": counts for people. */
 char *out_count(double count, char *out, size_t room);
 
-/* ---- tables ------------------------------------------------------------------ */
+/* ---- tables
+ * ------------------------------------------------------------------ */
 
 enum { OUT_MAX_COLUMNS = 16 };
 
@@ -57,7 +58,8 @@ void out_cell(out_table *t, const char *format, ...)
 void out_table_print(const out_table *t, FILE *f, int header);
 void out_table_deinit(out_table *t);
 
-/* ---- progress ----------------------------------------------------------------- */
+/* ---- progress
+ * ----------------------------------------------------------------- */
 
 /** A bar on standard error: "eval  [####------] 40/100  12.3/s  ETA 0:05". */
 typedef struct out_progress {

@@ -163,6 +163,9 @@ OC_API int64_t oc_tensor_elems(const oc_tensor *t);
 /** Bytes of t's data (for strings: of the oc_string array alone). */
 OC_API size_t oc_tensor_bytes(const oc_tensor *t);
 
+/** Element i of t as a double; 0 for strings; the real part of complex. */
+OC_API double oc_tensor_get(const oc_tensor *t, int64_t i);
+
 /** What travels along an edge of the network. */
 typedef enum oc_kind {
     OC_KIND_NONE,     /**< an absent optional */
@@ -325,6 +328,33 @@ OC_API void oc_model_print(const oc_model *model,
                            void (*emit)(void *user, const char *text,
                                         size_t bytes),
                            void *user);
+
+/* ---- files of tensors -------------------------------------------------- */
+
+/**
+ * Reads a value from a file, told by its name's ending:
+ *   .npy  NumPy array
+ *   .npz  NumPy archive; member names the array, NULL: the only one there
+ *   .pb   TensorProto, SequenceProto, OptionalProto or MapProto: which one is
+ *         not in the file, so info (an input or output of the model) says it
+ * info may be NULL: a tensor.  Destroy the value with oc_value_destroy().
+ */
+OC_API oc_status oc_value_load(oc_value **out, const char *path,
+                               const char *member, const oc_value_info *info,
+                               oc_error *err);
+/**
+ * Writes a value as .pb.  name (may be NULL) is kept inside.  The file appears
+ * under its name only once it is complete, as with everything this library
+ * writes.
+ */
+OC_API oc_status oc_value_save_pb(const oc_value *v, const char *name,
+                                  const char *path, oc_error *err);
+/**
+ * Writes a tensor as .npy.  Types NumPy does not have are widened: bf16, f8
+ * and f4 to f32, 4 and 2 bit integers to 8 bits.
+ */
+OC_API oc_status oc_tensor_save_npy(const oc_tensor *t, const char *path,
+                                    oc_error *err);
 
 /* ---- sessions ---------------------------------------------------------- */
 

@@ -217,3 +217,13 @@ void oc__tensor_set_f64(oc_tensor *t, int64_t i, double v) {
         if (oc__dtype_is_int(t->dtype)) set_int(t, i, v);
     }
 }
+
+double oc_tensor_get(const oc_tensor *t, int64_t i) {
+    switch (t->dtype) {
+    case OC_DTYPE_NONE:
+    case OC_DTYPE_STRING: return 0;
+    case OC_DTYPE_C64: return ((const float *)t->data)[2 * i];
+    case OC_DTYPE_C128: return ((const double *)t->data)[2 * i];
+    default: return oc__tensor_get_f64(t, i);
+    }
+}

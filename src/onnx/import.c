@@ -153,8 +153,9 @@ static oc_status explain_missing(oc__importer *im) {
         return OC_E_UNSUPPORTED;
     }
     oc__error_node(im->err, im->missing_error.node);
-    return oc__fail(im->err, OC_E_UNSUPPORTED, "%d operators are not supported: %s",
-                    im->n_missing, im->missing_text);
+    return oc__fail(im->err, OC_E_UNSUPPORTED,
+                    "%d operators are not supported: %s", im->n_missing,
+                    im->missing_text);
 }
 
 /*

@@ -265,10 +265,10 @@ static oc_status note_missing(oc__importer *im, const oc__node_message *m,
     }
     if (im->n_missing++ == 0) im->missing_error = *why;
     size_t room = sizeof(im->missing_text) - im->missing_length;
-    int n =
-        snprintf(im->missing_text + im->missing_length, room,
-                 "%s%s of %s (opset %d, node \"%s\")", im->missing_length ? ", " : "",
-                 m->op_type, domain, version, m->name);
+    int n = snprintf(im->missing_text + im->missing_length, room,
+                     "%s%s of %s (opset %d, node \"%s\")",
+                     im->missing_length ? ", " : "", m->op_type, domain,
+                     version, m->name);
     /* One that does not fit whole is left out; the count tells. */
     if (n >= 0 && (size_t)n < room) {
         im->missing_length += (size_t)n;
