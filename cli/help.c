@@ -9,28 +9,27 @@ enum { WIDTH = 79, OPTION_COLUMN = 26 };
 
 /* Prints words from column `at` on, wrapped, with `indent` on new lines. */
 static void wrap(FILE *to, const char *text, int at, int indent) {
-    int column = at;
+    int column = at, blank = 0; /* blank: one is due before the next word */
     while (*text) {
         if (text[0] == '\n' && text[1] == '\n') {
             fprintf(to, "\n\n%*s", indent, "");
             column = indent;
+            blank = 0;
             text += 2;
-            continue;
-        }
-        int n = (int)strcspn(text, " \n");
-        if (column > indent && column + n > WIDTH) {
-            fprintf(to, "\n%*s", indent, "");
-            column = indent;
-        }
-        fprintf(to, "%.*s", n, text);
-        column += n;
-        text += n;
-        if (*text == ' ' || (*text == '\n' && text[1] != '\n')) {
+        } else if (*text == ' ' || *text == '\n') {
+            blank = 1;
             text++;
-            if (*text && column + 1 < WIDTH) {
-                putc(' ', to);
-                column++;
+        } else {
+            int n = (int)strcspn(text, " \n");
+            if (column > indent && column + blank + n > WIDTH) {
+                fprintf(to, "\n%*s", indent, "");
+                column = indent;
+                blank = 0;
             }
+            fprintf(to, "%*s%.*s", blank, "", n, text);
+            column += blank + n;
+            blank = 0;
+            text += n;
         }
     }
     putc('\n', to);

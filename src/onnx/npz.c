@@ -134,7 +134,7 @@ oc_status oc__npz_read(oc_value *out, const void *data, size_t bytes,
                        oc_error *err) {
     const uint8_t *p = data;
     size_t at, count = 0, total = 0;
-    entry e, found;
+    entry e, found = {0};
     if (find_directory(p, bytes, &at)) return damaged(err);
     while (!read_entry(p, bytes, &at, &e)) {
         total++;
