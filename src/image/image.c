@@ -118,7 +118,7 @@ oc_status oc_image_init(oc_image *out, int width, int height, int channels,
     if (oc__size_mul((size_t)width, (size_t)channels, &row) ||
         oc__size_mul(row, (size_t)height, &total))
         return oc__fail_nomem(err);
-    void *pixels = oc__alloc(allocator, total);
+    void *pixels = oc__image_get(allocator, total);
     if (!pixels) return oc__fail_nomem(err);
     *out = (oc_image){.width = width,
                       .height = height,
@@ -133,7 +133,7 @@ oc_status oc_image_init(oc_image *out, int width, int height, int channels,
 
 void oc_image_deinit(oc_image *img) {
     if (!img) return;
-    if (img->owned) oc__release(img->allocator, img->owned, img->owned_bytes);
+    if (img->owned) oc__image_put(img->allocator, img->owned, img->owned_bytes);
     memset(img, 0, sizeof(*img));
 }
 
@@ -205,10 +205,10 @@ int oc__bytes_append(oc_bytes *b, const void *data, size_t n) {
         while (grown < need) {
             if (oc__size_mul(grown, 2, &grown)) return 1;
         }
-        uint8_t *fresh = oc__alloc(b->allocator, grown);
+        uint8_t *fresh = oc__image_get(b->allocator, grown);
         if (!fresh) return 1;
         if (b->size) memcpy(fresh, b->data, b->size);
-        oc__release(b->allocator, b->data, b->capacity);
+        oc__image_put(b->allocator, b->data, b->capacity);
         b->data = fresh;
         b->capacity = grown;
     }
@@ -219,7 +219,7 @@ int oc__bytes_append(oc_bytes *b, const void *data, size_t n) {
 
 void oc_bytes_deinit(oc_bytes *b) {
     if (!b) return;
-    oc__release(b->allocator, b->data, b->capacity);
+    oc__image_put(b->allocator, b->data, b->capacity);
     memset(b, 0, sizeof(*b));
 }
 

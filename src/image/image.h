@@ -16,6 +16,23 @@
 
 #include <ocelli/vision.h>
 
+/* ---- memory: like oc__alloc() and friends, but NULL is the default ------- */
+
+static inline void *oc__image_get(const oc_allocator *a, size_t bytes) {
+    return oc__alloc(a ? a : &oc__default_allocator, bytes);
+}
+
+static inline void *oc__image_get_zero(const oc_allocator *a, size_t bytes) {
+    return oc__calloc(a ? a : &oc__default_allocator, 1, bytes);
+}
+
+static inline void oc__image_put(const oc_allocator *a, void *p, size_t bytes) {
+    oc__release(a ? a : &oc__default_allocator, p, bytes);
+}
+
+/* ---- codecs ---------------------------------------------------------------
+ */
+
 /** What a decoder works on; opt has its defaults filled in. */
 typedef struct oc__image_source {
     const uint8_t *data;

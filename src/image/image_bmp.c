@@ -380,7 +380,7 @@ static oc_status bmp_encode(oc_bytes *out, const oc_image *img,
     }
     for (int i = 0; i < 256; i++)
         gray[4 * i] = gray[4 * i + 1] = gray[4 * i + 2] = (uint8_t)i;
-    uint8_t *line = oc__alloc(opt->allocator, padded);
+    uint8_t *line = oc__image_get(opt->allocator, padded);
     if (!line) return oc__fail_nomem(err);
     int bad = oc__bytes_append(out, head, 14 + header) ||
               oc__bytes_append(out, gray, colors);
@@ -394,7 +394,7 @@ static oc_status bmp_encode(oc_bytes *out, const oc_image *img,
         bad = oc__bytes_append(out, line, row) ||
               oc__bytes_append(out, pad, padded - row);
     }
-    oc__release(opt->allocator, line, padded);
+    oc__image_put(opt->allocator, line, padded);
     return bad ? oc__fail_nomem(err) : OC_OK;
 }
 

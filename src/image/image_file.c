@@ -30,10 +30,10 @@ static int grow(oc_bytes *b, size_t hint) {
     size_t want = b->capacity ? b->capacity : 32768;
     if (want < hint) want = hint;
     if (b->capacity && oc__size_mul(b->capacity, 2, &want)) return 1;
-    uint8_t *fresh = oc__alloc(b->allocator, want);
+    uint8_t *fresh = oc__image_get(b->allocator, want);
     if (!fresh) return 1;
     if (b->size) memcpy(fresh, b->data, b->size);
-    oc__release(b->allocator, b->data, b->capacity);
+    oc__image_put(b->allocator, b->data, b->capacity);
     b->data = fresh;
     b->capacity = want;
     return 0;

@@ -221,7 +221,7 @@ static oc_status prepare(jpeg_reader *r) {
     r->out->full_height = (int)c->image_height;
     if (cmyk) {
         r->line_bytes = (size_t)c->output_width * 4;
-        r->line = oc__alloc(r->src->opt.allocator, r->line_bytes);
+        r->line = oc__image_get(r->src->opt.allocator, r->line_bytes);
         if (!r->line) return oc__fail_nomem(r->err);
     }
     return OC_OK;
@@ -276,7 +276,7 @@ static oc_status read_jpeg(const oc__image_source *src, oc_image *out,
     r.err = err;
     oc_status st = run_reader(&r, out != NULL);
     jpeg_destroy_decompress(&r.cinfo);
-    oc__release(src->opt.allocator, r.line, r.line_bytes);
+    oc__image_put(src->opt.allocator, r.line, r.line_bytes);
     return st;
 }
 
@@ -380,7 +380,7 @@ static oc_status jpeg_encode(oc_bytes *out, const oc_image *img,
         return oc__fail(err, OC_E_LIMIT,
                         "JPEG holds at most %ld pixels a side: write PNG",
                         (long)JPEG_MAX_DIMENSION);
-    jpeg_writer *w = oc__calloc(opt->allocator, 1, sizeof(*w));
+    jpeg_writer *w = oc__image_get_zero(opt->allocator, sizeof(*w));
     if (!w) return oc__fail_nomem(err);
     errors_init(&w->errors);
     w->cinfo.err = &w->errors.base;
@@ -389,15 +389,15 @@ static oc_status jpeg_encode(oc_bytes *out, const oc_image *img,
     w->quality = opt->quality;
     oc_status st = OC_OK;
     if (line) {
-        w->line = oc__alloc(opt->allocator, line);
+        w->line = oc__image_get(opt->allocator, line);
         if (!w->line) st = oc__fail_nomem(err);
     }
     if (st == OC_OK) {
         st = run_writer(w, err);
         jpeg_destroy_compress(&w->cinfo);
     }
-    oc__release(opt->allocator, w->line, line);
-    oc__release(opt->allocator, w, sizeof(*w));
+    oc__image_put(opt->allocator, w->line, line);
+    oc__image_put(opt->allocator, w, sizeof(*w));
     return st;
 }
 

@@ -414,7 +414,7 @@ static oc_status read_native(const tiff_reader *r, oc_image *out,
                         "the TIFF picture is of a kind that is not read "
                         "(%.150s): save it as 8-bit rgb",
                         text);
-    uint32_t *words = oc__calloc(r->src->opt.allocator, count, 4);
+    uint32_t *words = oc__image_get_zero(r->src->opt.allocator, count * 4);
     int good = 0;
     if (words) {
         /* Stored order; orientation is applied for all formats alike. */
@@ -431,7 +431,7 @@ static oc_status read_native(const tiff_reader *r, oc_image *out,
         p[2] = (uint8_t)TIFFGetB(words[i]);
         p[3] = (uint8_t)TIFFGetA(words[i]);
     }
-    oc__release(r->src->opt.allocator, words, count * 4);
+    oc__image_put(r->src->opt.allocator, words, count * 4);
     return good ? OC_OK : damaged(r, err);
 }
 
@@ -445,10 +445,10 @@ static oc_status read_pixels(const tiff_reader *r, oc_image *out,
     OC_TRY(oc__image_alloc(out, r->width, r->height, r->channels, &r->src->opt,
                            err));
     if (r->native) return read_native(r, out, err);
-    uint8_t *buffer = oc__calloc(a, 1, l.bytes);
+    uint8_t *buffer = oc__image_get_zero(a, l.bytes);
     if (!buffer) return oc__fail_nomem(err);
     oc_status st = read_units(r, &l, out, buffer, err);
-    oc__release(a, buffer, l.bytes);
+    oc__image_put(a, buffer, l.bytes);
     return st == OC_OK ? finish(r, out, err) : st;
 }
 
