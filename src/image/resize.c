@@ -1,0 +1,221 @@
+/*
+ * resize.c - the order of work: each source row is filtered in x once, just
+ * before the first output row needs it, and kept in a ring until the last one
+ * has; nothing else is stored.
+ *
+ *     source rows --h--> ring of axis-y taps --v--> one row --> sink
+ */
+#include "image/resize.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+    const oc_image *img;
+    const oc_allocator *allocator;
+    oc__resize_axis x, y;
+    oc__resize_h *h;
+    oc__resize_v *v;
+    size_t row_bytes, room; /* of an output row, without and with slack */
+    uint8_t *ring;          /* y.most rows */
+    size_t ring_bytes;
+    uint8_t *line; /* the finished row */
+    uint8_t *edge; /* a source row with slack behind it */
+    size_t edge_bytes;
+    const uint8_t **rows; /* those of the current output */
+    size_t rows_bytes;
+    int next; /* the source row to filter next */
+    oc__row_sink *sink;
+    void *user;
+} resizer;
+
+/** The bytes of source row y, readable as far as the kernels reach. */
+static const uint8_t *source_row(resizer *r, int y) {
+    const oc_image *img = r->img;
+    const uint8_t *row = img->pixels + (size_t)y * img->stride;
+    size_t n = (size_t)img->width * (size_t)img->channels;
+    /* Up to the last row there are more pixels behind this one. */
+    size_t behind = (size_t)(img->height - 1 - y) * img->stride + n;
+    if (behind >= r->edge_bytes) return row;
+    memcpy(r->edge, row, n);
+    return r->edge;
+}
+
+static void copy_pixels(uint8_t *dst, const uint8_t *src,
+                        const oc__resize_axis *x, int channels) {
+    size_t n = (size_t)channels;
+    if (n == 1) {
+        for (int i = 0; i < x->out; i++)
+            dst[i] = src[x->start[i]];
+        return;
+    }
+    for (int i = 0; i < x->out; i++, dst += n) {
+        const uint8_t *p = src + (size_t)x->start[i] * n;
+        for (size_t c = 0; c < n; c++)
+            dst[c] = p[c];
+    }
+}
+
+/** Source row y filtered in x: into dst, or where it already is. */
+static const uint8_t *filter_row(resizer *r, int y, uint8_t *dst) {
+    if (r->x.copies) {
+        const uint8_t *row = r->img->pixels + (size_t)y * r->img->stride;
+        size_t n = (size_t)r->img->channels;
+        int32_t first = r->x.start[0];
+        /* Steps of one axis differ by at most 1, so that this span means
+           consecutive starts: the row can be lent as it is. */
+        if (r->x.start[r->x.out - 1] - first == r->x.out - 1)
+            return row + (size_t)first * n;
+        copy_pixels(dst, row, &r->x, r->img->channels);
+    } else {
+        r->h(dst, source_row(r, y), &r->x, r->img->channels);
+    }
+    return dst;
+}
+
+static uint8_t *ring_row(resizer *r, int y) {
+    return r->ring + (size_t)(y % r->y.most) * r->room;
+}
+
+static void run(resizer *r) {
+    const uint8_t *kept = NULL; /* for repeated rows of a copying y axis */
+    int kept_y = -1;
+    for (int i = 0; i < r->y.out; i++) {
+        int first = r->y.start[i], count = r->y.count[i];
+        if (r->y.copies) {
+            if (first != kept_y) kept = filter_row(r, first, r->line);
+            kept_y = first;
+            r->sink(r->user, i, kept);
+            continue;
+        }
+        if (r->next < first) r->next = first;
+        for (; r->next < first + count; r->next++) {
+            const uint8_t *row = filter_row(r, r->next, ring_row(r, r->next));
+            r->rows[r->y.most + r->next % r->y.most] = row;
+        }
+        /* rows[] holds the ring in its second half, the window in its
+           first. */
+        for (int t = 0; t < count; t++)
+            r->rows[t] = r->rows[r->y.most + (first + t) % r->y.most];
+        r->v(r->line, r->rows, r->y.coef + (size_t)i * (size_t)r->y.taps, count,
+             r->row_bytes, r->y.shift);
+        r->sink(r->user, i, r->line);
+    }
+}
+
+static oc_status allocate(resizer *r, oc_error *err) {
+    size_t n = (size_t)r->img->channels, most = (size_t)r->y.most;
+    r->row_bytes = (size_t)r->x.out * n;
+    r->room = r->row_bytes + OC__RESIZE_SLACK;
+    r->edge_bytes =
+        ((size_t)r->img->width + (size_t)r->x.taps) * n + OC__RESIZE_SLACK;
+    r->line = oc__image_get(r->allocator, r->room);
+    if (!r->x.copies) r->edge = oc__image_get_zero(r->allocator, r->edge_bytes);
+    if (!r->line || (!r->edge && !r->x.copies)) return oc__fail_nomem(err);
+    if (r->y.copies) return OC_OK;
+    if (oc__size_mul(r->room, most, &r->ring_bytes)) return oc__fail_nomem(err);
+    r->rows_bytes = 2 * most * sizeof(*r->rows);
+    r->ring = oc__image_get(r->allocator, r->ring_bytes);
+    r->rows = oc__image_get(r->allocator, r->rows_bytes);
+    return r->ring && r->rows ? OC_OK : oc__fail_nomem(err);
+}
+
+static void deinit(resizer *r) {
+    oc__image_put(r->allocator, r->line, r->room);
+    oc__image_put(r->allocator, r->edge, r->edge_bytes);
+    oc__image_put(r->allocator, r->ring, r->ring_bytes);
+    oc__image_put(r->allocator, (void *)r->rows, r->rows_bytes);
+    oc__resize_axis_deinit(&r->x);
+    oc__resize_axis_deinit(&r->y);
+}
+
+/** Checks how and fills box, whose zeros mean the whole picture. */
+static oc_status check(const oc_image *img, const oc_resize *how, double *box,
+                       oc_error *err) {
+    enum { MOST = 1 << 24 };
+    OC_TRY(oc__image_check(img, err));
+    if (!how || how->width <= 0 || how->height <= 0 || how->width > MOST ||
+        how->height > MOST)
+        return oc__fail(err, OC_E_ARG,
+                        "a picture cannot be resized to %d x %d pixels",
+                        how ? how->width : 0, how ? how->height : 0);
+    if ((int)how->interpolation < 0 || how->interpolation > OC_INTERP_LANCZOS)
+        return oc__fail(err, OC_E_ARG, "there is no interpolation %d",
+                        (int)how->interpolation);
+    memcpy(box, how->box, 4 * sizeof(*box));
+    if (box[0] == 0 && box[1] == 0 && box[2] == 0 && box[3] == 0) {
+        box[2] = img->width;
+        box[3] = img->height;
+    }
+    /* Written so that NaN fails. */
+    if (!(box[0] >= 0 && box[1] >= 0 && box[2] <= img->width &&
+          box[3] <= img->height && box[0] < box[2] && box[1] < box[3]))
+        return oc__fail(err, OC_E_ARG,
+                        "the box %g,%g..%g,%g does not lie in the picture of "
+                        "%d x %d pixels",
+                        box[0], box[1], box[2], box[3], img->width,
+                        img->height);
+    return OC_OK;
+}
+
+oc_status oc__image_resize_rows_on(const oc_image *img, const oc_resize *how,
+                                   uint32_t cpu, oc__row_sink *sink, void *user,
+                                   oc_error *err) {
+    double box[4];
+    resizer r;
+    oc_status st;
+    OC_TRY(check(img, how, box, err));
+    memset(&r, 0, sizeof(r));
+    r.img = img;
+    r.allocator = how->allocator;
+    r.sink = sink;
+    r.user = user;
+    r.h = oc__resize_h_scalar;
+    r.v = oc__resize_v_scalar;
+#if defined(OC__RESIZE_AVX2)
+    if (cpu & OC_CPU_AVX2) {
+        r.h = oc__resize_h_avx2;
+        r.v = oc__resize_v_avx2;
+    }
+#else
+    (void)cpu;
+#endif
+    st = oc__resize_axis_init(&r.x, img->width, box[0], box[2], how->width, how,
+                              err);
+    if (st == OC_OK)
+        st = oc__resize_axis_init(&r.y, img->height, box[1], box[3],
+                                  how->height, how, err);
+    if (st == OC_OK) st = allocate(&r, err);
+    if (st == OC_OK) run(&r);
+    deinit(&r);
+    return st;
+}
+
+oc_status oc__image_resize_rows(const oc_image *img, const oc_resize *how,
+                                oc__row_sink *sink, void *user, oc_error *err) {
+    return oc__image_resize_rows_on(img, how, oc_cpu_features(), sink, user,
+                                    err);
+}
+
+static void to_image(void *user, int y, const uint8_t *row) {
+    oc_image *img = user;
+    memcpy(img->pixels + (size_t)y * img->stride, row,
+           (size_t)img->width * (size_t)img->channels);
+}
+
+oc_status oc_image_resize(oc_image *out, const oc_image *img,
+                          const oc_resize *how, oc_error *err) {
+    double box[4];
+    oc_image made = {0};
+    OC_TRY(check(img, how, box, err));
+    if (!out) return oc__fail(err, OC_E_ARG, "no place for the picture given");
+    OC_TRY(oc_image_init(&made, how->width, how->height, img->channels,
+                         how->allocator, err));
+    oc_status st = oc__image_resize_rows(img, how, to_image, &made, err);
+    if (st != OC_OK) {
+        oc_image_deinit(&made);
+        return st;
+    }
+    *out = made;
+    return OC_OK;
+}

@@ -1,0 +1,78 @@
+/*
+ * resize.h - the parts of the resizer: weights, and the loops over rows.
+ *
+ * Resizing is two passes, each a weighted sum in one direction.  An axis
+ * holds the weights of one:
+ *
+ *     out[i] = sat8((sum_t in[start[i] + t] * coef[i * taps + t]
+ *                    + (1 << (shift - 1))) >> shift)
+ *
+ *     start  i32[out]           first tap, inside the picture
+ *     count  i32[out]           taps that are inside the picture
+ *     coef   i16[out * taps]    sum to exactly 1 << shift; 0 from count on
+ *
+ * 16-bit weights let one instruction multiply and add two taps; `shift` is as
+ * large as they allow, at least 14 bits, so that a sum is off by less than a
+ * twentieth of a level.
+ */
+#ifndef OC_IMAGE_RESIZE_H
+#define OC_IMAGE_RESIZE_H
+
+#include "image/image.h"
+
+typedef struct oc__resize_axis {
+    int out;
+    int taps;   /* room for taps of one output, a multiple of 8 */
+    int most;   /* the largest count */
+    int shift;  /* fractional bits */
+    int copies; /* nonzero: out[i] = in[start[i]], no coef: nothing to sum */
+    int32_t *start, *count;
+    int16_t *coef;
+    size_t coef_bytes;
+    const oc_allocator *allocator;
+} oc__resize_axis;
+
+/**
+ * The weights for `out` samples from in[from, to), with from and to inside
+ * 0..in.  Deinit the axis also after a failure.
+ */
+oc_status oc__resize_axis_init(oc__resize_axis *axis, int in, double from,
+                               double to, int out, const oc_resize *how,
+                               oc_error *err);
+void oc__resize_axis_deinit(oc__resize_axis *axis);
+
+/* Kernels may read this far past a row's last tap and write this far past
+   the last output; rows are allocated, or copied, to suit. */
+#define OC__RESIZE_SLACK 32
+
+/**
+ * One row in x direction.
+ *   src  pixels of `channels` bytes; readable up to the largest
+ *        (start + taps) * channels + OC__RESIZE_SLACK bytes
+ *   dst  axis->out pixels and OC__RESIZE_SLACK bytes of room
+ */
+typedef void oc__resize_h(uint8_t *dst, const uint8_t *src,
+                          const oc__resize_axis *axis, int channels);
+
+/**
+ * One row in y direction: n bytes, each the weighted sum of `count` rows.
+ *   rows  n readable bytes each
+ */
+typedef void oc__resize_v(uint8_t *dst, const uint8_t *const *rows,
+                          const int16_t *coef, int count, size_t n, int shift);
+
+/* The scalar ones are the specification; the others are bit-exact. */
+oc__resize_h oc__resize_h_scalar;
+oc__resize_v oc__resize_v_scalar;
+#if defined(__x86_64__) && defined(__GNUC__)
+#define OC__RESIZE_AVX2 1
+oc__resize_h oc__resize_h_avx2;
+oc__resize_v oc__resize_v_avx2;
+#endif
+
+/** oc__image_resize_rows() with the instruction sets in cpu (OC_CPU_*). */
+oc_status oc__image_resize_rows_on(const oc_image *img, const oc_resize *how,
+                                   uint32_t cpu, oc__row_sink *sink, void *user,
+                                   oc_error *err);
+
+#endif
