@@ -4,21 +4,27 @@
  * Resizing is two passes, each a weighted sum in one direction.  An axis
  * holds the weights of one:
  *
- *     out[i] = sat8((sum_t in[start[i] + t] * coef[i * taps + t]
+ *     out[i] = sat8((sum_t in[start[i] + t] * weight(i, t)
  *                    + (1 << (shift - 1))) >> shift)
  *
  *     start  i32[out]           first tap, inside the picture
  *     count  i32[out]           taps that are inside the picture
- *     coef   i16[out * taps]    sum to exactly 1 << shift; 0 from count on
+ *     coef   i16[out * taps]    weight(i, t) = coef[i * taps + t]; or, where
+ *     fine   i16[out * taps]    there is one: coef * 2048 + fine
  *
- * 16-bit weights let one instruction multiply and add two taps; `shift` is as
- * large as they allow, at least 14 bits, so that a sum is off by less than a
- * twentieth of a level.
+ * Both are 0 from count on.  16-bit weights let one instruction multiply and
+ * add two taps.  One such array is enough for 14 bits and errors below a
+ * twentieth of a level; but half levels are common when enlarging by a simple
+ * ratio, and to round each as Pillow does takes its 22 bits.  So antialiased
+ * weights come in two halves and the result is Pillow's to the bit.
  */
 #ifndef OC_IMAGE_RESIZE_H
 #define OC_IMAGE_RESIZE_H
 
 #include "image/image.h"
+
+/* Bits of a weight that its second array holds. */
+#define OC__RESIZE_FINE_BITS 11
 
 typedef struct oc__resize_axis {
     int out;
@@ -27,7 +33,7 @@ typedef struct oc__resize_axis {
     int shift;  /* fractional bits */
     int copies; /* nonzero: out[i] = in[start[i]], no coef: nothing to sum */
     int32_t *start, *count;
-    int16_t *coef;
+    int16_t *coef, *fine;
     size_t coef_bytes;
     const oc_allocator *allocator;
 } oc__resize_axis;
@@ -56,10 +62,12 @@ typedef void oc__resize_h(uint8_t *dst, const uint8_t *src,
 
 /**
  * One row in y direction: n bytes, each the weighted sum of `count` rows.
- *   rows  n readable bytes each
+ *   rows        n readable bytes each
+ *   coef, fine  of this output; fine may be NULL
  */
 typedef void oc__resize_v(uint8_t *dst, const uint8_t *const *rows,
-                          const int16_t *coef, int count, size_t n, int shift);
+                          const int16_t *coef, const int16_t *fine, int count,
+                          size_t n, int shift);
 
 /* The scalar ones are the specification; the others are bit-exact. */
 oc__resize_h oc__resize_h_scalar;

@@ -65,6 +65,7 @@ typedef struct {
     int in, out;
     double from, scale; /* input samples per output sample */
     double widen;       /* how much wider than 1 the filter is */
+    double narrow;      /* 1 / widen */
     double reach;
     kernel_fn *kernel;
     int coverage; /* weights are overlaps, not filter values */
@@ -100,7 +101,7 @@ static double weight(const plan *p, int i, int tap) {
         return hi > lo ? hi - lo : 0.0;
     }
     double centre = p->from + (i + 0.5) * p->scale;
-    return p->kernel((tap - centre + 0.5) / p->widen);
+    return p->kernel((tap - centre + 0.5) * p->narrow);
 }
 
 /**
@@ -137,8 +138,8 @@ static double weigh(const plan *p, int i, double *w, int32_t *start,
 }
 
 /**
- * Rounds so that the sum stays exact: each weight is the difference of two
- * rounded partial sums.  A flat area then keeps its level.
+ * One array: rounded so that the sum stays exact, each weight being the
+ * difference of two rounded partial sums.  A flat area then keeps its level.
  */
 static void quantise(int16_t *coef, const double *w, int count, int shift) {
     double unit = (double)(1 << shift), sum = 0;
@@ -151,7 +152,20 @@ static void quantise(int16_t *coef, const double *w, int count, int shift) {
     }
 }
 
-static oc_status allocate(oc__resize_axis *a, int taps, oc_error *err) {
+/** Two arrays: Pillow's rounding, halves away from zero. */
+static void quantise_fine(int16_t *coef, int16_t *fine, const double *w,
+                          int count, int shift) {
+    enum { MASK = (1 << OC__RESIZE_FINE_BITS) - 1 };
+    for (int t = 0; t < count; t++) {
+        double v = w[t] * (double)(1 << shift);
+        int32_t k = (int32_t)(v < 0 ? v - 0.5 : v + 0.5);
+        fine[t] = (int16_t)(k & MASK);
+        coef[t] = (int16_t)((k - fine[t]) / (MASK + 1));
+    }
+}
+
+static oc_status allocate(oc__resize_axis *a, int taps, int fine,
+                          oc_error *err) {
     size_t n = (size_t)a->out, elems;
     a->taps = (taps + 7) / 8 * 8;
     a->start = oc__image_get_zero(a->allocator, n * sizeof(int32_t));
@@ -162,7 +176,8 @@ static oc_status allocate(oc__resize_axis *a, int taps, oc_error *err) {
         oc__size_mul(elems, sizeof(int16_t), &a->coef_bytes))
         return oc__fail_nomem(err);
     a->coef = oc__image_get_zero(a->allocator, a->coef_bytes);
-    return a->coef ? OC_OK : oc__fail_nomem(err);
+    if (fine) a->fine = oc__image_get_zero(a->allocator, a->coef_bytes);
+    return a->coef && (a->fine || !fine) ? OC_OK : oc__fail_nomem(err);
 }
 
 void oc__resize_axis_deinit(oc__resize_axis *a) {
@@ -170,6 +185,7 @@ void oc__resize_axis_deinit(oc__resize_axis *a) {
     oc__image_put(a->allocator, a->start, n * sizeof(int32_t));
     oc__image_put(a->allocator, a->count, n * sizeof(int32_t));
     oc__image_put(a->allocator, a->coef, a->coef_bytes);
+    oc__image_put(a->allocator, a->fine, a->coef_bytes);
     memset(a, 0, sizeof(*a));
 }
 
@@ -190,20 +206,25 @@ static oc_status fill_weights(oc__resize_axis *a, const plan *p,
     double *w = oc__image_get(a->allocator, bytes);
     double most = 0;
     if (!w) return oc__fail_nomem(err);
-    /* Twice: the common shift is known only when all weights are. */
-    for (int i = 0; i < a->out; i++) {
-        most = fmax(most, weigh(p, i, w, &a->start[i], &a->count[i]));
-        a->most = OC_MAX(a->most, a->count[i]);
-    }
-    /* Rounding may add 1; and a sum of 255 * |weights|, which is below 512,
-       must fit in 31 bits. */
+    /* A sum of 255 * |weights|, which is below 512, must fit in 31 bits. */
     a->shift = 22;
-    while (a->shift > 14 && most * (double)(1 << a->shift) > 32766.0)
-        a->shift--;
+    if (!a->fine) {
+        /* The common shift is known only when all weights are; rounding may
+           add 1 to one. */
+        for (int i = 0; i < a->out; i++)
+            most = fmax(most, weigh(p, i, w, &a->start[i], &a->count[i]));
+        while (a->shift > 14 && most * (double)(1 << a->shift) > 32766.0)
+            a->shift--;
+    }
     for (int i = 0; i < a->out; i++) {
+        size_t at = (size_t)i * (size_t)a->taps;
         weigh(p, i, w, &a->start[i], &a->count[i]);
-        quantise(a->coef + (size_t)i * (size_t)a->taps, w, a->count[i],
-                 a->shift);
+        a->most = OC_MAX(a->most, a->count[i]);
+        if (a->fine) {
+            quantise_fine(a->coef + at, a->fine + at, w, a->count[i], a->shift);
+        } else {
+            quantise(a->coef + at, w, a->count[i], a->shift);
+        }
     }
     oc__image_put(a->allocator, w, bytes);
     return OC_OK;
@@ -217,18 +238,25 @@ oc_status oc__resize_axis_init(oc__resize_axis *a, int in, double from,
     a->allocator = how->allocator;
     a->out = out;
     p.scale = (to - from) / out;
+    if (!how->no_antialias) {
+        /* Pillow holds the box in floats; so that its samples fall on the
+           same side of every edge, so do we. */
+        p.from = (float)from;
+        p.scale = (double)((float)to - (float)from) / out;
+    }
     p.widen = how->no_antialias || p.scale < 1.0 ? 1.0 : p.scale;
+    p.narrow = 1.0 / p.widen;
     p.kernel = choose(how, &p.reach);
     p.coverage = how->no_antialias && how->interpolation == OC_INTERP_AREA;
     p.clamp = how->no_antialias && !p.coverage;
     a->copies = how->interpolation == OC_INTERP_NEAREST ||
-                (p.scale == 1.0 && from == floor(from));
+                (p.scale == 1.0 && p.from == floor(p.from));
     /* Two more than the window for what rounding does at its ends. */
     double taps = ceil(2 * p.reach * p.widen) + 2;
     if (p.coverage) taps = ceil(p.scale) + 2;
-    OC_TRY(allocate(a, a->copies ? 1 : (int)taps, err));
+    OC_TRY(allocate(a, a->copies ? 1 : (int)taps, !how->no_antialias, err));
     if (a->copies) {
-        fill_copies(a, in, from, p.scale);
+        fill_copies(a, in, p.from, p.scale);
         return OC_OK;
     }
     return fill_weights(a, &p, err);

@@ -8,17 +8,24 @@ static inline uint8_t clamp8(int32_t v) {
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
+static inline int32_t weight(const int16_t *coef, const int16_t *fine, int t) {
+    return fine ? coef[t] * (1 << OC__RESIZE_FINE_BITS) + fine[t] : coef[t];
+}
+
 void oc__resize_h_scalar(uint8_t *dst, const uint8_t *src,
                          const oc__resize_axis *axis, int channels) {
     size_t n = (size_t)channels;
     int32_t half = 1 << (axis->shift - 1);
     for (int i = 0; i < axis->out; i++, dst += n) {
-        const int16_t *coef = axis->coef + (size_t)i * (size_t)axis->taps;
+        size_t at = (size_t)i * (size_t)axis->taps;
+        const int16_t *coef = axis->coef + at;
+        const int16_t *fine = axis->fine ? axis->fine + at : NULL;
         const uint8_t *p = src + (size_t)axis->start[i] * n;
         int32_t sum[4] = {half, half, half, half};
         for (int t = 0; t < axis->count[i]; t++, p += n) {
+            int32_t k = weight(coef, fine, t);
             for (size_t c = 0; c < n; c++)
-                sum[c] += p[c] * coef[t];
+                sum[c] += p[c] * k;
         }
         for (size_t c = 0; c < n; c++)
             dst[c] = clamp8(sum[c] >> axis->shift);
@@ -26,7 +33,8 @@ void oc__resize_h_scalar(uint8_t *dst, const uint8_t *src,
 }
 
 void oc__resize_v_scalar(uint8_t *dst, const uint8_t *const *rows,
-                         const int16_t *coef, int count, size_t n, int shift) {
+                         const int16_t *coef, const int16_t *fine, int count,
+                         size_t n, int shift) {
     enum { BLOCK = 64 };
     for (size_t x = 0; x < n; x += BLOCK) {
         size_t m = OC_MIN((size_t)BLOCK, n - x);
@@ -35,7 +43,7 @@ void oc__resize_v_scalar(uint8_t *dst, const uint8_t *const *rows,
             sum[i] = 1 << (shift - 1);
         for (int t = 0; t < count; t++) {
             const uint8_t *p = rows[t] + x;
-            int32_t k = coef[t];
+            int32_t k = weight(coef, fine, t);
             for (size_t i = 0; i < m; i++)
                 sum[i] += p[i] * k;
         }
