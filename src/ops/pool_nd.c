@@ -1,0 +1,228 @@
+/*
+ * pool_nd.c - MaxPool, AveragePool and LpPool on plain tensors of any rank,
+ * and com.microsoft.NhwcMaxPool.
+ *
+ * A row of outputs is built tap by tap: each tap is one stretch of an input
+ * row, so the inner loop runs along memory.
+ */
+#include "ops/nn.h"
+#include "ops/window.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { POOL_MAX, POOL_AVERAGE, POOL_LP };
+
+typedef struct pool_job {
+    oc__window w;
+    int kind, include_pad, column_major;
+    double p;
+    int64_t planes, dims[OC_MAX_RANK];
+    oc_dtype dtype, real; /* real: the type of x and y below */
+    const void *x;
+    void *y;
+    int64_t *indices;
+} pool_job;
+
+/* Taps of window o along d that are divided by: all inside the input, or,
+ * with include_pad, all inside the padded input.  A window that overhangs the
+ * padded input in ceil_mode counts only what is in it. */
+static int64_t taps_inside(const oc__window *w, int d, int64_t o,
+                           int include_pad) {
+    int64_t start = o * w->stride[d] - w->pad_lo[d], step = w->dilation[d];
+    int64_t end = w->in[d] + (include_pad ? w->pad_hi[d] : 0);
+    int64_t first = start < 0 && !include_pad ? (-start + step - 1) / step : 0;
+    int64_t last = end > start ? (end - start + step - 1) / step : 0;
+    last = OC_MIN(last, w->kernel[d]);
+    return OC_MAX(last - first, 0);
+}
+
+#define IS_NAN(v) ((v) != (v))
+#define LOWEST    (-INFINITY)
+#define REAL      float
+#define FN(name)  name##_f32
+#include "ops/pool_plane.inc"
+#undef REAL
+#undef FN
+#define REAL     double
+#define FN(name) name##_f64
+#include "ops/pool_plane.inc"
+#undef REAL
+#undef FN
+#undef IS_NAN
+#undef LOWEST
+#define POOL_MAX_ONLY
+#define IS_NAN(v) 0
+#define LOWEST    INT8_MIN
+#define REAL      int8_t
+#define FN(name)  name##_i8
+#include "ops/pool_plane.inc"
+#undef REAL
+#undef FN
+#undef LOWEST
+#define LOWEST   0
+#define REAL     uint8_t
+#define FN(name) name##_u8
+#include "ops/pool_plane.inc"
+#undef REAL
+#undef FN
+#undef LOWEST
+#undef IS_NAN
+#undef POOL_MAX_ONLY
+
+static oc_status read_pool(const oc__ctx *c, pool_job *job) {
+    memset(job, 0, sizeof(*job));
+    job->kind = c->op->kind;
+    uint32_t types = OC_T_F;
+    if (job->kind == POOL_MAX) types |= OC_T(I8) | OC_T(U8);
+    OC_TRY(oc__want(c, 0, types));
+    OC_TRY(oc__want_rank(c, 0, 3, OC_MAX_RANK));
+    const oc_tensor *x = oc__in(c, 0);
+    OC_TRY(oc__window_read(c, x->rank - 2, x->dims + 2, NULL, &job->w));
+    int ceil = oc__attr_int(c->node, "ceil_mode", 0) != 0;
+    OC_TRY(oc__window_fit(c, ceil, &job->w));
+    job->dtype = x->dtype;
+    job->real = oc__dtype_is_float(x->dtype) ? oc__real_of(x->dtype) : x->dtype;
+    job->include_pad = oc__attr_int(c->node, "count_include_pad", 0) != 0;
+    job->column_major = oc__attr_int(c->node, "storage_order", 0) != 0;
+    /* p was a float in LpPool's first version. */
+    const oc__attr *p = oc__attr_find(c->node, "p");
+    job->p = !p ? 2 : p->type == OC_ATTR_FLOAT ? p->f : (double)p->i;
+    if (job->kind == POOL_LP && !(job->p > 0))
+        return oc__op_fail(c, OC_E_ARG, "p is %g", job->p);
+    memcpy(job->dims, x->dims, sizeof(int64_t) * 2);
+    memcpy(job->dims + 2, job->w.out, sizeof(int64_t) * (size_t)job->w.rank);
+    return OC_OK;
+}
+
+static void layout(oc__ctx *c, oc__bump *b, pool_job *job) {
+    job->x = oc__real_in(c, b, 0, job->real);
+    job->y = oc__real_out(c, b, 0, job->dtype,
+                          oc__count(job->dims, job->w.rank + 2), job->real);
+}
+
+static oc_status infer_pool(oc__ctx *c) {
+    pool_job job;
+    OC_TRY(read_pool(c, &job));
+    OC_TRY(oc__out_set(c, 0, job.dtype, job.w.rank + 2, job.dims));
+    if (job.kind == POOL_MAX)
+        OC_TRY(oc__out_set(c, 1, OC_DTYPE_I64, job.w.rank + 2, job.dims));
+    oc__bump b = oc__bump_counter();
+    layout(c, &b, &job);
+    return oc__bump_need(c, &b);
+}
+
+static oc_status run_pool(oc__ctx *c) {
+    pool_job job;
+    OC_TRY(read_pool(c, &job));
+    oc__bump b = oc__bump_cutter(c);
+    layout(c, &b, &job);
+    oc_tensor *indices = oc__out(c, 1);
+    job.indices = indices ? indices->data : NULL;
+    if (oc__count(job.dims, job.w.rank + 2) == 0) return OC_OK;
+    if (!job.y && !job.indices) return OC_OK;
+    int64_t planes = job.dims[0] * job.dims[1];
+    oc__parallel(c, planes, 1,
+                 job.real == OC_DTYPE_F64  ? pool_range_f64
+                 : job.real == OC_DTYPE_I8 ? pool_range_i8
+                 : job.real == OC_DTYPE_U8 ? pool_range_u8
+                                           : pool_range_f32,
+                 &job);
+    oc__real_done(c, 0, job.y, job.real);
+    return OC_OK;
+}
+
+static double flops_pool(const oc__ctx *c) {
+    pool_job job;
+    const oc_tensor *y = oc__out(c, 0);
+    if (!y || read_pool(c, &job) != OC_OK) return 0;
+    return (double)oc_tensor_elems(y) *
+           (double)oc__window_taps(&job.w, job.w.rank);
+}
+
+/* ---- channels last --------------------------------------------------------
+ */
+
+static oc_status read_nhwc(const oc__ctx *c, pool_job *job) {
+    memset(job, 0, sizeof(*job));
+    OC_TRY(oc__want(c, 0, OC_T(I8) | OC_T(U8)));
+    OC_TRY(oc__want_rank(c, 0, 3, OC_MAX_RANK));
+    const oc_tensor *x = oc__in(c, 0);
+    OC_TRY(oc__window_read(c, x->rank - 2, x->dims + 1, NULL, &job->w));
+    int ceil = oc__attr_int(c->node, "ceil_mode", 0) != 0;
+    OC_TRY(oc__window_fit(c, ceil, &job->w));
+    job->dtype = x->dtype;
+    job->dims[0] = x->dims[0];
+    memcpy(job->dims + 1, job->w.out, sizeof(int64_t) * (size_t)job->w.rank);
+    job->dims[x->rank - 1] = x->dims[x->rank - 1];
+    return OC_OK;
+}
+
+static oc_status infer_nhwc(oc__ctx *c) {
+    pool_job job;
+    OC_TRY(read_nhwc(c, &job));
+    return oc__out_set(c, 0, job.dtype, job.w.rank + 2, job.dims);
+}
+
+static void max_bytes(oc_dtype dtype, const void *x, void *y, int64_t n) {
+    if (dtype == OC_DTYPE_U8) {
+        const uint8_t *a = x;
+        uint8_t *b = y;
+        for (int64_t i = 0; i < n; i++)
+            b[i] = OC_MAX(a[i], b[i]);
+    } else {
+        const int8_t *a = x;
+        int8_t *b = y;
+        for (int64_t i = 0; i < n; i++)
+            b[i] = OC_MAX(a[i], b[i]);
+    }
+}
+
+/* Output pixels begin .. end - 1, all channels of each. */
+static void nhwc_range(void *user, int64_t begin, int64_t end, int worker) {
+    const pool_job *job = user;
+    const oc__window *w = &job->w;
+    int64_t channels = job->dims[w->rank + 1];
+    int64_t in = oc__count(w->in, w->rank), out = oc__count(w->out, w->rank);
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t o[OC_MAX_RANK], tap[OC_MAX_RANK] = {0};
+        const char *x = (const char *)job->x + i / out * in * channels;
+        char *y = (char *)job->y + i * channels;
+        oc__unravel(i % out, w->out, w->rank, o);
+        memset(y, job->dtype == OC_DTYPE_U8 ? 0 : 0x80, (size_t)channels);
+        do {
+            int64_t at = 0;
+            int inside = 1;
+            for (int d = 0; d < w->rank; d++) {
+                int64_t p = o[d] * w->stride[d] - w->pad_lo[d] +
+                            tap[d] * w->dilation[d];
+                inside &= p >= 0 && p < w->in[d];
+                at = at * w->in[d] + p;
+            }
+            if (inside) max_bytes(job->dtype, x + at * channels, y, channels);
+        } while (oc__odometer(tap, w->kernel, w->rank));
+    }
+}
+
+static oc_status run_nhwc(oc__ctx *c) {
+    pool_job job;
+    OC_TRY(read_nhwc(c, &job));
+    if (!oc__out(c, 0)) return OC_OK;
+    job.x = oc__in(c, 0)->data;
+    job.y = oc__out(c, 0)->data;
+    if (job.dims[job.w.rank + 1] > 0)
+        oc__parallel(c, job.dims[0] * oc__count(job.w.out, job.w.rank), 16,
+                     nhwc_range, &job);
+    return OC_OK;
+}
+
+const oc__op oc__ops_pool_nd[] = {
+    {"", "MaxPool", 1, 1, 1, 2, 0, POOL_MAX, infer_pool, run_pool, flops_pool},
+    {"", "AveragePool", 1, 1, 1, 1, 0, POOL_AVERAGE, infer_pool, run_pool,
+     flops_pool},
+    {"", "LpPool", 1, 1, 1, 1, 0, POOL_LP, infer_pool, run_pool, flops_pool},
+    {"com.microsoft", "NhwcMaxPool", 1, 1, 1, 1, 0, POOL_MAX, infer_nhwc,
+     run_nhwc, NULL},
+    {0},
+};
