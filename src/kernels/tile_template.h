@@ -1,0 +1,272 @@
+/*
+ * tile_template.h - the register tiles of the f32 product and of dense
+ * convolution, written once for all instruction sets.  No include guard:
+ * x86/tile_avx2.c, x86/tile_avx512.c and arm/tile_neon.c define, besides what
+ * act_template.h lists,
+ *
+ *     K(job)         the kernel's name: oc__<job>_<isa>
+ *     BLOCK          channels in a block of NCHWc, a multiple of V_WIDTH
+ *     ROWS_1         pixels of a tile of one block, at most 14
+ *     ROWS_2         pixels (rows) of a tile of two blocks
+ *     EACH_1(X), EACH_2(X)    X(1) X(2) ... X(ROWS_1), X(ROWS_2)
+ *     THIN_ROWS, THIN_PANELS  see gemm.h
+ *     EACH_THIN(X)            X(1) ... X(THIN_ROWS)
+ *
+ * A tile keeps rows x vectors sums in registers.  One step multiplies a
+ * column of A (a broadcast from memory for each row) by a row of B (a few
+ * vectors):
+ *
+ *                 b0 b1        Loads for each multiply-add: 1/rows + 1/vectors.
+ *         a0   |  += +=        With 14 x 2 on AVX-512 that is 0.57, and with
+ *         a1   |  += +=        6 x 2 on AVX2 0.67: below the one load for each
+ *         ...  |               multiply-add that all cores here can do.
+ *
+ * The number of rows is a constant in each copy of the code, so that the sums
+ * are registers and the rows' addresses immediate offsets.  rows * vectors is
+ * at least the latency times the number of the multiply-add units (4 on one
+ * 512-bit unit, 8 on two of 256) for all but the lowest tiles.
+ */
+
+/* Both compilers then unroll completely, which is what turns the arrays of
+ * vectors into registers; the loops' counts are constants after inlining. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
+/* Keeps a compiler from moving loads of a later step up into an earlier one,
+ * for which there are no registers left. */
+#define STEP_ENDS __asm__ volatile("" ::: "memory")
+
+#define VECTORS     (BLOCK / V_WIDTH) /* of a block */
+#define MAX_ROWS    14
+#define MAX_VECTORS 8
+#define MAX_SUMS    28
+#define PANEL       (2 * BLOCK) /* columns of a panel of B: nr */
+
+typedef VF V(sums)[MAX_ROWS][MAX_VECTORS];
+
+/* One step.  Vector j of B is at b + j / per * panel + j % per * V_WIDTH. */
+VINLINE void V(step)(VF (*acc)[MAX_VECTORS], const int rows, const int vectors,
+                     const float *a, const size_t pixel, const float *b,
+                     const int per, size_t panel) {
+    VF bv[MAX_VECTORS];
+    UNROLL for (int j = 0; j < vectors; j++) bv[j] =
+        V(load)(b + (size_t)(j / per) * panel + (size_t)(j % per * V_WIDTH));
+    UNROLL for (int i = 0; i < rows; i++) {
+        VF x = V(set1)(a[(size_t)i * pixel]);
+        UNROLL for (int j = 0; j < vectors; j++) acc[i][j] =
+            V(fma)(x, bv[j], acc[i][j]);
+    }
+    STEP_ENDS;
+}
+
+/* n steps of neighbours in A; row is what a step advances B by. */
+VINLINE const float *V(steps)(VF (*acc)[MAX_VECTORS], const int rows,
+                              const int vectors, const float *a,
+                              const size_t pixel, const float *b, const int per,
+                              size_t panel, const size_t row, size_t n) {
+    for (; n >= 4; n -= 4) {
+        V(step)(acc, rows, vectors, a, pixel, b, per, panel);
+        V(step)(acc, rows, vectors, a + 1, pixel, b + row, per, panel);
+        V(step)(acc, rows, vectors, a + 2, pixel, b + 2 * row, per, panel);
+        V(step)(acc, rows, vectors, a + 3, pixel, b + 3 * row, per, panel);
+        a += 4;
+        b += 4 * row;
+    }
+    for (; n; n--) {
+        V(step)(acc, rows, vectors, a, pixel, b, per, panel);
+        a++;
+        b += row;
+    }
+    return b;
+}
+
+VINLINE void V(clear)(VF (*acc)[MAX_VECTORS], const int rows,
+                      const int vectors) {
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < vectors; j++) acc[i][j] = V(set1)(0.0f);
+}
+
+/* The sums leave their registers for the stack, so that what follows them
+ * exists once and not in every copy of the tile. */
+VINLINE void V(spill)(VF (*acc)[MAX_VECTORS], const int rows, const int vectors,
+                      float *to) {
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < vectors; j++)
+            V(store)(to + (i * vectors + j) * V_WIDTH, acc[i][j]);
+}
+
+#define SPILL_ELEMS (MAX_SUMS * V_WIDTH)
+
+/* ---- the product --------------------------------------------------------- */
+
+/* One vector of C, at row i, column j: all lanes, or n of them. */
+VINLINE void V(gemm_store)(const oc__gemm_f32_tile *t, VF x, size_t i, size_t j,
+                           const int whole, size_t n) {
+#define LOAD(p) (whole ? V(load)(p) : V(load_n)(p, n))
+    float *c = t->c + i * t->c_row_stride + j;
+    if (!t->first) x = V(add)(LOAD(c), x);
+    if (t->last) {
+        x = V(mul)(x, V(set1)(t->alpha));
+        if (t->bias_n) x = V(add)(x, LOAD(t->bias_n + j));
+        if (t->bias_m) x = V(add)(x, V(set1)(t->bias_m[i]));
+        if (t->d) x = V(add)(x, LOAD(t->d + i * t->d_row_stride + j));
+        x = V(minx)(V(set1)(t->hi), V(maxx)(V(set1)(t->lo), x));
+    }
+    if (whole)
+        V(store)(c, x);
+    else
+        V(store_n)(c, x, n);
+#undef LOAD
+}
+
+/* The sums of rows x vectors * V_WIDTH columns from col0 on, of which
+ * t->cols - col0 exist. */
+static VTARGET void V(gemm_finish)(const oc__gemm_f32_tile *t,
+                                   const float *sums, size_t vectors,
+                                   size_t col0) {
+    size_t cols = OC_MIN(t->cols - col0, vectors * V_WIDTH);
+    for (size_t i = 0; i < t->rows; i++) {
+        size_t j = 0;
+        for (; j + V_WIDTH <= cols; j += V_WIDTH)
+            V(gemm_store)(t, V(load)(sums + j), i, col0 + j, 1, V_WIDTH);
+        if (j < cols)
+            V(gemm_store)(t, V(load)(sums + j), i, col0 + j, 0, cols - j);
+        sums += vectors * V_WIDTH;
+    }
+}
+
+VINLINE void V(gemm_body)(const oc__gemm_f32_tile *t, const int rows,
+                          const int vectors, size_t col0) {
+    V(sums) acc;
+    _Alignas(64) float sums[SPILL_ELEMS];
+    const float *a = t->a;
+    const float *b = t->b + col0 / PANEL * t->b_panel_step;
+    V(clear)(acc, rows, vectors);
+    for (size_t k = t->k; k;) {
+        size_t n = k < OC_GEMM_STEPS ? k : OC_GEMM_STEPS;
+        b = V(steps)(acc, rows, vectors, a, OC_GEMM_STEPS, b, PANEL / V_WIDTH,
+                     t->b_panel_step, PANEL, n);
+        a += t->a_step;
+        k -= n;
+    }
+    V(spill)(acc, rows, vectors, sums);
+    V(gemm_finish)(t, sums, (size_t)vectors, col0);
+}
+
+typedef void V(gemm_fn)(const oc__gemm_f32_tile *t, size_t col0);
+
+#define GEMM_TILE(rows)                                                        \
+    static VTARGET void V(gemm_##rows)(const oc__gemm_f32_tile *t,             \
+                                       size_t col0) {                          \
+        V(gemm_body)(t, rows, PANEL / V_WIDTH, col0);                          \
+    }
+#define GEMM_THIN(rows)                                                        \
+    static VTARGET void V(gemm_thin_##rows)(const oc__gemm_f32_tile *t,        \
+                                            size_t col0) {                     \
+        V(gemm_body)(t, rows, THIN_PANELS * PANEL / V_WIDTH, col0);            \
+    }
+#define GEMM_NAME(rows)      V(gemm_##rows),
+#define GEMM_THIN_NAME(rows) V(gemm_thin_##rows),
+EACH_2(GEMM_TILE)
+EACH_THIN(GEMM_THIN)
+
+static V(gemm_fn) *const V(gemm_tiles)[] = {EACH_2(GEMM_NAME)};
+static V(gemm_fn) *const V(gemm_thin_tiles)[] = {EACH_THIN(GEMM_THIN_NAME)};
+
+static void V(gemm_tile)(const oc__gemm_f32_tile *t) {
+    if (t->rows <= THIN_ROWS && t->cols > (THIN_PANELS - 1) * PANEL) {
+        V(gemm_thin_tiles)[t->rows - 1](t, 0);
+        return;
+    }
+    for (size_t col = 0; col < t->cols; col += PANEL)
+        V(gemm_tiles)[t->rows - 1](t, col);
+}
+
+const oc__gemm_f32_kernel K(gemm_f32) = {ROWS_2, PANEL, THIN_ROWS, THIN_PANELS,
+                                         V(gemm_tile)};
+
+/* ---- convolution --------------------------------------------------------- */
+
+static VTARGET void V(conv_finish)(const oc__conv_tile *t, const float *sums) {
+    size_t width = t->out_blocks * BLOCK;
+    VF lo = V(set1)(t->lo), hi = V(set1)(t->hi);
+    for (size_t j = 0; j < width; j += V_WIDTH) {
+        size_t at = j / BLOCK * t->out_block_step + j % BLOCK;
+        VF bias = t->bias ? V(load)(t->bias + j) : V(set1)(0.0f);
+        for (size_t i = 0; i < t->px; i++, at += BLOCK) {
+            VF x = V(load)(sums + i * width + j);
+            if (!t->first) x = V(add)(V(load)(t->out + at), x);
+            if (t->last) {
+                x = V(add)(x, bias);
+                if (t->residual) x = V(add)(x, V(load)(t->residual + at));
+                x = V(minx)(hi, V(maxx)(lo, x));
+            }
+            V(store)(t->out + at, x);
+        }
+    }
+}
+
+/* pixel: BLOCK in a blocked picture, 1 in a plain one; also the steps that a
+ * tap of a whole block has. */
+VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
+                          const int blocks, const size_t pixel) {
+    const int vectors = blocks * VECTORS;
+    const size_t row = (size_t)(blocks * BLOCK);
+    V(sums) acc;
+    _Alignas(64) float sums[SPILL_ELEMS];
+    const float *in = t->in, *w = t->w;
+    V(clear)(acc, rows, vectors);
+    for (size_t b = t->blocks; b; b--) {
+        size_t steps = b > 1 ? pixel : t->last_steps;
+        for (size_t i = 0; i < t->tap_count; i++, w += pixel * row)
+            V(steps)
+            (acc, rows, vectors, in + t->taps[i], pixel, w, vectors, 0, row,
+             pixel == 1 ? 1 : steps);
+        in += t->in_block_step;
+    }
+    V(spill)(acc, rows, vectors, sums);
+    V(conv_finish)(t, sums);
+}
+
+typedef void V(conv_fn)(const oc__conv_tile *t);
+
+#define CONV_TILE_1(rows)                                                      \
+    static VTARGET void V(blocked_1_##rows)(const oc__conv_tile *t) {          \
+        V(conv_body)(t, rows, 1, BLOCK);                                       \
+    }                                                                          \
+    static VTARGET void V(plain_1_##rows)(const oc__conv_tile *t) {            \
+        V(conv_body)(t, rows, 1, 1);                                           \
+    }
+#define CONV_TILE_2(rows)                                                      \
+    static VTARGET void V(blocked_2_##rows)(const oc__conv_tile *t) {          \
+        V(conv_body)(t, rows, 2, BLOCK);                                       \
+    }                                                                          \
+    static VTARGET void V(plain_2_##rows)(const oc__conv_tile *t) {            \
+        V(conv_body)(t, rows, 2, 1);                                           \
+    }
+EACH_1(CONV_TILE_1)
+EACH_2(CONV_TILE_2)
+
+#define BLOCKED_1_NAME(rows) V(blocked_1_##rows),
+#define BLOCKED_2_NAME(rows) V(blocked_2_##rows),
+#define PLAIN_1_NAME(rows)   V(plain_1_##rows),
+#define PLAIN_2_NAME(rows)   V(plain_2_##rows),
+
+static V(conv_fn) *const V(blocked_1)[] = {EACH_1(BLOCKED_1_NAME)};
+static V(conv_fn) *const V(blocked_2)[] = {EACH_2(BLOCKED_2_NAME)};
+static V(conv_fn) *const V(plain_1)[] = {EACH_1(PLAIN_1_NAME)};
+static V(conv_fn) *const V(plain_2)[] = {EACH_2(PLAIN_2_NAME)};
+
+static void V(blocked)(const oc__conv_tile *t) {
+    (t->out_blocks == 1 ? V(blocked_1) : V(blocked_2))[t->px - 1](t);
+}
+
+static void V(plain)(const oc__conv_tile *t) {
+    (t->out_blocks == 1 ? V(plain_1) : V(plain_2))[t->px - 1](t);
+}
+
+const oc__conv_f32_kernel K(conv_f32) = {
+    {0, ROWS_1, ROWS_2}, V(blocked), V(plain)};
