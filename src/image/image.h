@@ -113,11 +113,18 @@ oc_status oc__image_file_write(const char *path, const void *data, size_t bytes,
 /** Receives finished rows in order; the row is only lent. */
 typedef void oc__row_sink(void *user, int y, const uint8_t *row);
 
+/** A rectangle of the resized picture. */
+typedef struct oc__window {
+    int x, y, width, height;
+} oc__window;
+
 /**
  * Resizes and hands out row by row, so that a consumer (a tensor) needs no
- * second picture.  how->box may reach past the picture by no pixel.
+ * second picture.  Only the rows and columns of `part` are made, the same as
+ * if all were; NULL: all.
  */
 oc_status oc__image_resize_rows(const oc_image *img, const oc_resize *how,
-                                oc__row_sink *sink, void *user, oc_error *err);
+                                const oc__window *part, oc__row_sink *sink,
+                                void *user, oc_error *err);
 
 #endif

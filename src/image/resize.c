@@ -15,7 +15,7 @@
  */
 #include "image/resize.h"
 
-#include <math.h>
+#include <assert.h>
 #include <string.h>
 
 typedef struct {
@@ -192,12 +192,17 @@ static oc_status check(const oc_image *img, const oc_resize *how, double *box,
 }
 
 oc_status oc__image_resize_rows_on(const oc_image *img, const oc_resize *how,
-                                   uint32_t cpu, oc__row_sink *sink, void *user,
+                                   const oc__window *part, uint32_t cpu,
+                                   oc__row_sink *sink, void *user,
                                    oc_error *err) {
     double box[4];
     resizer r;
     oc_status st;
     OC_TRY(check(img, how, box, err));
+    oc__window w = {0, 0, how->width, how->height};
+    if (part) w = *part;
+    assert(w.x >= 0 && w.y >= 0 && w.width > 0 && w.height > 0);
+    assert(w.width <= how->width - w.x && w.height <= how->height - w.y);
     memset(&r, 0, sizeof(r));
     r.img = img;
     r.allocator = how->allocator;
@@ -213,11 +218,11 @@ oc_status oc__image_resize_rows_on(const oc_image *img, const oc_resize *how,
 #else
     (void)cpu;
 #endif
-    st = oc__resize_axis_init(&r.x, img->width, box[0], box[2], how->width, how,
-                              err);
+    st = oc__resize_axis_init(&r.x, img->width, box[0], box[2], how->width, w.x,
+                              w.width, how, err);
     if (st == OC_OK)
         st = oc__resize_axis_init(&r.y, img->height, box[1], box[3],
-                                  how->height, how, err);
+                                  how->height, w.y, w.height, how, err);
     if (st == OC_OK) {
         /* The whole picture counts, not the box: that is Pillow's rule.
            Without antialiasing there is none, and x goes first. */
@@ -233,9 +238,10 @@ oc_status oc__image_resize_rows_on(const oc_image *img, const oc_resize *how,
 }
 
 oc_status oc__image_resize_rows(const oc_image *img, const oc_resize *how,
-                                oc__row_sink *sink, void *user, oc_error *err) {
-    return oc__image_resize_rows_on(img, how, oc_cpu_features(), sink, user,
-                                    err);
+                                const oc__window *part, oc__row_sink *sink,
+                                void *user, oc_error *err) {
+    return oc__image_resize_rows_on(img, how, part, oc_cpu_features(), sink,
+                                    user, err);
 }
 
 static void to_image(void *user, int y, const uint8_t *row) {
@@ -252,7 +258,7 @@ oc_status oc_image_resize(oc_image *out, const oc_image *img,
     if (!out) return oc__fail(err, OC_E_ARG, "no place for the picture given");
     OC_TRY(oc_image_init(&made, how->width, how->height, img->channels,
                          how->allocator, err));
-    oc_status st = oc__image_resize_rows(img, how, to_image, &made, err);
+    oc_status st = oc__image_resize_rows(img, how, NULL, to_image, &made, err);
     if (st != OC_OK) {
         oc_image_deinit(&made);
         return st;

@@ -39,12 +39,13 @@ typedef struct oc__resize_axis {
 } oc__resize_axis;
 
 /**
- * The weights for `out` samples from in[from, to), with from and to inside
- * 0..in.  Deinit the axis also after a failure.
+ * The weights for n samples, beginning with number `first`, of the `out` that
+ * in[from, to) becomes; from and to are inside 0..in.  Deinit the axis also
+ * after a failure.
  */
 oc_status oc__resize_axis_init(oc__resize_axis *axis, int in, double from,
-                               double to, int out, const oc_resize *how,
-                               oc_error *err);
+                               double to, int out, int first, int n,
+                               const oc_resize *how, oc_error *err);
 void oc__resize_axis_deinit(oc__resize_axis *axis);
 
 /* Kernels may read this far past a row's last tap and write this far past
@@ -80,7 +81,8 @@ oc__resize_v oc__resize_v_avx2;
 
 /** oc__image_resize_rows() with the instruction sets in cpu (OC_CPU_*). */
 oc_status oc__image_resize_rows_on(const oc_image *img, const oc_resize *how,
-                                   uint32_t cpu, oc__row_sink *sink, void *user,
+                                   const oc__window *part, uint32_t cpu,
+                                   oc__row_sink *sink, void *user,
                                    oc_error *err);
 
 #endif

@@ -62,7 +62,7 @@ static kernel_fn *choose(const oc_resize *how, double *reach) {
 
 /** What all outputs of an axis share while weights are computed. */
 typedef struct {
-    int in, out;
+    int in, first;      /* number of the first output wanted */
     double from, scale; /* input samples per output sample */
     double widen;       /* how much wider than 1 the filter is */
     double narrow;      /* 1 / widen */
@@ -190,9 +190,12 @@ void oc__resize_axis_deinit(oc__resize_axis *a) {
 }
 
 /** Copies one sample for each: nearest, or nothing to change. */
-static void fill_copies(oc__resize_axis *a, int in, double from, double scale) {
+static void fill_copies(oc__resize_axis *a, int in, double from, double scale,
+                        int first) {
     /* Summing the step, as Pillow does, lands on the same side of ties. */
     double at = from + scale * 0.5;
+    for (int i = 0; i < first; i++)
+        at += scale;
     for (int i = 0; i < a->out; i++, at += scale) {
         a->start[i] = OC_MIN(OC_MAX((int)floor(at), 0), in - 1);
         a->count[i] = 1;
@@ -212,13 +215,14 @@ static oc_status fill_weights(oc__resize_axis *a, const plan *p,
         /* The common shift is known only when all weights are; rounding may
            add 1 to one. */
         for (int i = 0; i < a->out; i++)
-            most = fmax(most, weigh(p, i, w, &a->start[i], &a->count[i]));
+            most = fmax(most,
+                        weigh(p, p->first + i, w, &a->start[i], &a->count[i]));
         while (a->shift > 14 && most * (double)(1 << a->shift) > 32766.0)
             a->shift--;
     }
     for (int i = 0; i < a->out; i++) {
         size_t at = (size_t)i * (size_t)a->taps;
-        weigh(p, i, w, &a->start[i], &a->count[i]);
+        weigh(p, p->first + i, w, &a->start[i], &a->count[i]);
         a->most = OC_MAX(a->most, a->count[i]);
         if (a->fine) {
             quantise_fine(a->coef + at, a->fine + at, w, a->count[i], a->shift);
@@ -231,12 +235,12 @@ static oc_status fill_weights(oc__resize_axis *a, const plan *p,
 }
 
 oc_status oc__resize_axis_init(oc__resize_axis *a, int in, double from,
-                               double to, int out, const oc_resize *how,
-                               oc_error *err) {
-    plan p = {.in = in, .out = out, .from = from};
+                               double to, int out, int first, int n,
+                               const oc_resize *how, oc_error *err) {
+    plan p = {.in = in, .first = first, .from = from};
     memset(a, 0, sizeof(*a));
     a->allocator = how->allocator;
-    a->out = out;
+    a->out = n;
     p.scale = (to - from) / out;
     if (!how->no_antialias) {
         /* Pillow holds the box in floats; so that its samples fall on the
@@ -256,7 +260,7 @@ oc_status oc__resize_axis_init(oc__resize_axis *a, int in, double from,
     if (p.coverage) taps = ceil(p.scale) + 2;
     OC_TRY(allocate(a, a->copies ? 1 : (int)taps, !how->no_antialias, err));
     if (a->copies) {
-        fill_copies(a, in, p.from, p.scale);
+        fill_copies(a, in, p.from, p.scale, first);
         return OC_OK;
     }
     return fill_weights(a, &p, err);

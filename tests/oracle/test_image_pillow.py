@@ -349,6 +349,101 @@ def colours_match_pillow():
     assert worst(oc.convert(a, oc.RGB, oc.BGR), a[..., ::-1]) == 0, "bgr"
 
 
+# ---- preprocessing ---------------------------------------------------------
+
+def values(pixels, p_scale, mean, std, nhwc=False):
+    v = (pixels.astype(np.float64) * p_scale - mean) / std
+    return (v if nhwc else v.transpose(2, 0, 1))[None]
+
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def tensor_covers_as_torchvision_does():
+    for h, w in ((480, 640), (333, 500), (500, 333), (256, 256), (90, 47)):
+        source = scene(h, w)
+        got, where = oc.to_tensor(source, MEAN, STD, width=224, height=224,
+                                  fit=oc.COVER, crop=0.875, scale=1 / 255)
+        size = ((256, int(256 * h / w)) if w <= h
+                else (int(256 * w / h), 256))
+        x, y = round((size[0] - 224) / 2.0), round((size[1] - 224) / 2.0)
+        image = Image.fromarray(source).resize(size, Image.BILINEAR)
+        crop = np.asarray(image.crop((x, y, x + 224, y + 224)))
+        want = values(crop, 1 / 255, MEAN, STD)
+        assert got.shape == want.shape
+        assert np.abs(got - want).max() < 1e-5, f"{w}x{h}"
+        assert abs(where.offset_x + x) < 1e-9
+        assert abs(where.scale_x - size[0] / w) < 1e-9
+
+
+def tensor_letterboxes_top_left():
+    source = scene(480, 640)
+    got, where = oc.to_tensor(source, pad=(114, 114, 114), width=416,
+                              height=416, fit=oc.LETTERBOX, color=oc.BGR)
+    want = np.full((416, 416, 3), 114.0)
+    want[:312] = np.asarray(Image.fromarray(source).resize(
+        (416, 312), Image.BILINEAR))[..., ::-1]
+    assert np.array_equal(got, values(want, 1, 0, 1))
+    assert (where.scale_x, where.offset_y) == (0.65, 0.0)
+
+
+def tensor_contains_in_the_centre():
+    source = scene(480, 640)
+    for dtype, kind in ((oc.U8, np.uint8), (oc.F16, np.float16),
+                        (oc.F32, np.float32)):
+        for layout in (oc.NCHW, oc.NHWC):
+            got, where = oc.to_tensor(
+                source, pad=(10, 20, 30), width=300, height=301,
+                fit=oc.CONTAIN, dtype=dtype, layout=layout,
+                interpolation=oc.BICUBIC)
+            want = np.tile(np.array([10.0, 20.0, 30.0]), (301, 300, 1))
+            want[38:263] = np.asarray(Image.fromarray(source).resize(
+                (300, 225), Image.BICUBIC))
+            want = values(want, 1, 0, 1, layout == oc.NHWC).astype(kind)
+            assert got.dtype == kind and np.array_equal(got, want)
+            assert where.offset_y == 38
+
+
+def tensor_stretches_to_int8():
+    source = scene(70, 90)
+    got, _ = oc.to_tensor(source, (0.5,) * 3, (1 / 64,) * 3, width=33,
+                          height=21, scale=1 / 255, dtype=oc.I8)
+    pixels = np.asarray(Image.fromarray(source).resize((33, 21),
+                                                       Image.BILINEAR))
+    want = values(pixels, 1 / 255, 0.5, 1 / 64)
+    assert np.abs(got - want).max() <= 0.5 + 1e-4
+
+
+def tensor_of_gray_and_alpha():
+    source = scene(40, 50)
+    image = Image.fromarray(source)
+    got, _ = oc.to_tensor(source, width=50, height=40, color=oc.GRAY)
+    assert np.array_equal(got[0, 0], np.asarray(image.convert("L")))
+    gray = np.ascontiguousarray(source[..., 1])
+    got, _ = oc.to_tensor(gray, width=50, height=40)
+    for i in range(3):
+        assert np.array_equal(got[0, i], gray)
+    rgba = np.dstack([source, noise(40, 50, 1)])
+    got, _ = oc.to_tensor(np.ascontiguousarray(rgba), width=50, height=40)
+    assert np.array_equal(got[0].transpose(1, 2, 0), source)
+
+
+def halves_round_to_even():
+    scales = rng.uniform(-12, 8, 200)
+    gray = np.arange(256, dtype=np.uint8).reshape(1, 256)
+    for s in np.exp2(scales):
+        f, _ = oc.to_tensor(gray, (3.0,) * 3, width=256, height=1,
+                            color=oc.GRAY, scale=s)
+        h, _ = oc.to_tensor(gray, (3.0,) * 3, width=256, height=1,
+                            color=oc.GRAY, scale=s, dtype=oc.F16)
+        assert np.array_equal(f.astype(np.float16), h), s
+        f, _ = oc.to_tensor(gray, width=256, height=1, color=oc.GRAY,
+                            scale=s * 1e-5)
+        h, _ = oc.to_tensor(gray, width=256, height=1, color=oc.GRAY,
+                            scale=s * 1e-5, dtype=oc.F16)
+        assert np.array_equal(f.astype(np.float16), h), s
+
+
 def files_match_pillow():
     """The real photos, where they are."""
     folder = os.path.join(os.environ.get("OC_SHARED", "../shared"), "images")
