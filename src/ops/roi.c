@@ -240,16 +240,16 @@ static oc_status run_max_roi_pool(oc__ctx *c) {
     int64_t channels = x->dims[1], h = x->dims[2], w = x->dims[3];
     int64_t bins = y->dims[2] * y->dims[3], n = oc_tensor_elems(y);
     for (int64_t k = 0; k < n; k++) {
-        int64_t region = k / bins / channels, ch = k / bins % channels;
+        int64_t roi = k / bins / channels, ch = k / bins % channels;
         double v[5];
         for (int i = 0; i < 5; i++) {
-            v[i] = oc__tensor_get_f64(rois, region * 5 + i);
+            v[i] = oc__tensor_get_f64(rois, roi * 5 + i);
             if (i > 0) v[i] = round(v[i] * scale);
         }
         if (!(v[0] >= 0 && v[0] < (double)x->dims[0]) ||
             !(fabs(v[1]) + fabs(v[2]) + fabs(v[3]) + fabs(v[4]) < 1e15))
             return oc__op_fail(c, OC_E_ARG, "region %lld lies nowhere",
-                               (long long)region);
+                               (long long)roi);
         double roi_h = fmax(v[4] - v[2] + 1, 1),
                roi_w = fmax(v[3] - v[1] + 1, 1);
         int64_t y0, y1, x0, x1;
