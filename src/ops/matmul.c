@@ -14,70 +14,6 @@
 
 enum matmul_kind { K_MATMUL, K_FUSED, K_PACKED };
 
-/* One operand seen as a batch of matrices. */
-typedef struct operand {
-    int rank;                     /* of the batch */
-    int64_t batch[OC_MAX_RANK];   /* its dims */
-    int64_t strides[OC_MAX_RANK]; /* in elements; 0 where a dim is 1 */
-    int64_t rows, cols, row, col;
-} operand;
-
-/*
- * FusedMatMul's transBatch says that the dimension of rows stands first:
- * (rows, batch..., cols).  trans exchanges rows and columns afterwards.
- */
-static void read_operand(const oc_tensor *t, int right, int trans,
-                         int trans_batch, operand *o) {
-    int64_t strides[OC_MAX_RANK];
-    oc__strides(t->rank, t->dims, strides);
-    if (t->rank == 1) {
-        o->rank = 0;
-        o->rows = right ? t->dims[0] : 1;
-        o->cols = right ? 1 : t->dims[0];
-        o->row = right ? 1 : t->dims[0];
-        o->col = 1;
-        return;
-    }
-    int first = trans_batch ? 1 : 0, r = trans_batch ? 0 : t->rank - 2;
-    o->rank = t->rank - 2;
-    for (int i = 0; i < o->rank; i++) {
-        o->batch[i] = t->dims[first + i];
-        o->strides[i] = o->batch[i] == 1 ? 0 : strides[first + i];
-    }
-    o->rows = t->dims[r];
-    o->row = strides[r];
-    o->cols = t->dims[t->rank - 1];
-    o->col = 1;
-    if (trans) {
-        int64_t n = o->rows, s = o->row;
-        o->rows = o->cols;
-        o->row = o->col;
-        o->cols = n;
-        o->col = s;
-    }
-}
-
-/* The batch of the result, and how each operand walks through it. */
-static oc_status join_batches(const oc__ctx *c, const operand *a,
-                              const operand *b, int *rank, int64_t *dims,
-                              oc__walk *w) {
-    oc_tensor ta = {0}, tb = {0};
-    int64_t strides[OC_MAX_RANK];
-    oc__tensor_set(&ta, OC_DTYPE_F32, a->rank, a->batch);
-    oc__tensor_set(&tb, OC_DTYPE_F32, b->rank, b->batch);
-    OC_TRY(oc__broadcast(c, &ta, &tb, rank, dims));
-    oc__walk_init(w, *rank, dims);
-    const operand *both[2] = {a, b};
-    for (int t = 0; t < 2; t++) {
-        int pad = *rank - both[t]->rank;
-        for (int i = 0; i < *rank; i++)
-            strides[i] = i < pad ? 0 : both[t]->strides[i - pad];
-        oc__walk_add_strides(w, strides);
-    }
-    oc__walk_merge(w);
-    return OC_OK;
-}
-
 /* Rows of A that follow on one another through the batch, against one B: a
    single taller product. */
 static void merge_rows(oc__product *p) {
@@ -89,7 +25,7 @@ static void merge_rows(oc__product *p) {
 }
 
 /* A packed B has lost its shape; attributes keep it. */
-static oc_status read_packed(const oc__ctx *c, operand *o) {
+static oc_status read_packed(const oc__ctx *c, oc__operand *o) {
     const oc_tensor *t = oc__in(c, 1);
     o->rows = oc__attr_int(c->node, "k", 0);
     o->cols = oc__attr_int(c->node, "n", 0);
@@ -131,20 +67,20 @@ static oc_status read_tail(const oc__ctx *c, oc__product *p,
 
 static oc_status setup(const oc__ctx *c, oc__product *p, oc_tensor *y) {
     const oc_tensor *a = oc__in(c, 0), *b = oc__in(c, 1);
-    operand oa, ob;
+    oc__operand oa, ob;
     int rank, fused = c->op->kind == K_FUSED;
     int64_t dims[OC_MAX_RANK];
     oc__product_init(p);
     OC_TRY(oc__want_rank(c, 0, 1, OC_MAX_RANK));
     OC_TRY(oc__want_rank(c, 1, 1, OC_MAX_RANK));
     p->packed = c->op->kind == K_PACKED;
-    read_operand(a, 0, fused && oc__attr_int(c->node, "transA", 0),
-                 fused && oc__attr_int(c->node, "transBatchA", 0), &oa);
+    oc__operand_read(a, 0, fused && oc__attr_int(c->node, "transA", 0),
+                     fused && oc__attr_int(c->node, "transBatchA", 0), &oa);
     if (p->packed)
         OC_TRY(read_packed(c, &ob));
     else
-        read_operand(b, 1, fused && oc__attr_int(c->node, "transB", 0),
-                     fused && oc__attr_int(c->node, "transBatchB", 0), &ob);
+        oc__operand_read(b, 1, fused && oc__attr_int(c->node, "transB", 0),
+                         fused && oc__attr_int(c->node, "transBatchB", 0), &ob);
     if (oa.cols != ob.rows) {
         char sa[160], sb[160];
         return oc__op_fail(c, OC_E_SHAPE, "%s and %s cannot be multiplied",
@@ -163,7 +99,7 @@ static oc_status setup(const oc__ctx *c, oc__product *p, oc_tensor *y) {
     p->b_col = ob.col;
     p->a_elems = oc_tensor_elems(a);
     p->b_elems = oc_tensor_elems(b);
-    OC_TRY(join_batches(c, &oa, &ob, &rank, dims, &p->batch));
+    OC_TRY(oc__operand_join(c, &oa, &ob, &rank, dims, &p->batch));
     if (rank > OC_MAX_RANK - 2)
         return oc__op_fail(c, OC_E_LIMIT, "more than %d dimensions",
                            OC_MAX_RANK);

@@ -20,6 +20,59 @@ void oc__product_init(oc__product *p) {
     oc__walk_merge(&p->batch);
 }
 
+/* ---- operands ------------------------------------------------------------ */
+
+void oc__operand_read(const oc_tensor *t, int right, int trans, int trans_batch,
+                      oc__operand *o) {
+    int64_t strides[OC_MAX_RANK];
+    oc__strides(t->rank, t->dims, strides);
+    if (t->rank == 1) {
+        o->rank = 0;
+        o->rows = right ? t->dims[0] : 1;
+        o->cols = right ? 1 : t->dims[0];
+        o->row = right ? 1 : t->dims[0];
+        o->col = 1;
+        return;
+    }
+    int first = trans_batch ? 1 : 0, r = trans_batch ? 0 : t->rank - 2;
+    o->rank = t->rank - 2;
+    for (int i = 0; i < o->rank; i++) {
+        o->batch[i] = t->dims[first + i];
+        o->strides[i] = o->batch[i] == 1 ? 0 : strides[first + i];
+    }
+    o->rows = t->dims[r];
+    o->row = strides[r];
+    o->cols = t->dims[t->rank - 1];
+    o->col = 1;
+    if (trans) {
+        int64_t n = o->rows, s = o->row;
+        o->rows = o->cols;
+        o->row = o->col;
+        o->cols = n;
+        o->col = s;
+    }
+}
+
+oc_status oc__operand_join(const oc__ctx *c, const oc__operand *a,
+                           const oc__operand *b, int *rank, int64_t *dims,
+                           oc__walk *w) {
+    oc_tensor ta = {0}, tb = {0};
+    int64_t strides[OC_MAX_RANK];
+    oc__tensor_set(&ta, OC_DTYPE_F32, a->rank, a->batch);
+    oc__tensor_set(&tb, OC_DTYPE_F32, b->rank, b->batch);
+    OC_TRY(oc__broadcast(c, &ta, &tb, rank, dims));
+    oc__walk_init(w, *rank, dims);
+    const oc__operand *both[2] = {a, b};
+    for (int t = 0; t < 2; t++) {
+        int pad = *rank - both[t]->rank;
+        for (int i = 0; i < *rank; i++)
+            strides[i] = i < pad ? 0 : both[t]->strides[i - pad];
+        oc__walk_add_strides(w, strides);
+    }
+    oc__walk_merge(w);
+    return OC_OK;
+}
+
 /* ---- scratch ------------------------------------------------------------- */
 
 /*

@@ -32,6 +32,26 @@ typedef struct oc__product {
     float act_a, act_b;
 } oc__product;
 
+/** One operand seen as a batch of matrices. */
+typedef struct oc__operand {
+    int rank;                     /* of the batch */
+    int64_t batch[OC_MAX_RANK];   /* its dims */
+    int64_t strides[OC_MAX_RANK]; /* in elements; 0 where a dim is 1 */
+    int64_t rows, cols, row, col; /* of the matrices, and their strides */
+} oc__operand;
+
+/**
+ * A vector on the left is a row, on the right a column.  trans exchanges rows
+ * and columns.  FusedMatMul's transBatch says that the dimension of rows
+ * stands first: (rows, batch..., cols).
+ */
+void oc__operand_read(const oc_tensor *t, int right, int trans, int trans_batch,
+                      oc__operand *o);
+/** The batch of the result, and how both operands walk through it. */
+oc_status oc__operand_join(const oc__ctx *c, const oc__operand *a,
+                           const oc__operand *b, int *rank, int64_t *dims,
+                           oc__walk *w);
+
 /** Zeroes p, sets alpha to 1 and the batch to one. */
 void oc__product_init(oc__product *p);
 /** Scratch that run wants, with c->threads; 0 sizes are fine. */
