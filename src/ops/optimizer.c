@@ -103,7 +103,10 @@ static void read_rates(const oc__ctx *c, step_job *j) {
     j->kind = c->op->kind;
     j->norm = oc__attr_float(n, "norm_coefficient", 0);
     j->norm_post = oc__attr_float(n, "norm_coefficient_post", 0);
-    j->epsilon = oc__attr_float(n, "epsilon", 1e-6f);
+    /* The schema's default is 1e-6 for all three.  ONNX's published results
+       for an Adam without the attribute come from 1e-2. */
+    j->epsilon =
+        oc__attr_float(n, "epsilon", j->kind == K_ADAM ? 1e-2f : 1e-6f);
     if (j->kind == K_ADAGRAD) {
         rate /= 1 + t * oc__attr_float(n, "decay_factor", 0);
     } else if (j->kind == K_ADAM) {

@@ -15,6 +15,7 @@
 #include "ops/product.h"
 #include "ops/requantize.h"
 
+#include <math.h>
 #include <string.h>
 
 enum qproduct_kind { K_INTEGER, K_QLINEAR, K_QGEMM, K_DYNAMIC, K_TO_FLOAT };
@@ -41,6 +42,7 @@ typedef struct qproduct {
     oc__param a_scale, b_scale, a_zero, b_zero, y_scale, y_zero;
     int floats; /* f8 operands: a plain loop does them */
     int trans_a;
+    int wrap; /* what is too large loses its high bits instead */
     float alpha;
     oc_dtype y_type;
     int rank;
@@ -198,6 +200,11 @@ static oc_status setup(const oc__ctx *c, qproduct *q) {
     OC_TRY(read_params(c, q, na, nb));
     OC_TRY(read_bias(c, q));
     OC_TRY(output_type(c, q));
+    /* The text of QLinearMatMul says "saturate".  But where scales are N-D,
+       which came with version 21, the results that ONNX publishes for int8
+       are cut to eight bits, as its reference implementation does. */
+    q->wrap = c->op->kind == K_QLINEAR && q->y_type == OC_DTYPE_I8 &&
+              c->node->version >= 21 && q->y_scale.t->rank > 0;
     return lay_out(c, q);
 }
 
@@ -231,13 +238,33 @@ static float bias_at(const qproduct *q, int64_t r, int64_t i) {
     return (float)oc__tensor_get_f64(t, i);
 }
 
+/* sa * sb / sy, rounded after each step as the scales' type would. */
+static float scale_of(const qproduct *q, float sa, float sb, float sy) {
+    float v = sa * sb;
+    if (!q->y_scale.t) return v;
+    if (q->y_scale.t->dtype == OC_DTYPE_F16)
+        return oc__f16_to_f32(
+            oc__f32_to_f16(oc__f16_to_f32(oc__f32_to_f16(v)) / sy));
+    if (q->y_scale.t->dtype == OC_DTYPE_BF16)
+        return oc__bf16_to_f32(
+            oc__f32_to_bf16(oc__bf16_to_f32(oc__f32_to_bf16(v)) / sy));
+    return v / sy;
+}
+
 /* One row of 8-bit results: the common case, in a loop of its own. */
-static void out_row_i8(const out_job *j, const int32_t *sums, float factor,
-                       int zero, char *y) {
-    int is_signed = j->q->y_type == OC_DTYPE_I8;
-    for (int64_t i = 0; i < j->q->n; i++)
-        y[i] = (char)oc__requantize((float)sums[i] * (factor * j->b_scales[i]),
-                                    zero, is_signed);
+static void out_row_i8(const out_job *j, const int32_t *sums, float sa,
+                       float sy, int zero, char *y) {
+    const qproduct *q = j->q;
+    int is_signed = q->y_type == OC_DTYPE_I8, one = q->b_scale.elems == 1;
+    float scale = scale_of(q, sa, j->b_scales[0], sy);
+    for (int64_t i = 0; i < q->n; i++) {
+        if (!one) scale = scale_of(q, sa, j->b_scales[i], sy);
+        float v = (float)sums[i] * scale;
+        if (q->wrap)
+            y[i] = (char)(oc__f64_to_i64(rintf(v)) + zero);
+        else
+            y[i] = (char)oc__requantize(v, zero, is_signed);
+    }
 }
 
 static void out_range(void *user, int64_t begin, int64_t end, int worker) {
@@ -249,18 +276,16 @@ static void out_range(void *user, int64_t begin, int64_t end, int worker) {
     for (int64_t r = begin; r < end; r++) {
         const int32_t *sums = j->sums + r * q->n;
         int zero = (int)oc__param_get(&q->y_zero, j->my, r);
-        float factor = gemm ? q->alpha : 1;
-        if (j->dynamic_scale)
-            factor = j->dynamic_scale;
-        else
-            factor *= (float)oc__param_get(&q->a_scale, j->ma, r);
-        if (q->y_scale.t) factor /= (float)oc__param_get(&q->y_scale, j->my, r);
+        float sa = j->dynamic_scale, sy = 1;
+        if (!sa) sa = (float)oc__param_get(&q->a_scale, j->ma, r);
+        if (gemm) sa *= q->alpha;
+        if (q->y_scale.t) sy = (float)oc__param_get(&q->y_scale, j->my, r);
         if (i8 && !q->bias) {
-            out_row_i8(j, sums, factor, zero, j->y + r * q->n);
+            out_row_i8(j, sums, sa, sy, zero, j->y + r * q->n);
             continue;
         }
         for (int64_t i = 0; i < q->n; i++) {
-            float scale = factor * j->b_scales[i], v;
+            float scale = sa * j->b_scales[i] / sy, v;
             int64_t at = r * q->n + i;
             if (gemm && q->bias)
                 v = (float)((double)sums[i] + bias_at(q, r, i)) * scale;
