@@ -66,6 +66,14 @@ typedef struct oc__gemm_f32_kernel {
     void (*tile)(const oc__gemm_f32_tile *t);
 } oc__gemm_f32_kernel;
 
+/**
+ * Nothing but multiply-adds in registers, enough of them independent to keep
+ * every unit busy: what this core can do at most.  Returns the number of
+ * operations (two a multiply-add) done; writes one float so that none of it
+ * can be left out.
+ */
+typedef double oc__peak_f32_fn(size_t rounds, float *sink);
+
 /* ---- the driver ---------------------------------------------------------- */
 
 typedef struct oc__gemm_f32_args {

@@ -188,6 +188,17 @@ static void V(gemm_tile)(const oc__gemm_f32_tile *t) {
 const oc__gemm_f32_kernel K(gemm_f32) = {ROWS_2, PANEL, THIN_ROWS, THIN_PANELS,
                                          V(gemm_tile)};
 
+/* 12 chains: more than latency times units (4 on AVX-512, 8 on AVX2). */
+VTARGET double K(peak_f32)(size_t rounds, float *sink) {
+    VF acc[12], x = V(set1)(*sink), y = V(set1)(1.0f);
+    UNROLL for (int i = 0; i < 12; i++) acc[i] = V(set1)((float)i);
+    for (size_t r = 0; r < rounds; r++)
+        UNROLL for (int i = 0; i < 12; i++) acc[i] = V(fma)(acc[i], x, y);
+    UNROLL for (int i = 1; i < 12; i++) acc[0] = V(add)(acc[0], acc[i]);
+    V(store_n)(sink, acc[0], 1);
+    return 2.0 * 12.0 * V_WIDTH * (double)rounds;
+}
+
 /* ---- convolution --------------------------------------------------------- */
 
 static VTARGET void V(conv_finish)(const oc__conv_tile *t, const float *sums) {
@@ -223,8 +234,8 @@ VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
         size_t steps = b > 1 ? pixel : t->last_steps;
         for (size_t i = 0; i < t->tap_count; i++, w += pixel * row)
             V(steps)
-            (acc, rows, vectors, in + t->taps[i], pixel, w, vectors, 0, row,
-             pixel == 1 ? 1 : steps);
+        (acc, rows, vectors, in + t->taps[i], pixel, w, vectors, 0, row,
+         pixel == 1 ? 1 : steps);
         in += t->in_block_step;
     }
     V(spill)(acc, rows, vectors, sums);

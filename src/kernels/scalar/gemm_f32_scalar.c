@@ -34,3 +34,16 @@ static void tile_4x8(const oc__gemm_f32_tile *t) {
 }
 
 const oc__gemm_f32_kernel oc__gemm_f32_scalar = {MR, NR, 1, 1, tile_4x8};
+
+double oc__peak_f32_scalar(size_t rounds, float *sink) {
+    float acc[12], x = *sink;
+    for (size_t i = 0; i < 12; i++)
+        acc[i] = (float)i;
+    for (size_t r = 0; r < rounds; r++)
+        for (size_t i = 0; i < 12; i++)
+            acc[i] = acc[i] * x + 1.0f;
+    for (size_t i = 1; i < 12; i++)
+        acc[0] += acc[i];
+    *sink = acc[0];
+    return 2.0 * 12.0 * (double)rounds;
+}
