@@ -13,8 +13,10 @@
  *                output] -> blocked.   geom; algo; act, act_a, act_b
  *                x is blocked, but plain NCHW for algo FIRST.
  *   PoolBlocked  x -> blocked.   geom; pool (oc__pool_kind)
- *   ResizeBlocked  x -> blocked.   sizes (H, W); mode 0 nearest, 1 linear;
- *                coords (oc__resize_coords); scale_h, scale_w
+ *   ResizeBlocked  x -> blocked.   sizes (H, W); mode (oc__resize_mode);
+ *                coords (oc__resize_coord, all but the region of interest);
+ *                round (oc__resize_round); scale_h, scale_w where scales were
+ *                given (else sizes say them); cubic_coeff_a
  *
  * geom is an oc__conv_geom as a list of integers in the order of its fields.
  */
