@@ -245,10 +245,10 @@ static oc_status add_inputs(oc__importer *im, oc__scope *s, graph_message *m,
         int init = oc__names_find(inits, name);
         if (init >= 0 && (im->model->ir_version < 4 || top)) {
             OC_TRY(oc__import_set_constant(im, g, value, &m->tensors[init]));
-            defaults[g->n_inputs] = g->values[value].constant;
         }
         OC_TRY(oc__import_apply_type(im, &g->values[value], &type, offset));
         if (init >= 0 && im->model->ir_version < 4) continue;
+        defaults[g->n_inputs] = g->values[value].constant;
         optional[g->n_inputs] = (unsigned char)type.is_optional;
         if (!im->bake_defaults) g->values[value].constant = NULL;
         g->inputs[g->n_inputs++] = value;
