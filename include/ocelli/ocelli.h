@@ -329,6 +329,22 @@ OC_API void oc_model_print(const oc_model *model,
                                         size_t bytes),
                            void *user);
 
+/**
+ * Writes the model's graph as an ONNX file: as it is after the passes, so a
+ * model loaded with optimize -1 is written as it was read, but for functions
+ * (inlined) and weights in other files (they come inside).
+ */
+OC_API oc_status oc_model_save(const oc_model *model, const char *path,
+                               oc_error *err);
+/**
+ * Copies an ONNX file with other metadata_props, every other byte untouched:
+ * keys[i] becomes values[i], or goes when that is NULL.  to may be from.
+ */
+OC_API oc_status oc_model_rewrite_metadata(const char *from, const char *to,
+                                           const char *const *keys,
+                                           const char *const *values, size_t n,
+                                           oc_error *err);
+
 /* ---- files of tensors -------------------------------------------------- */
 
 /**

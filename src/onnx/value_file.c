@@ -73,12 +73,12 @@ oc_status oc_value_load(oc_value **out, const char *path, const char *member,
 
 oc_status oc_value_save_pb(const oc_value *v, const char *name,
                            const char *path, oc_error *err) {
-    oc__out o;
+    oc__wire_out o;
     if (!v || !path) return oc__fail(err, OC_E_ARG, "no value or no path");
-    oc__out_init(&o, &oc__default_allocator);
+    oc__put_init(&o, &oc__default_allocator);
     oc_status st = oc__value_put(&o, v, name, err);
-    if (st == OC_OK) st = oc__out_save(&o, path, err);
-    oc__out_deinit(&o);
+    if (st == OC_OK) st = oc__put_save(&o, path, err);
+    oc__put_deinit(&o);
     return st;
 }
 

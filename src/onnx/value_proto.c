@@ -222,10 +222,10 @@ oc_status oc__value_proto_read(oc_value *out, const void *data, size_t bytes,
  * ------------------------------------------------------------------ */
 
 /* u4, i4, f4 two to a byte and u2, i2 four, low bits first. */
-static void put_packed(oc__out *o, const oc_tensor *t, size_t per) {
+static void put_packed(oc__wire_out *o, const oc_tensor *t, size_t per) {
     const uint8_t *in = t->data;
     size_t n = (size_t)oc_tensor_elems(t);
-    size_t width = 8 / per, mark = oc__out_mark(o);
+    size_t width = 8 / per, mark = oc__put_mark(o);
     uint8_t chunk[256];
     size_t bytes = n / per + (n % per != 0);
     /* From the back, in chunks that start at a multiple of their size. */
@@ -236,22 +236,22 @@ static void put_packed(oc__out *o, const oc_tensor *t, size_t per) {
             unsigned v = in[i] & ((1u << width) - 1);
             chunk[i / per - start] |= (uint8_t)(v << (i % per * width));
         }
-        oc__out_raw(o, chunk, bytes - start);
+        oc__put_raw(o, chunk, bytes - start);
         bytes = start;
     }
-    oc__out_close(o, 9, mark);
+    oc__put_close(o, 9, mark);
 }
 
-static void put_strings(oc__out *o, const oc_tensor *t) {
+static void put_strings(oc__wire_out *o, const oc_tensor *t) {
     const oc_string *s = t->data;
     for (size_t i = (size_t)oc_tensor_elems(t); i-- > 0;) {
-        oc__out_bytes(o, 6, s[i].data, s[i].bytes);
+        oc__put_bytes(o, 6, s[i].data, s[i].bytes);
     }
 }
 
 /* Little endian on a big-endian machine. */
-static void put_swapped(oc__out *o, const oc_tensor *t) {
-    size_t unit = oc_dtype_bytes(t->dtype), mark = oc__out_mark(o);
+static void put_swapped(oc__wire_out *o, const oc_tensor *t) {
+    size_t unit = oc_dtype_bytes(t->dtype), mark = oc__put_mark(o);
     if (t->dtype == OC_DTYPE_C64 || t->dtype == OC_DTYPE_C128) unit /= 2;
     const uint8_t *in = t->data;
     for (size_t i = oc_tensor_bytes(t) / unit; i-- > 0;) {
@@ -259,12 +259,12 @@ static void put_swapped(oc__out *o, const oc_tensor *t) {
         for (size_t b = 0; b < unit; b++) {
             bytes[b] = in[i * unit + (unit - 1 - b)];
         }
-        oc__out_raw(o, bytes, unit);
+        oc__put_raw(o, bytes, unit);
     }
-    oc__out_close(o, 9, mark);
+    oc__put_close(o, 9, mark);
 }
 
-void oc__tensor_put(oc__out *o, const oc_tensor *t, const char *name) {
+void oc__tensor_put(oc__wire_out *o, const oc_tensor *t, const char *name) {
     const uint16_t one = 1;
     size_t size = oc_dtype_bytes(t->dtype);
     switch (t->dtype) {
@@ -278,68 +278,69 @@ void oc__tensor_put(oc__out *o, const oc_tensor *t, const char *name) {
         if (size > 1 && *(const uint8_t *)&one == 0)
             put_swapped(o, t);
         else
-            oc__out_borrow(o, 9, t->data, oc_tensor_bytes(t));
+            oc__put_borrow(o, 9, t->data, oc_tensor_bytes(t));
     }
-    if (name && *name) oc__out_string(o, 8, name);
-    oc__out_int(o, 2, t->dtype);
+    if (name && *name) oc__put_string(o, 8, name);
+    oc__put_int(o, 2, t->dtype);
     /* One by one, as dims are not packed in proto2. */
     for (int i = t->rank; i-- > 0;) {
-        oc__out_int(o, 1, t->dims[i]);
+        oc__put_int(o, 1, t->dims[i]);
     }
 }
 
-static oc_status put_sequence(oc__out *o, const oc_value *v, oc_error *err) {
+static oc_status put_sequence(oc__wire_out *o, const oc_value *v,
+                              oc_error *err) {
     oc_kind kind = v->n ? v->items[0].kind : OC_KIND_TENSOR;
     uint32_t field = kind == OC_KIND_TENSOR     ? S_TENSOR
                      : kind == OC_KIND_SEQUENCE ? S_SEQUENCE
                      : kind == OC_KIND_MAP      ? S_MAP
                                                 : S_OPTIONAL;
     for (size_t i = v->n; i-- > 0;) {
-        size_t mark = oc__out_mark(o);
+        size_t mark = oc__put_mark(o);
         OC_TRY(oc__value_put(o, &v->items[i], NULL, err));
-        oc__out_close(o, field, mark);
+        oc__put_close(o, field, mark);
     }
     /* DataType: TENSOR 1, SEQUENCE 3, MAP 4, OPTIONAL 5. */
-    oc__out_int(o, S_ELEM_TYPE, kind == OC_KIND_TENSOR ? 1 : field - 2);
+    oc__put_int(o, S_ELEM_TYPE, kind == OC_KIND_TENSOR ? 1 : field - 2);
     return OC_OK;
 }
 
-static oc_status put_map(oc__out *o, const oc_value *v, oc_error *err) {
+static oc_status put_map(oc__wire_out *o, const oc_value *v, oc_error *err) {
     const oc_tensor *keys = &v->items[0].t, *values = &v->items[1].t;
-    size_t size = oc_dtype_bytes(values->dtype), mark = oc__out_mark(o);
+    size_t size = oc_dtype_bytes(values->dtype), mark = oc__put_mark(o);
     for (int64_t i = values->dims[0]; i-- > 0;) {
         oc_tensor t;
-        size_t inner = oc__out_mark(o);
+        size_t inner = oc__put_mark(o);
         oc__tensor_set(&t, values->dtype, 0, NULL);
         t.data = (char *)values->data + (size_t)i * size;
         oc__tensor_put(o, &t, NULL);
-        oc__out_close(o, S_TENSOR, inner);
+        oc__put_close(o, S_TENSOR, inner);
     }
-    oc__out_int(o, S_ELEM_TYPE, 1);
-    oc__out_close(o, 5, mark);
+    oc__put_int(o, S_ELEM_TYPE, 1);
+    oc__put_close(o, 5, mark);
     if (keys->dtype == OC_DTYPE_STRING) {
         const oc_string *s = keys->data;
         for (int64_t i = keys->dims[0]; i-- > 0;) {
-            oc__out_bytes(o, 4, s[i].data, s[i].bytes);
+            oc__put_bytes(o, 4, s[i].data, s[i].bytes);
         }
     } else {
         for (int64_t i = keys->dims[0]; i-- > 0;) {
-            oc__out_int(o, 3, oc__tensor_get_i64(keys, i));
+            oc__put_int(o, 3, oc__tensor_get_i64(keys, i));
         }
     }
-    oc__out_int(o, 2, keys->dtype);
+    oc__put_int(o, 2, keys->dtype);
     (void)err;
     return OC_OK;
 }
 
-oc_status oc__value_put(oc__out *o, const oc_value *v, const char *name,
+oc_status oc__value_put(oc__wire_out *o, const oc_value *v, const char *name,
                         oc_error *err) {
     switch (v->kind) {
     case OC_KIND_TENSOR: oc__tensor_put(o, &v->t, name); return OC_OK;
     case OC_KIND_SEQUENCE: OC_TRY(put_sequence(o, v, err)); break;
     case OC_KIND_MAP: OC_TRY(put_map(o, v, err)); break;
-    case OC_KIND_NONE: oc__out_int(o, S_ELEM_TYPE, 0); break;
+    case OC_KIND_NONE: oc__put_int(o, S_ELEM_TYPE, 0); break;
     }
-    if (name && *name) oc__out_string(o, S_NAME, name);
+    if (name && *name) oc__put_string(o, S_NAME, name);
     return OC_OK;
 }

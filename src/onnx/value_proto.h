@@ -20,9 +20,9 @@ oc_status oc__value_proto_read(oc_value *out, const void *data, size_t bytes,
  * Puts t as the fields of a TensorProto (no key, no length before them);
  * name may be NULL.  Data is borrowed where its format is the file's.
  */
-void oc__tensor_put(oc__out *o, const oc_tensor *t, const char *name);
+void oc__tensor_put(oc__wire_out *o, const oc_tensor *t, const char *name);
 /** Puts v's message: TensorProto, SequenceProto or MapProto. */
-oc_status oc__value_put(oc__out *o, const oc_value *v, const char *name,
+oc_status oc__value_put(oc__wire_out *o, const oc_value *v, const char *name,
                         oc_error *err);
 
 #endif
