@@ -10,8 +10,8 @@ oc_status oc_model_save(const oc_model *m, const char *path, oc_error *err) {
     if (!m || !path) return oc__fail(err, OC_E_ARG, "no model or no path");
     oc__wire_out o;
     oc__put_init(&o, &m->allocator);
-    const char **names = oc__calloc(&m->allocator, (size_t)m->n_outputs,
-                                    sizeof(*names));
+    const char **names =
+        oc__calloc(&m->allocator, (size_t)m->n_outputs, sizeof(*names));
     oc_status st = names ? OC_OK : oc__fail_nomem(err);
     for (int i = 0; names && i < m->n_outputs; i++) {
         names[i] = m->outputs[i].name;
