@@ -3,7 +3,7 @@
  * operators, on every instruction set of this machine.
  */
 #include "checkasm.h"
-#include "testing.h"
+#include "op_call.h"
 
 #include "base/rng.h"
 #include "ops/blocked.h"
@@ -14,88 +14,14 @@
 static oc__kernels kernels;
 static oc__pool *pool;
 
-/* ---- one operator ---------------------------------------------------------
- */
+/* ---- one operator -------------------------------------------------------- */
 
-typedef struct call {
-    oc__node node;
-    oc__attr attrs[12];
-    oc_value in[4];
-    oc_value *in_list[4];
-    oc_value out;
-    oc_error err;
-} call;
-
-static void call_init(call *k, const char *domain, const char *name,
-                      int version) {
-    memset(k, 0, sizeof(*k));
-    k->node.op = oc__op_find(domain, name);
-    assert_non_null(k->node.op);
-    k->node.name = "";
-    k->node.version = version;
-    k->node.attrs = k->attrs;
+/* On `threads`; the result is the caller's to clear. */
+static oc_value run(op_call *k, int threads) {
+    return op_call_run(k, &kernels, threads > 1 ? pool : NULL);
 }
 
-static void with_input(call *k, const oc_tensor *t) {
-    int i = k->node.n_in++;
-    k->node.n_explicit = k->node.n_in;
-    if (!t) return;
-    k->in[i].kind = OC_KIND_TENSOR;
-    k->in[i].t = *t;
-    k->in_list[i] = &k->in[i];
-}
-
-static void with_int(call *k, const char *name, int64_t v) {
-    oc__attr_set_int(&k->node, k->node.n_attrs++, name, v);
-}
-
-static void with_float(call *k, const char *name, float v) {
-    oc__attr_set_float(&k->node, k->node.n_attrs++, name, v);
-}
-
-static void with_ints(call *k, const char *name, const int64_t *v, size_t n) {
-    oc__attr_set_ints(&k->node, k->node.n_attrs++, name, v, n);
-}
-
-static void with_text(call *k, const char *name, const char *v) {
-    oc__attr *a = &k->attrs[k->node.n_attrs++];
-    a->name = name;
-    a->type = OC_ATTR_STRING;
-    a->s.data = v;
-    a->s.bytes = strlen(v);
-}
-
-/* Plans and runs it on `threads`; the result is the caller's to clear. */
-static oc_value call_run(call *k, int threads) {
-    oc_value *out = &k->out;
-    oc__ctx c = {.node = &k->node,
-                 .op = k->node.op,
-                 .kernels = &kernels,
-                 .pool = threads > 1 ? pool : NULL,
-                 .threads = threads,
-                 .allocator = &oc__default_allocator,
-                 .err = &k->err,
-                 .n_in = k->node.n_in,
-                 .n_out = 1,
-                 .in = k->in_list,
-                 .out = &out};
-    oc_status st = k->node.op->infer(&c);
-    if (st != OC_OK) print_error("%s\n", k->err.message);
-    assert_int_equal(st, OC_OK);
-    oc_tensor t = k->out.t;
-    assert_int_equal(oc__value_alloc_tensor(&k->out, &oc__default_allocator,
-                                            t.dtype, t.rank, t.dims, &k->err),
-                     OC_OK);
-    size_t bytes = c.scratch_bytes;
-    c.scratch = oc__alloc(&oc__default_allocator, bytes);
-    memset(c.scratch, 0x7f, bytes); /* NaN where something is left out */
-    assert_int_equal(k->node.op->run(&c), OC_OK);
-    oc__release(&oc__default_allocator, c.scratch, bytes);
-    return k->out;
-}
-
-/* ---- tensors --------------------------------------------------------------
- */
+/* ---- tensors ------------------------------------------------------------- */
 
 static oc_value random_tensor(oc__rng *rng, int rank, const int64_t *dims) {
     oc_value v = {0};
@@ -120,24 +46,23 @@ static void assert_close(const oc_tensor *got, const oc_tensor *want,
 }
 
 static oc_value block(const oc_tensor *x, int nhwc) {
-    call k;
-    call_init(&k, "ocelli", "Block", 1);
-    with_input(&k, x);
-    with_int(&k, "layout", nhwc);
-    return call_run(&k, 2);
+    op_call k;
+    op_call_init(&k, "ocelli", "Block", 1);
+    op_call_input(&k, x);
+    op_call_int(&k, "layout", nhwc);
+    return run(&k, 2);
 }
 
 static oc_value unblock(const oc_tensor *x, int64_t channels, int nhwc) {
-    call k;
-    call_init(&k, "ocelli", "Unblock", 1);
-    with_input(&k, x);
-    with_int(&k, "channels", channels);
-    with_int(&k, "layout", nhwc);
-    return call_run(&k, 2);
+    op_call k;
+    op_call_init(&k, "ocelli", "Unblock", 1);
+    op_call_input(&k, x);
+    op_call_int(&k, "channels", channels);
+    op_call_int(&k, "layout", nhwc);
+    return run(&k, 2);
 }
 
-/* ---- Block, Unblock -------------------------------------------------------
- */
+/* ---- Block, Unblock ------------------------------------------------------ */
 
 static void each_blocked_comes_back(const oc__kernels *kt) {
     static const int64_t channels[] = {1, 3, 8, 16, 17, 40};
@@ -159,8 +84,7 @@ static void each_blocked_comes_back(const oc__kernels *kt) {
         }
 }
 
-/* ---- ConvBlocked ----------------------------------------------------------
- */
+/* ---- ConvBlocked --------------------------------------------------------- */
 
 /* batch, in_c, h, w, out_c, kh, kw, stride, dilation, pad, group */
 static const int64_t convs[][11] = {
@@ -182,16 +106,16 @@ static oc_value plain_conv(const int64_t *p, const oc_tensor *x,
                            const oc_tensor *w, const oc_tensor *b) {
     int64_t strides[] = {p[7], p[7]}, dilations[] = {p[8], p[8]};
     int64_t pads[] = {p[9], p[9], p[9], p[9]};
-    call k;
-    call_init(&k, "", "Conv", 11);
-    with_input(&k, x);
-    with_input(&k, w);
-    with_input(&k, b);
-    with_ints(&k, "strides", strides, 2);
-    with_ints(&k, "dilations", dilations, 2);
-    with_ints(&k, "pads", pads, 4);
-    with_int(&k, "group", p[10]);
-    return call_run(&k, 2);
+    op_call k;
+    op_call_init(&k, "", "Conv", 11);
+    op_call_input(&k, x);
+    op_call_input(&k, w);
+    op_call_input(&k, b);
+    op_call_ints(&k, "strides", strides, 2);
+    op_call_ints(&k, "dilations", dilations, 2);
+    op_call_ints(&k, "pads", pads, 4);
+    op_call_int(&k, "group", p[10]);
+    return run(&k, 2);
 }
 
 /* The bias as ConvBlocked takes it. */
@@ -210,25 +134,25 @@ static oc_value conv_blocked(const oc__conv_geom *g, oc__conv_algo algo,
                              const oc_tensor *x, const oc_tensor *w,
                              const oc_tensor *b, const oc_tensor *residual,
                              int threads) {
-    call pack, k;
-    call_init(&pack, "ocelli", "PackConv", 1);
-    with_input(&pack, w);
-    with_ints(&pack, "geom", (const int64_t *)g, OC_GEOM_INTS);
-    with_int(&pack, "algo", algo);
-    oc_value packed = call_run(&pack, 1);
+    op_call pack, k;
+    op_call_init(&pack, "ocelli", "PackConv", 1);
+    op_call_input(&pack, w);
+    op_call_ints(&pack, "geom", (const int64_t *)g, OC_GEOM_INTS);
+    op_call_int(&pack, "algo", algo);
+    oc_value packed = run(&pack, 1);
     oc_value xb = {0}, bias = padded_bias(b);
     if (algo != OC_CONV_FIRST) xb = block(x, 0);
-    call_init(&k, "ocelli", "ConvBlocked", 1);
-    with_input(&k, algo == OC_CONV_FIRST ? x : &xb.t);
-    with_input(&k, &packed.t);
-    with_input(&k, &bias.t);
-    with_input(&k, residual);
-    with_ints(&k, "geom", (const int64_t *)g, OC_GEOM_INTS);
-    with_int(&k, "algo", algo);
-    with_int(&k, "act", residual ? OC_ACT_CLIP : OC_ACT_NONE);
-    with_float(&k, "act_a", 0);
-    with_float(&k, "act_b", 1);
-    oc_value y = call_run(&k, threads);
+    op_call_init(&k, "ocelli", "ConvBlocked", 1);
+    op_call_input(&k, algo == OC_CONV_FIRST ? x : &xb.t);
+    op_call_input(&k, &packed.t);
+    op_call_input(&k, &bias.t);
+    op_call_input(&k, residual);
+    op_call_ints(&k, "geom", (const int64_t *)g, OC_GEOM_INTS);
+    op_call_int(&k, "algo", algo);
+    op_call_int(&k, "act", residual ? OC_ACT_CLIP : OC_ACT_NONE);
+    op_call_float(&k, "act_a", 0);
+    op_call_float(&k, "act_b", 1);
+    oc_value y = run(&k, threads);
     oc_value plain = unblock(&y.t, g->out_c, 0);
     oc__value_clear(&packed);
     oc__value_clear(&xb);
@@ -287,8 +211,7 @@ static void each_conv_blocked_equals_conv(const oc__kernels *kt) {
         check_conv(convs[i], &rng);
 }
 
-/* ---- PoolBlocked ----------------------------------------------------------
- */
+/* ---- PoolBlocked --------------------------------------------------------- */
 
 /* channels, h, w, kernel, stride, pad */
 static const int64_t pools[][6] = {
@@ -308,24 +231,24 @@ static void each_pool_blocked_equals_pool(const oc__kernels *kt) {
             int64_t dims[] = {2, p[0], p[1], p[2]}, kernel[] = {p[3], p[3]};
             int64_t strides[] = {p[4], p[4]}, pads[] = {p[5], p[5], p[5], p[5]};
             oc_value x = random_tensor(&rng, 4, dims), xb = block(&x.t, 0);
-            call k;
-            call_init(&k, "", names[kind], 11);
-            with_input(&k, &x.t);
-            with_ints(&k, "kernel_shape", kernel, 2);
-            with_ints(&k, "strides", strides, 2);
-            with_ints(&k, "pads", pads, 4);
+            op_call k;
+            op_call_init(&k, "", names[kind], 11);
+            op_call_input(&k, &x.t);
+            op_call_ints(&k, "kernel_shape", kernel, 2);
+            op_call_ints(&k, "strides", strides, 2);
+            op_call_ints(&k, "pads", pads, 4);
             if (kind == OC_POOL_AVERAGE_PADDED)
-                with_int(&k, "count_include_pad", 1);
-            oc_value want = call_run(&k, 2);
+                op_call_int(&k, "count_include_pad", 1);
+            oc_value want = run(&k, 2);
             oc__conv_geom g = {2,    p[0],           p[1],           p[2],
                                p[0], want.t.dims[2], want.t.dims[3], p[3],
                                p[3], p[4],           p[4],           1,
                                1,    p[5],           p[5],           1};
-            call_init(&k, "ocelli", "PoolBlocked", 1);
-            with_input(&k, &xb.t);
-            with_ints(&k, "geom", (const int64_t *)&g, OC_GEOM_INTS);
-            with_int(&k, "pool", kind);
-            oc_value y = call_run(&k, 2), got = unblock(&y.t, p[0], 0);
+            op_call_init(&k, "ocelli", "PoolBlocked", 1);
+            op_call_input(&k, &xb.t);
+            op_call_ints(&k, "geom", (const int64_t *)&g, OC_GEOM_INTS);
+            op_call_int(&k, "pool", kind);
+            oc_value y = run(&k, 2), got = unblock(&y.t, p[0], 0);
             assert_close(&got.t, &want.t, kind == OC_POOL_MAX ? 0 : 1e-6,
                          names[kind]);
             oc__value_clear(&x);
@@ -336,8 +259,7 @@ static void each_pool_blocked_equals_pool(const oc__kernels *kt) {
         }
 }
 
-/* ---- ResizeBlocked --------------------------------------------------------
- */
+/* ---- ResizeBlocked ------------------------------------------------------- */
 
 static const struct {
     const char *mode, *coord, *round;
@@ -370,23 +292,23 @@ static void check_resize(size_t i, const int64_t *size, oc__rng *rng) {
     oc__tensor_set(&sizes_t, OC_DTYPE_I64, 1, &four);
     sizes_t.data = sizes;
     oc_value x = random_tensor(rng, 4, dims), xb = block(&x.t, 0);
-    call k;
-    call_init(&k, "", "Resize", 18);
-    with_input(&k, &x.t);
-    with_input(&k, NULL);
-    with_input(&k, NULL);
-    with_input(&k, &sizes_t);
-    with_text(&k, "mode", resizes[i].mode);
-    with_text(&k, "coordinate_transformation_mode", resizes[i].coord);
-    with_text(&k, "nearest_mode", resizes[i].round);
-    oc_value want = call_run(&k, 2);
-    call_init(&k, "ocelli", "ResizeBlocked", 1);
-    with_input(&k, &xb.t);
-    with_ints(&k, "sizes", size, 2);
-    with_int(&k, "mode", resizes[i].m);
-    with_int(&k, "coords", resizes[i].c);
-    with_int(&k, "round", resizes[i].r);
-    oc_value y = call_run(&k, 2), got = unblock(&y.t, 19, 0);
+    op_call k;
+    op_call_init(&k, "", "Resize", 18);
+    op_call_input(&k, &x.t);
+    op_call_input(&k, NULL);
+    op_call_input(&k, NULL);
+    op_call_input(&k, &sizes_t);
+    op_call_text(&k, "mode", resizes[i].mode);
+    op_call_text(&k, "coordinate_transformation_mode", resizes[i].coord);
+    op_call_text(&k, "nearest_mode", resizes[i].round);
+    oc_value want = run(&k, 2);
+    op_call_init(&k, "ocelli", "ResizeBlocked", 1);
+    op_call_input(&k, &xb.t);
+    op_call_ints(&k, "sizes", size, 2);
+    op_call_int(&k, "mode", resizes[i].m);
+    op_call_int(&k, "coords", resizes[i].c);
+    op_call_int(&k, "round", resizes[i].r);
+    oc_value y = run(&k, 2), got = unblock(&y.t, 19, 0);
     assert_close(&got.t, &want.t, resizes[i].m == OC_RESIZE_NEAREST ? 0 : 1e-6,
                  resizes[i].coord);
     oc__value_clear(&x);
