@@ -1,147 +1,16 @@
-/*
- * dft.c - DFT and STFT.
- *
- * A transform of length n is a radix-2 FFT when n is a power of two, and
- * otherwise Bluestein's: the DFT as a convolution with a chirp, done by
- * radix-2 FFTs of length m >= 2n - 1 (Bluestein, IEEE Trans. AU 18, 1970).
- * Everything is in double, whatever the tensor's type.
- */
-#include "ops/op.h"
+/* dft.c - DFT and STFT: transforms along one axis, over fft.h. */
+#include "ops/fft.h"
 
-#include <math.h>
 #include <string.h>
 
-#define PI 3.14159265358979323846
-
-/* Complex numbers lie as pairs of doubles. */
-typedef struct fft {
-    int64_t n, m;          /* m: the power of two that is transformed */
-    const double *twiddle; /* m/2: exp(-2 pi i k / m) */
-    const double *chirp;   /* n: exp(-pi i k^2 / n); NULL when n == m */
-    const double *kernel;  /* m: the FFT of the chirp's conjugate */
-} fft;
-
-static int64_t fft_size(int64_t n) {
-    int64_t m = 1;
-    while (m < n)
-        m *= 2;
-    if (m == n) return m;
-    while (m < 2 * n - 1)
-        m *= 2;
-    return m;
-}
-
-/* Doubles for the tables, and for the work of one transform. */
-static int64_t fft_table_doubles(int64_t n) {
-    int64_t m = fft_size(n);
-    return m + (m == n ? 0 : 2 * n + 2 * m);
-}
-
-static int64_t fft_work_doubles(int64_t n) {
-    int64_t m = fft_size(n);
-    return 2 * n + (m == n ? 0 : 2 * m);
-}
-
-static void radix2(double *x, int64_t n, const double *twiddle) {
-    for (int64_t i = 1, j = 0; i < n; i++) { /* bit reversal */
-        int64_t bit = n >> 1;
-        for (; j & bit; bit >>= 1)
-            j ^= bit;
-        j ^= bit;
-        if (i >= j) continue;
-        double re = x[2 * i], im = x[2 * i + 1];
-        x[2 * i] = x[2 * j];
-        x[2 * i + 1] = x[2 * j + 1];
-        x[2 * j] = re;
-        x[2 * j + 1] = im;
-    }
-    for (int64_t half = 1; half < n; half *= 2) {
-        int64_t stride = n / (2 * half);
-        for (int64_t i = 0; i < n; i += 2 * half)
-            for (int64_t k = 0; k < half; k++) {
-                const double *w = twiddle + 2 * k * stride;
-                double *a = x + 2 * (i + k), *b = a + 2 * half;
-                double re = b[0] * w[0] - b[1] * w[1];
-                double im = b[0] * w[1] + b[1] * w[0];
-                b[0] = a[0] - re;
-                b[1] = a[1] - im;
-                a[0] += re;
-                a[1] += im;
-            }
-    }
-}
-
-static void fft_init(fft *f, int64_t n, double *table) {
-    int64_t m = fft_size(n);
-    double *chirp = table + m, *kernel = chirp + 2 * n;
-    for (int64_t k = 0; k < m / 2; k++) {
-        double a = -2 * PI * (double)k / (double)m;
-        table[2 * k] = cos(a);
-        table[2 * k + 1] = sin(a);
-    }
-    *f = (fft){n, m, table, NULL, NULL};
-    if (m == n) return;
-    memset(kernel, 0, (size_t)(2 * m) * sizeof(double));
-    for (int64_t k = 0; k < n; k++) {
-        /* k^2 modulo 2n, kept small so that the angle stays exact. */
-        uint64_t square = (uint64_t)k * (uint64_t)k % (uint64_t)(2 * n);
-        double a = -PI * (double)square / (double)n;
-        chirp[2 * k] = cos(a);
-        chirp[2 * k + 1] = sin(a);
-        int64_t back = k ? m - k : 0;
-        kernel[2 * k] = kernel[2 * back] = chirp[2 * k];
-        kernel[2 * k + 1] = kernel[2 * back + 1] = -chirp[2 * k + 1];
-    }
-    radix2(kernel, m, table);
-    f->chirp = chirp;
-    f->kernel = kernel;
-}
-
-/* x[n] becomes its transform; work has room for m complex numbers. */
-static void fft_forward(const fft *f, double *x, double *work) {
-    if (!f->chirp) {
-        radix2(x, f->n, f->twiddle);
-        return;
-    }
-    memset(work, 0, (size_t)(2 * f->m) * sizeof(double));
-    for (int64_t k = 0; k < f->n; k++) {
-        const double *a = x + 2 * k, *b = f->chirp + 2 * k;
-        work[2 * k] = a[0] * b[0] - a[1] * b[1];
-        work[2 * k + 1] = a[0] * b[1] + a[1] * b[0];
-    }
-    radix2(work, f->m, f->twiddle);
-    for (int64_t k = 0; k < f->m; k++) { /* conjugated, to go back forwards */
-        const double *b = f->kernel + 2 * k;
-        double re = work[2 * k], im = work[2 * k + 1];
-        work[2 * k] = re * b[0] - im * b[1];
-        work[2 * k + 1] = -(re * b[1] + im * b[0]);
-    }
-    radix2(work, f->m, f->twiddle);
-    for (int64_t k = 0; k < f->n; k++) {
-        const double *b = f->chirp + 2 * k;
-        double re = work[2 * k] / (double)f->m;
-        double im = -work[2 * k + 1] / (double)f->m;
-        x[2 * k] = re * b[0] - im * b[1];
-        x[2 * k + 1] = re * b[1] + im * b[0];
-    }
-}
-
-static void fft_run(const fft *f, double *x, double *work, int inverse) {
-    for (int64_t k = 0; inverse && k < f->n; k++)
-        x[2 * k + 1] = -x[2 * k + 1];
-    fft_forward(f, x, work);
-    for (int64_t k = 0; inverse && k < f->n; k++) {
-        x[2 * k] /= (double)f->n;
-        x[2 * k + 1] = -x[2 * k + 1] / (double)f->n;
-    }
-}
+enum { SPECTRUM, SIGNAL }; /* oc__op.kind */
 
 /* ---- many transforms -------------------------------------------------------
  */
 
 /* Transforms o * inner + i, each over an axis of x, into y. */
 typedef struct batch {
-    fft f;
+    oc__fft f;
     const oc_tensor *x, *window;
     oc_tensor *y;
     int64_t n_in, inner;  /* length of the axis, elements after it */
@@ -149,54 +18,84 @@ typedef struct batch {
     int64_t n_out;        /* of the axis of y */
     int64_t frames, step; /* STFT */
     int inverse, mirror;
-    double *work;
-    int64_t work_doubles;
+    char *work; /* of all workers, one after the other */
+    size_t work_bytes;
 } batch;
 
-static void load(const oc_tensor *x, int64_t at, int64_t parts, double *out) {
-    out[0] = oc__tensor_get_f64(x, at * parts);
-    out[1] = parts == 2 ? oc__tensor_get_f64(x, at * parts + 1) : 0;
+/* Complex element k of x, which is f64 or f32 as the transform is. */
+static void put(const batch *b, void *x, int64_t k, double re, double im) {
+    if (b->f.wide) {
+        ((double *)x)[2 * k] = re;
+        ((double *)x)[2 * k + 1] = im;
+    } else {
+        ((float *)x)[2 * k] = (float)re;
+        ((float *)x)[2 * k + 1] = (float)im;
+    }
+}
+
+static double get(const batch *b, const void *x, int64_t i) {
+    return b->f.wide ? ((const double *)x)[i] : (double)((const float *)x)[i];
+}
+
+/* Element `at` of the input into place k, times w. */
+static void load(const batch *b, void *x, int64_t k, int64_t at, double w) {
+    double im = b->parts == 2 ? oc__tensor_get_f64(b->x, at * 2 + 1) : 0;
+    put(b, x, k, oc__tensor_get_f64(b->x, at * b->parts) * w, im * w);
+}
+
+static size_t pair_bytes(const batch *b) {
+    return b->f.wide ? 2 * sizeof(double) : 2 * sizeof(float);
 }
 
 static void dft_range(void *user, int64_t begin, int64_t end, int worker) {
     const batch *b = user;
-    double *x = b->work + worker * b->work_doubles, *work = x + 2 * b->f.n;
+    char *x = b->work + (size_t)worker * b->work_bytes;
+    size_t bytes = (size_t)b->f.n * pair_bytes(b);
     int64_t y_parts = b->mirror ? 1 : 2;
     for (int64_t k = begin; k < end; k++) {
         int64_t o = k / b->inner, i = k % b->inner;
-        memset(x, 0, (size_t)(2 * b->f.n) * sizeof(double));
+        memset(x, 0, bytes);
         for (int64_t j = 0; j < OC_MIN(b->n_in, b->f.n); j++)
-            load(b->x, (o * b->n_in + j) * b->inner + i, b->parts, x + 2 * j);
+            load(b, x, j, (o * b->n_in + j) * b->inner + i, 1);
         /* The half that a one-sided spectrum leaves out. */
-        for (int64_t j = b->f.n / 2 + 1; b->mirror && j < b->f.n; j++) {
-            x[2 * j] = x[2 * (b->f.n - j)];
-            x[2 * j + 1] = -x[2 * (b->f.n - j) + 1];
-        }
-        fft_run(&b->f, x, work, b->inverse);
+        for (int64_t j = b->f.n / 2 + 1; b->mirror && j < b->f.n; j++)
+            put(b, x, j, get(b, x, 2 * (b->f.n - j)),
+                -get(b, x, 2 * (b->f.n - j) + 1));
+        oc__fft_run(&b->f, x, x + oc__align_up(bytes, 64), b->inverse,
+                    b->inverse ? 1 / (double)b->f.n : 1);
         for (int64_t j = 0; j < b->n_out; j++) {
             int64_t at = ((o * b->n_out + j) * b->inner + i) * y_parts;
-            oc__tensor_set_f64(b->y, at, x[2 * j]);
-            if (y_parts == 2) oc__tensor_set_f64(b->y, at + 1, x[2 * j + 1]);
+            oc__tensor_set_f64(b->y, at, get(b, x, 2 * j));
+            if (y_parts == 2)
+                oc__tensor_set_f64(b->y, at + 1, get(b, x, 2 * j + 1));
         }
     }
 }
 
-static oc_status batch_scratch(oc__ctx *c, int64_t n) {
-    int64_t work = fft_work_doubles(n) * OC_MAX(c->threads, 1);
-    size_t bytes;
-    if (oc__size_mul((size_t)(fft_table_doubles(n) + work), sizeof(double),
-                     &bytes))
+/* scratch: [tables][one transform and its work, for each worker]; NULL b:
+   only the need is wanted. */
+static oc_status batch_init(oc__ctx *c, batch *b, int64_t n) {
+    const oc_tensor *in = oc__in(c, 0);
+    /* Real signals are worth the second half of f64: their spectra have
+       exact zeros and symmetries, which f32 would blur. */
+    int real =
+        (c->op->kind == SIGNAL && in->rank == 2) || in->dims[in->rank - 1] == 1;
+    int wide = in->dtype == OC_DTYPE_F64 || real;
+    size_t table, work, all, x = oc__align_up((size_t)n * (wide ? 16 : 8), 64);
+    OC_TRY(oc__fft_bytes(c, n, wide, &table, &work));
+    if (oc__size_add(work, x, &work) ||
+        oc__size_mul(work, (size_t)OC_MAX(c->threads, 1), &all) ||
+        oc__size_add(all, table, &all))
         return oc__op_fail(c, OC_E_LIMIT, "length %lld is too large",
                            (long long)n);
-    oc__scratch_need(c, bytes);
+    if (!b) {
+        oc__scratch_need(c, all);
+        return OC_OK;
+    }
+    oc__fft_init(&b->f, n, wide, c->scratch);
+    b->work = (char *)c->scratch + table;
+    b->work_bytes = work;
     return OC_OK;
-}
-
-static void batch_init(oc__ctx *c, batch *b, int64_t n) {
-    double *table = c->scratch;
-    fft_init(&b->f, n, table);
-    b->work = table + fft_table_doubles(n);
-    b->work_doubles = fft_work_doubles(n);
 }
 
 /* ---- DFT -------------------------------------------------------------------
@@ -256,7 +155,7 @@ static oc_status infer_dft(oc__ctx *c) {
     memcpy(dims, x->dims, sizeof dims);
     dims[a.axis] = a.n_out;
     dims[x->rank - 1] = a.mirror ? 1 : 2;
-    OC_TRY(batch_scratch(c, a.n));
+    OC_TRY(batch_init(c, NULL, a.n));
     return oc__out_set(c, 0, x->dtype, x->rank, dims);
 }
 
@@ -275,7 +174,7 @@ static oc_status run_dft(oc__ctx *c) {
     b.n_out = a.n_out;
     b.inverse = a.inverse;
     b.mirror = a.mirror;
-    batch_init(c, &b, a.n);
+    OC_TRY(batch_init(c, &b, a.n));
     oc__parallel(c, outer * b.inner, OC_MAX(1, 16384 / a.n), dft_range, &b);
     return OC_OK;
 }
@@ -317,27 +216,25 @@ static oc_status infer_stft(oc__ctx *c) {
     OC_TRY(stft_read(c, &a));
     const oc_tensor *x = oc__in(c, 0);
     int64_t dims[4] = {x->dims[0], a.frames, a.n_out, 2};
-    OC_TRY(batch_scratch(c, a.n));
+    OC_TRY(batch_init(c, NULL, a.n));
     return oc__out_set(c, 0, x->dtype, 4, dims);
 }
 
 static void stft_range(void *user, int64_t begin, int64_t end, int worker) {
     const batch *b = user;
-    double *x = b->work + worker * b->work_doubles, *work = x + 2 * b->f.n;
+    char *x = b->work + (size_t)worker * b->work_bytes;
+    size_t bytes = (size_t)b->f.n * pair_bytes(b);
     int64_t taps = b->window ? OC_MIN(b->window->dims[0], b->f.n) : b->f.n;
     for (int64_t k = begin; k < end; k++) {
         int64_t first = k / b->frames * b->n_in;
         int64_t at = k % b->frames * b->step;
-        memset(x, 0, (size_t)(2 * b->f.n) * sizeof(double));
-        for (int64_t j = 0; j < OC_MIN(taps, b->n_in - at); j++) {
-            double w = b->window ? oc__tensor_get_f64(b->window, j) : 1;
-            load(b->x, first + at + j, b->parts, x + 2 * j);
-            x[2 * j] *= w;
-            x[2 * j + 1] *= w;
-        }
-        fft_run(&b->f, x, work, 0);
+        memset(x, 0, bytes);
+        for (int64_t j = 0; j < OC_MIN(taps, b->n_in - at); j++)
+            load(b, x, j, first + at + j,
+                 b->window ? oc__tensor_get_f64(b->window, j) : 1);
+        oc__fft_run(&b->f, x, x + oc__align_up(bytes, 64), 0, 1);
         for (int64_t j = 0; j < 2 * b->n_out; j++)
-            oc__tensor_set_f64(b->y, k * b->n_out * 2 + j, x[j]);
+            oc__tensor_set_f64(b->y, k * b->n_out * 2 + j, get(b, x, j));
     }
 }
 
@@ -351,14 +248,14 @@ static oc_status run_stft(oc__ctx *c) {
     b.n_out = a.n_out;
     b.frames = a.frames;
     b.step = a.step;
-    batch_init(c, &b, a.n);
+    OC_TRY(batch_init(c, &b, a.n));
     oc__parallel(c, x->dims[0] * a.frames, OC_MAX(1, 16384 / a.n), stft_range,
                  &b);
     return OC_OK;
 }
 
 const oc__op oc__ops_dft[] = {
-    {"", "DFT", 17, 1, 3, 1, 0, 0, infer_dft, run_dft, NULL},
-    {"", "STFT", 17, 2, 4, 1, 0, 0, infer_stft, run_stft, NULL},
+    {"", "DFT", 17, 1, 3, 1, 0, SPECTRUM, infer_dft, run_dft, NULL},
+    {"", "STFT", 17, 2, 4, 1, 0, SIGNAL, infer_stft, run_stft, NULL},
     {NULL, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL},
 };
