@@ -335,43 +335,43 @@ static oc_status run_variadic(oc__ctx *c) {
 
 #define BINARY(name, since, kind)                                              \
     {                                                                          \
-        "",                                                                    \
-        name,                                                                  \
-        since,                                                                 \
-        2,                                                                     \
-        2,                                                                     \
-        1,                                                                     \
-        OC_OP_INPLACE,                                                         \
-        OC_BIN_##kind,                                                         \
-        infer_binary,                                                          \
-        run_binary,                                                            \
-        flops_out},
+        "", name, since, 2, 2, 1, OC_OP_INPLACE, OC_BIN_##kind, infer_binary,  \
+            run_binary, flops_out                                              \
+    }
 #define COMPARE(name, since, kind)                                             \
-    {"", name,          since,        2,          2,        1,                 \
-     0,  OC_BIN_##kind, infer_binary, run_binary, flops_out},
+    {                                                                          \
+        "", name, since, 2, 2, 1, 0, OC_BIN_##kind, infer_binary, run_binary,  \
+            flops_out                                                          \
+    }
 #define VARIADIC(name, kind)                                                   \
-    {"",                                                                       \
-     name,                                                                     \
-     1,                                                                        \
-     1,                                                                        \
-     -1,                                                                       \
-     1,                                                                        \
-     OC_OP_INPLACE,                                                            \
-     OC_BIN_##kind,                                                            \
-     infer_variadic,                                                           \
-     run_variadic,                                                             \
-     flops_out},
+    {                                                                          \
+        "", name, 1, 1, -1, 1, OC_OP_INPLACE, OC_BIN_##kind, infer_variadic,   \
+            run_variadic, flops_out                                            \
+    }
 
 const oc__op oc__ops_binary[] = {
-    BINARY("Add", 1, ADD) BINARY("Sub", 1, SUB) BINARY("Mul", 1, MUL) BINARY(
-        "Div", 1, DIV) BINARY("Pow", 1, POW) BINARY("Mod", 10, MOD)
-        BINARY("PRelu", 1, PRELU) BINARY("BitShift", 11, SHIFT_LEFT) BINARY(
-            "BitwiseAnd", 18, BIT_AND) BINARY("BitwiseOr", 18, BIT_OR)
-            BINARY("BitwiseXor", 18, BIT_XOR) COMPARE("And", 1, AND) COMPARE(
-                "Or", 1, OR) COMPARE("Xor", 1, XOR) COMPARE("Equal", 1, EQUAL)
-                COMPARE("Greater", 1, GREATER) COMPARE("Less", 1, LESS)
-                    COMPARE("GreaterOrEqual", 12, GREATER_EQUAL)
-                        COMPARE("LessOrEqual", 12, LESS_EQUAL)
-                            VARIADIC("Sum", ADD) VARIADIC("Mean", MEAN)
-                                VARIADIC("Max", MAX) VARIADIC("Min", MIN){0},
+    BINARY("Add", 1, ADD),
+    BINARY("Sub", 1, SUB),
+    BINARY("Mul", 1, MUL),
+    BINARY("Div", 1, DIV),
+    BINARY("Pow", 1, POW),
+    BINARY("Mod", 10, MOD),
+    BINARY("PRelu", 1, PRELU),
+    BINARY("BitShift", 11, SHIFT_LEFT),
+    BINARY("BitwiseAnd", 18, BIT_AND),
+    BINARY("BitwiseOr", 18, BIT_OR),
+    BINARY("BitwiseXor", 18, BIT_XOR),
+    COMPARE("And", 1, AND),
+    COMPARE("Or", 1, OR),
+    COMPARE("Xor", 1, XOR),
+    COMPARE("Equal", 1, EQUAL),
+    COMPARE("Greater", 1, GREATER),
+    COMPARE("Less", 1, LESS),
+    COMPARE("GreaterOrEqual", 12, GREATER_EQUAL),
+    COMPARE("LessOrEqual", 12, LESS_EQUAL),
+    VARIADIC("Sum", ADD),
+    VARIADIC("Mean", MEAN),
+    VARIADIC("Max", MAX),
+    VARIADIC("Min", MIN),
+    {0},
 };

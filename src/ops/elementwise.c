@@ -388,87 +388,62 @@ static double flops_unary(const oc__ctx *c) {
 }
 
 #define UNARY(domain, name, since, kind)                                       \
-    {domain,        name, since,       1,         1,          1,               \
-     OC_OP_INPLACE, kind, infer_unary, run_unary, flops_unary},
+    {                                                                          \
+        domain, name, since, 1, 1, 1, OC_OP_INPLACE, kind, infer_unary,        \
+            run_unary, flops_unary                                             \
+    }
 
 const oc__op oc__ops_elementwise[] = {
-    UNARY("", "Abs", 1, K_ABS) UNARY("", "Neg", 1, K_NEG) UNARY(
-        "", "Sign", 9,
-        K_SIGN) UNARY("", "Ceil", 1,
-                      K_CEIL) UNARY("", "Floor", 1,
-                                    K_FLOOR) UNARY("", "Round", 11,
-                                                   K_ROUND) UNARY("", "Sqrt", 1,
-                                                                  K_SQRT)
-        UNARY("", "Reciprocal", 1, K_RECIPROCAL) UNARY("", "Exp", 1, K_EXP) UNARY(
-            "",
-            "Log", 1,
-            K_LOG) UNARY("", "Erf", 9, K_ERF)
-            UNARY("", "Sin", 7, K_SIN) UNARY("", "Cos", 7, K_COS) UNARY(
-                "",
-                "Tan", 7,
-                K_TAN) UNARY("", "Asin", 7, K_ASIN)
-                UNARY("", "Acos", 7, K_ACOS) UNARY("", "Atan", 7, K_ATAN) UNARY(
-                    "",
-                    "Sinh",
-                    9, K_SINH) UNARY("", "Cosh", 9, K_COSH)
-                    UNARY("", "Tanh", 1, K_TANH) UNARY(
-                        "",
-                        "Asinh", 9,
-                        K_ASINH) UNARY("", "Acosh", 9, K_ACOSH)
-                        UNARY("", "Atanh", 9, K_ATANH) UNARY(
-                            "",
-                            "Not", 1,
-                            K_NOT) UNARY("", "BitwiseNot", 18,
-                                         K_BITNOT) UNARY("", "Relu", 1, K_RELU)
-                            UNARY("", "LeakyRelu", 1, K_LEAKY_RELU) UNARY(
-                                "",
-                                "Elu", 1,
-                                K_ELU) UNARY("", "Selu", 1, K_SELU)
-                                UNARY("", "Celu", 12, K_CELU) UNARY(
-                                    "",
-                                    "ThresholdedRelu", 1,
-                                    K_THRESHOLDED_RELU)
-                                    UNARY("", "HardSigmoid", 1, K_HARD_SIGMOID)
-                                        UNARY("", "HardSwish", 14, K_HARD_SWISH)
-                                            UNARY(
-                                                "",
-                                                "Sigmoid", 1,
-                                                K_SIGMOID) UNARY("", "Softplus",
-                                                                 1, K_SOFTPLUS)
-                                                UNARY(
-                                                    "",
-                                                    "Softsign",
-                                                    1, K_SOFTSIGN) UNARY("",
-                                                                         "Mish",
-                                                                         18,
-                                                                         K_MISH)
-                                                    UNARY("", "Gelu", 20,
-                                                          K_GELU)
-                                                        UNARY("", "Swish", 24,
-                                                              K_SWISH)
-                                                            UNARY("", "Shrink",
-                                                                  9, K_SHRINK)
-                                                                UNARY(
-                                                                    "com."
-                                                                    "microsoft",
-                                                                    "Gelu", 1,
-                                                                    K_GELU)
-                                                                    UNARY(
-                                                                        "com."
-                                                                        "micros"
-                                                                        "oft",
-                                                                        "QuickG"
-                                                                        "elu",
-                                                                        1,
-                                                                        K_SWISH){
-                                                                        "",
-                                                                        "IsInf",
-                                                                        10, 1,
-                                                                        1, 1, 0,
-                                                                        K_ISINF,
-                                                                        infer_test,
-                                                                        run_test,
-                                                                        NULL},
+    UNARY("", "Abs", 1, K_ABS),
+    UNARY("", "Neg", 1, K_NEG),
+    UNARY("", "Sign", 9, K_SIGN),
+    UNARY("", "Ceil", 1, K_CEIL),
+    UNARY("", "Floor", 1, K_FLOOR),
+    UNARY("", "Round", 11, K_ROUND),
+    UNARY("", "Sqrt", 1, K_SQRT),
+    UNARY("", "Reciprocal", 1, K_RECIPROCAL),
+    UNARY("", "Exp", 1, K_EXP),
+    UNARY("", "Log", 1, K_LOG),
+    UNARY("", "Erf", 9, K_ERF),
+    UNARY("", "Sin", 7, K_SIN),
+    UNARY("", "Cos", 7, K_COS),
+    UNARY("", "Tan", 7, K_TAN),
+    UNARY("", "Asin", 7, K_ASIN),
+    UNARY("", "Acos", 7, K_ACOS),
+    UNARY("", "Atan", 7, K_ATAN),
+    UNARY("", "Sinh", 9, K_SINH),
+    UNARY("", "Cosh", 9, K_COSH),
+    UNARY("", "Tanh", 1, K_TANH),
+    UNARY("", "Asinh", 9, K_ASINH),
+    UNARY("", "Acosh", 9, K_ACOSH),
+    UNARY("", "Atanh", 9, K_ATANH),
+    UNARY("", "Not", 1, K_NOT),
+    UNARY("", "BitwiseNot", 18, K_BITNOT),
+    UNARY("", "Relu", 1, K_RELU),
+    UNARY("", "LeakyRelu", 1, K_LEAKY_RELU),
+    UNARY("", "Elu", 1, K_ELU),
+    UNARY("", "Selu", 1, K_SELU),
+    UNARY("", "Celu", 12, K_CELU),
+    UNARY("", "ThresholdedRelu", 1, K_THRESHOLDED_RELU),
+    UNARY("", "HardSigmoid", 1, K_HARD_SIGMOID),
+    UNARY("", "HardSwish", 14, K_HARD_SWISH),
+    UNARY("", "Sigmoid", 1, K_SIGMOID),
+    UNARY("", "Softplus", 1, K_SOFTPLUS),
+    UNARY("", "Softsign", 1, K_SOFTSIGN),
+    UNARY("", "Mish", 18, K_MISH),
+    UNARY("", "Gelu", 20, K_GELU),
+    UNARY("", "Swish", 24, K_SWISH),
+    UNARY("", "Shrink", 9, K_SHRINK),
+    UNARY("com."
+          "microsoft",
+          "Gelu", 1, K_GELU),
+    UNARY("com."
+          "micros"
+          "oft",
+          "QuickG"
+          "elu",
+          1, K_SWISH),
+    {"", "IsInf", 10, 1, 1, 1, 0, K_ISINF, infer_test, run_test, NULL},
     {"", "IsNaN", 9, 1, 1, 1, 0, K_ISNAN, infer_test, run_test, NULL},
     {0},
 };

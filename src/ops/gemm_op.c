@@ -8,7 +8,8 @@
  * Packing is a node of its own so that constant folding can do it once; the
  * panels belong to the kernels of this machine and never reach a file.
  */
-#include "ops/fuse.h"
+#include "ops/activation_fused.h"
+#include "ops/nn.h"
 #include "ops/product.h"
 
 #include <string.h>
@@ -138,6 +139,27 @@ static oc_status read_b(const oc__ctx *c, gemm *g) {
     return OC_OK;
 }
 
+static oc_status read_act(const oc__ctx *c, oc__product *p) {
+    const oc__node *n = c->node;
+    oc__act_args act = {OC_ACT_NONE, 0, 0};
+    if (c->op->kind == K_GEMM_PACKED) act = oc__act_of_attrs(n);
+    if (c->op->kind == K_FUSED_GEMM) {
+        float params[2] = {oc__attr_float(n, "activation_alpha", 0),
+                           oc__attr_float(n, "activation_beta", 0)};
+        size_t count = oc__attr_find(n, "activation_beta")    ? 2
+                       : oc__attr_find(n, "activation_alpha") ? 1
+                                                              : 0;
+        OC_TRY(oc__act_parse(c, oc__attr_string(n, "activation", ""), params,
+                             count, &act));
+    }
+    if ((int)act.kind < 0 || act.kind >= OC_ACT_COUNT)
+        return oc__op_fail(c, OC_E_ARG, "there is no such activation");
+    p->act = act.kind;
+    p->act_a = act.a;
+    p->act_b = act.b;
+    return OC_OK;
+}
+
 static oc_status setup(const oc__ctx *c, gemm *g) {
     const oc_tensor *a = oc__in(c, 0), *b = oc__in(c, 1);
     oc__product *p = &g->p;
@@ -157,10 +179,7 @@ static oc_status setup(const oc__ctx *c, gemm *g) {
     g->beta = oc__attr_float(c->node, "beta", 1);
     OC_TRY(read_c(c, g));
     if (oc__wide_of(a->dtype) == OC_WIDE_F32) p->alpha = g->alpha;
-    if (c->op->kind == K_FUSED_GEMM)
-        OC_TRY(oc__fuse_read_microsoft(c, &p->act, &p->act_a, &p->act_b));
-    if (c->op->kind == K_GEMM_PACKED)
-        OC_TRY(oc__fuse_read(c, "act", &p->act, &p->act_a, &p->act_b));
+    OC_TRY(read_act(c, p));
     g->copy_bytes =
         oc__align_up((size_t)g->copy_elems * sizeof(float), OC_ALIGN);
     return oc__product_scratch(c, p, &g->product_bytes);
@@ -266,12 +285,12 @@ static double flops_gemm(const oc__ctx *c) {
 }
 
 #define GEMM(domain, name, since, kind)                                        \
-    {domain, name, since, 2, 3, 1, 0, kind, infer_gemm, run_gemm, flops_gemm},
+    { domain, name, since, 2, 3, 1, 0, kind, infer_gemm, run_gemm, flops_gemm }
 
 const oc__op oc__ops_gemm_op[] = {
-    GEMM("", "Gemm", 1, K_GEMM) GEMM("com.microsoft", "FusedGemm", 1,
-                                     K_FUSED_GEMM)
-        GEMM("ocelli", "GemmPacked", 1, K_GEMM_PACKED){
-            "ocelli", "PackB", 1, 1, 1, 1, 0, 0, infer_pack, run_pack, NULL},
+    GEMM("", "Gemm", 1, K_GEMM),
+    GEMM("com.microsoft", "FusedGemm", 1, K_FUSED_GEMM),
+    GEMM("ocelli", "GemmPacked", 1, K_GEMM_PACKED),
+    {"ocelli", "PackB", 1, 1, 1, 1, 0, 0, infer_pack, run_pack, NULL},
     {0},
 };

@@ -7,7 +7,7 @@
  * A vector on the left is a row, on the right a column; the 1 it gains is
  * taken off the result again.
  */
-#include "ops/fuse.h"
+#include "ops/activation_fused.h"
 #include "ops/product.h"
 
 #include <string.h>
@@ -62,7 +62,13 @@ static oc_status read_tail(const oc__ctx *c, oc__product *p,
         p->d = d->data;
         p->d_row = p->n;
     }
-    return oc__fuse_read(c, "act", &p->act, &p->act_a, &p->act_b);
+    oc__act_args act = oc__act_of_attrs(c->node);
+    if ((int)act.kind < 0 || act.kind >= OC_ACT_COUNT)
+        return oc__op_fail(c, OC_E_ARG, "there is no such activation");
+    p->act = act.kind;
+    p->act_a = act.a;
+    p->act_b = act.b;
+    return OC_OK;
 }
 
 static oc_status setup(const oc__ctx *c, oc__product *p, oc_tensor *y) {
@@ -154,11 +160,14 @@ static double flops_matmul(const oc__ctx *c) {
 }
 
 #define MATMUL(domain, name, max_in, kind)                                     \
-    {domain, name,         1,          2,           max_in, 1, 0,              \
-     kind,   infer_matmul, run_matmul, flops_matmul},
+    {                                                                          \
+        domain, name, 1, 2, max_in, 1, 0, kind, infer_matmul, run_matmul,      \
+            flops_matmul                                                       \
+    }
 
 const oc__op oc__ops_matmul[] = {
-    MATMUL("", "MatMul", 2, K_MATMUL)
-        MATMUL("com.microsoft", "FusedMatMul", 2, K_FUSED)
-            MATMUL("ocelli", "MatMulPacked", 4, K_PACKED){0},
+    MATMUL("", "MatMul", 2, K_MATMUL),
+    MATMUL("com.microsoft", "FusedMatMul", 2, K_FUSED),
+    MATMUL("ocelli", "MatMulPacked", 4, K_PACKED),
+    {0},
 };

@@ -141,19 +141,14 @@ static oc_status run_step(oc__ctx *c) {
 }
 
 #define STEP(name, kind)                                                       \
-    {"ai.onnx.preview.training",                                               \
-     name,                                                                     \
-     1,                                                                        \
-     3,                                                                        \
-     -1,                                                                       \
-     -1,                                                                       \
-     0,                                                                        \
-     kind,                                                                     \
-     infer_step,                                                               \
-     run_step,                                                                 \
-     NULL},
+    {                                                                          \
+        "ai.onnx.preview.training", name, 1, 3, -1, -1, 0, kind, infer_step,   \
+            run_step, NULL                                                     \
+    }
 
 const oc__op oc__ops_optimizer[] = {
-    STEP("Adagrad", K_ADAGRAD) STEP("Adam", K_ADAM)
-        STEP("Momentum", K_MOMENTUM){0},
+    STEP("Adagrad", K_ADAGRAD),
+    STEP("Adam", K_ADAM),
+    STEP("Momentum", K_MOMENTUM),
+    {0},
 };

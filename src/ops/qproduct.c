@@ -446,14 +446,16 @@ static double flops_qproduct(const oc__ctx *c) {
 }
 
 #define QPRODUCT(domain, name, since, min_in, max_in, kind)                    \
-    {domain, name, since,          min_in,       max_in,        1,             \
-     0,      kind, infer_qproduct, run_qproduct, flops_qproduct},
+    {                                                                          \
+        domain, name, since, min_in, max_in, 1, 0, kind, infer_qproduct,       \
+            run_qproduct, flops_qproduct                                       \
+    }
 
 const oc__op oc__ops_qproduct[] = {
-    QPRODUCT("", "MatMulInteger", 10, 2, 4, K_INTEGER)
-        QPRODUCT("", "QLinearMatMul", 10, 8, 8, K_QLINEAR)
-            QPRODUCT("com.microsoft", "QGemm", 1, 6, 9, K_QGEMM) QPRODUCT(
-                "com.microsoft", "DynamicQuantizeMatMul", 1, 3, 5, K_DYNAMIC)
-                QPRODUCT("com.microsoft", "MatMulIntegerToFloat", 1, 4, 7,
-                         K_TO_FLOAT){0},
+    QPRODUCT("", "MatMulInteger", 10, 2, 4, K_INTEGER),
+    QPRODUCT("", "QLinearMatMul", 10, 8, 8, K_QLINEAR),
+    QPRODUCT("com.microsoft", "QGemm", 1, 6, 9, K_QGEMM),
+    QPRODUCT("com.microsoft", "DynamicQuantizeMatMul", 1, 3, 5, K_DYNAMIC),
+    QPRODUCT("com.microsoft", "MatMulIntegerToFloat", 1, 4, 7, K_TO_FLOAT),
+    {0},
 };

@@ -410,12 +410,15 @@ static oc_status run_dynamic(oc__ctx *c) {
 #define QUANTIZE(domain, since)                                                \
     {domain,     "QuantizeLinear", since,        2,   3, 1, 0,                 \
      K_QUANTIZE, infer_quantize,   run_quantize, NULL},                        \
-        {domain,       "DequantizeLinear", since,        2,   3, 1, 0,         \
-         K_DEQUANTIZE, infer_dequantize,   run_quantize, NULL},
+    {                                                                          \
+        domain, "DequantizeLinear", since, 2, 3, 1, 0, K_DEQUANTIZE,           \
+            infer_dequantize, run_quantize, NULL                               \
+    }
 
 const oc__op oc__ops_quantize[] = {
-    QUANTIZE("", 10)
-        QUANTIZE("com.microsoft", 1){"", "DynamicQuantizeLinear", 11, 1, 1, 3,
-                                     0, 0, infer_dynamic, run_dynamic, NULL},
+    QUANTIZE("", 10),
+    QUANTIZE("com.microsoft", 1),
+    {"", "DynamicQuantizeLinear", 11, 1, 1, 3, 0, 0, infer_dynamic, run_dynamic,
+     NULL},
     {0},
 };

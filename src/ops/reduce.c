@@ -446,12 +446,18 @@ static double flops_reduce(const oc__ctx *c) {
 }
 
 #define REDUCE(name, kind)                                                     \
-    {"", name, 1, 1, 2, 1, 0, kind, infer_reduce, run_reduce, flops_reduce},
+    { "", name, 1, 1, 2, 1, 0, kind, infer_reduce, run_reduce, flops_reduce }
 
 const oc__op oc__ops_reduce[] = {
-    REDUCE("ReduceSum", K_SUM) REDUCE("ReduceMean", K_MEAN)
-        REDUCE("ReduceL1", K_L1) REDUCE("ReduceL2", K_L2) REDUCE(
-            "ReduceSumSquare", K_SUM_SQUARE) REDUCE("ReduceLogSum", K_LOG_SUM)
-            REDUCE("ReduceLogSumExp", K_LOG_SUM_EXP) REDUCE("ReduceMax", K_MAX)
-                REDUCE("ReduceMin", K_MIN) REDUCE("ReduceProd", K_PROD){0},
+    REDUCE("ReduceSum", K_SUM),
+    REDUCE("ReduceMean", K_MEAN),
+    REDUCE("ReduceL1", K_L1),
+    REDUCE("ReduceL2", K_L2),
+    REDUCE("ReduceSumSquare", K_SUM_SQUARE),
+    REDUCE("ReduceLogSum", K_LOG_SUM),
+    REDUCE("ReduceLogSumExp", K_LOG_SUM_EXP),
+    REDUCE("ReduceMax", K_MAX),
+    REDUCE("ReduceMin", K_MIN),
+    REDUCE("ReduceProd", K_PROD),
+    {0},
 };

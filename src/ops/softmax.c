@@ -192,19 +192,13 @@ static double flops_softmax(const oc__ctx *c) {
 
 #define SOFTMAX(name, kind)                                                    \
     {                                                                          \
-        "",                                                                    \
-        name,                                                                  \
-        1,                                                                     \
-        1,                                                                     \
-        1,                                                                     \
-        1,                                                                     \
-        OC_OP_INPLACE,                                                         \
-        kind,                                                                  \
-        infer_softmax,                                                         \
-        run_softmax,                                                           \
-        flops_softmax},
+        "", name, 1, 1, 1, 1, OC_OP_INPLACE, kind, infer_softmax, run_softmax, \
+            flops_softmax                                                      \
+    }
 
 const oc__op oc__ops_softmax[] = {
-    SOFTMAX("Softmax", K_SOFTMAX) SOFTMAX("LogSoftmax", K_LOG_SOFTMAX)
-        SOFTMAX("Hardmax", K_HARDMAX){0},
+    SOFTMAX("Softmax", K_SOFTMAX),
+    SOFTMAX("LogSoftmax", K_LOG_SOFTMAX),
+    SOFTMAX("Hardmax", K_HARDMAX),
+    {0},
 };

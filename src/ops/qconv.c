@@ -1,0 +1,380 @@
+/*
+ * qconv.c - ConvInteger and QLinearConv on plain tensors of any rank.
+ *
+ * The input is first transposed to channels last, where the taps of a window
+ * are runs of bytes.  A tile of output positions is then a matrix whose rows
+ * are these runs, and meets the packed weights:
+ *
+ *     x (C, pixels) -> (pixels, C)
+ *     tile (T, depth) x weights (depth, O) -> sums (T, O) int32
+ *     sums -> 8 bits (T, O) -> y (O, T)
+ *
+ *     depth = [taps outermost first][channels of the group]
+ *
+ * A 1x1 convolution of stride 1 needs no tile: the transposed input is the
+ * matrix.  One channel a group (depthwise) makes products of one column,
+ * which are no use; qconv_depth.c does those.
+ */
+#include "ops/qconv.h"
+
+#include <string.h>
+
+enum qconv_kind { K_INTEGER, K_QLINEAR };
+
+/* A tile of the input matrix should stay in L2 beside the weights. */
+#define TILE_BYTES (64 * 1024)
+
+/* ---- reading the node ---------------------------------------------------- */
+
+/* The zero points and scales of both operators; ConvInteger has no scales. */
+static oc_status read_params(const oc__ctx *c, oc__qconv *q) {
+    int64_t out = q->group * q->group_out;
+    int integer = c->op->kind == K_INTEGER;
+    memset(&q->x_scale, 0, sizeof(q->x_scale));
+    q->w_scale = q->y_scale = q->y_zero = q->x_scale;
+    OC_TRY(oc__param_read(c, 2, 1, 1, integer, &q->x_zero));
+    if (integer) return oc__param_read(c, 3, out, 1, 1, &q->w_zero);
+    OC_TRY(oc__param_read(c, 1, 1, 1, 0, &q->x_scale));
+    OC_TRY(oc__param_read(c, 4, out, 1, 0, &q->w_scale));
+    OC_TRY(oc__param_read(c, 5, out, 1, 0, &q->w_zero));
+    OC_TRY(oc__param_read(c, 6, 1, 1, 0, &q->y_scale));
+    return oc__param_read(c, 7, 1, 1, 0, &q->y_zero);
+}
+
+static oc_status read_shapes(const oc__ctx *c, oc__qconv *q) {
+    const oc_tensor *x = q->x, *w = q->w;
+    if (x->rank < 3 || x->rank != w->rank)
+        return oc__op_fail(c, OC_E_SHAPE, "x has rank %d, w has rank %d",
+                           x->rank, w->rank);
+    q->batch = x->dims[0];
+    q->group = oc__attr_int(c->node, "group", 1);
+    if (q->group < 1 || w->dims[0] % q->group ||
+        q->group > INT64_MAX / (w->dims[1] + 1) ||
+        w->dims[1] * q->group != x->dims[1])
+        return oc__op_fail(
+            c, OC_E_SHAPE, "%lld channels, a weight for %lld and %lld groups",
+            (long long)x->dims[1], (long long)w->dims[1], (long long)q->group);
+    q->group_in = w->dims[1];
+    q->group_out = w->dims[0] / q->group;
+    OC_TRY(
+        oc__window_read(c, x->rank - 2, x->dims + 2, w->dims + 2, &q->window));
+    OC_TRY(oc__window_fit(c, 0, &q->window));
+    OC_TRY(oc__window_depth(c, &q->window, q->group_in, &q->depth));
+    q->in_pixels = q->out_pixels = 1;
+    for (int i = 0; i < q->window.rank; i++) {
+        q->in_pixels *= q->window.in[i];
+        q->out_pixels *= q->window.out[i];
+    }
+    return OC_OK;
+}
+
+static oc_status read_types(const oc__ctx *c, oc__qconv *q) {
+    uint32_t i8 = OC_T(U8) | OC_T(I8);
+    int integer = c->op->kind == K_INTEGER;
+    OC_TRY(oc__want(c, 0, i8));
+    OC_TRY(oc__want(c, integer ? 1 : 3, i8));
+    q->x = oc__in(c, 0);
+    q->w = oc__in(c, integer ? 1 : 3);
+    q->bias = integer ? NULL : oc__in(c, 8);
+    q->x_signed = q->x->dtype == OC_DTYPE_I8;
+    q->w_signed = q->w->dtype == OC_DTYPE_I8;
+    q->y_type = OC_DTYPE_I32;
+    if (!integer) {
+        OC_TRY(oc__want(c, 7, i8));
+        q->y_type = oc__in(c, 7)->dtype;
+    }
+    return OC_OK;
+}
+
+static int is_pointwise(const oc__qconv *q) {
+    const oc__window *w = &q->window;
+    for (int i = 0; i < w->rank; i++)
+        if (w->kernel[i] != 1 || w->stride[i] != 1 || w->pad_lo[i] ||
+            w->pad_hi[i])
+            return 0;
+    return 1;
+}
+
+static int add(size_t *at, size_t *total, size_t a, size_t b) {
+    size_t size;
+    *at = *total;
+    if (oc__size_mul(a, b, &size)) return 1;
+    size = oc__align_up(size, OC_ALIGN);
+    return size == SIZE_MAX || oc__size_add(*total, size, total);
+}
+
+/*
+ * Scratch: [scales][biases][zero points of w][then, unless depthwise: input,
+ * channels last][w reordered][w packed, by group][for each worker: tile,
+ * sums, bytes, GEMM's own]
+ */
+static oc_status lay_out(const oc__ctx *c, oc__qconv *q) {
+    size_t out = (size_t)(q->group * q->group_out), depth = (size_t)q->depth;
+    size_t og = (size_t)q->group_out;
+    int bad = 0;
+    q->total = 0;
+    bad |= add(&q->scales, &q->total, out, 4);
+    bad |= add(&q->biases, &q->total, out, 4);
+    bad |= add(&q->zeros, &q->total, out, 4);
+    q->depthwise = q->group_in == 1 && q->group_out == 1 && q->group > 1;
+    q->pointwise = is_pointwise(q);
+    q->tile = TILE_BYTES / (q->depth + 1);
+    q->tile = OC_MIN(OC_MAX(q->tile, 16), 256);
+    size_t tile = (size_t)q->tile;
+    if (q->depthwise) {
+        bad |=
+            add(&q->workers, &q->total, OC_QCONV_ROW * 4, (size_t)c->threads);
+        q->worker_bytes = OC_QCONV_ROW * 4;
+        return bad ? oc__op_fail(c, OC_E_LIMIT, "too large") : OC_OK;
+    }
+    q->packed_each =
+        oc__align_up(oc__gemm_i8_packed_bytes(c->kernels, depth, og), OC_ALIGN);
+    bad |=
+        add(&q->input, &q->total, (size_t)q->x->dims[1], (size_t)q->in_pixels);
+    bad |= add(&q->reordered, &q->total, og, depth);
+    bad |= add(&q->packed, &q->total, q->packed_each, (size_t)q->group);
+    q->worker_bytes = 0;
+    bad |= add(&q->at_tile, &q->worker_bytes, tile, q->pointwise ? 0 : depth);
+    bad |= add(&q->at_sums, &q->worker_bytes, tile * 4, og);
+    bad |= add(&q->at_bytes, &q->worker_bytes, tile, og);
+    bad |= add(&q->at_gemm, &q->worker_bytes,
+               oc__gemm_i8_scratch_bytes(c->kernels, tile, og, depth, 1), 1);
+    bad |= add(&q->workers, &q->total, q->worker_bytes, (size_t)c->threads);
+    return bad ? oc__op_fail(c, OC_E_LIMIT, "too large") : OC_OK;
+}
+
+static oc_status setup(const oc__ctx *c, oc__qconv *q) {
+    OC_TRY(read_types(c, q));
+    OC_TRY(read_shapes(c, q));
+    OC_TRY(read_params(c, q));
+    if (q->bias) {
+        OC_TRY(oc__want(c, 8, OC_T(I32)));
+        if (oc_tensor_elems(q->bias) != q->group * q->group_out)
+            return oc__op_fail(c, OC_E_SHAPE, "the bias does not fit");
+    }
+    return lay_out(c, q);
+}
+
+static oc_status infer_qconv(oc__ctx *c) {
+    oc__qconv q;
+    int64_t dims[OC_MAX_RANK];
+    OC_TRY(setup(c, &q));
+    oc__scratch_need(c, q.total);
+    dims[0] = q.batch;
+    dims[1] = q.group * q.group_out;
+    for (int i = 0; i < q.window.rank; i++)
+        dims[2 + i] = q.window.out[i];
+    return oc__out_set(c, 0, q.y_type, q.x->rank, dims);
+}
+
+/* ---- filling a tile ------------------------------------------------------ */
+
+/* The windows of output positions p0 .. p0 + n, one a row. */
+static void fill_tile(const oc__qconv *q, const uint8_t *x, int64_t p0,
+                      int64_t n, uint8_t *tile) {
+    const oc__window *w = &q->window;
+    int last = w->rank - 1;
+    size_t channels = (size_t)q->x->dims[1], in = (size_t)q->group_in;
+    /* Taps side by side in memory are one run, when nothing lies between. */
+    int whole = w->dilation[last] == 1 && q->group == 1;
+    int64_t o[OC_MAX_RANK], tap[OC_MAX_RANK], kernel = w->kernel[last];
+    oc__unravel(p0, w->out, w->rank, o);
+    for (int64_t p = 0; p < n; p++, oc__odometer(o, w->out, w->rank)) {
+        memset(tap, 0, sizeof(tap));
+        int64_t first = o[last] * w->stride[last] - w->pad_lo[last];
+        do {
+            int64_t row = 0;
+            int inside = 1;
+            for (int d = 0; d < last; d++) {
+                int64_t at = o[d] * w->stride[d] + tap[d] * w->dilation[d] -
+                             w->pad_lo[d];
+                inside &= at >= 0 && at < w->in[d];
+                row = row * w->in[d] + at;
+            }
+            if (!inside) {
+                memset(tile, q->pad_byte, (size_t)kernel * in);
+                tile += (size_t)kernel * in;
+                continue;
+            }
+            const uint8_t *line =
+                x + (size_t)row * (size_t)w->in[last] * channels;
+            if (whole && first >= 0 && first + kernel <= w->in[last]) {
+                memcpy(tile, line + (size_t)first * channels,
+                       (size_t)kernel * in);
+                tile += (size_t)kernel * in;
+                continue;
+            }
+            for (int64_t k = 0; k < kernel; k++, tile += in) {
+                int64_t at = first + k * w->dilation[last];
+                if (at < 0 || at >= w->in[last])
+                    memset(tile, q->pad_byte, in);
+                else
+                    memcpy(tile, line + (size_t)at * channels, in);
+            }
+        } while (oc__odometer(tap, w->kernel, last));
+    }
+}
+
+/* ---- one tile ------------------------------------------------------------ */
+
+typedef struct tile_job {
+    const oc__ctx *c;
+    const oc__qconv *q;
+    int64_t n;     /* number of the image */
+    int64_t tiles; /* of an image */
+    char *y;
+} tile_job;
+
+static void requantize_tile(const oc__qconv *q, const char *scratch,
+                            int64_t channel, int64_t n, const int32_t *sums,
+                            uint8_t *bytes) {
+    const float *scales = (const float *)(const void *)(scratch + q->scales);
+    const int32_t *bias = (const int32_t *)(const void *)(scratch + q->biases);
+    int is_signed = q->y_type == OC_DTYPE_I8;
+    int64_t out = q->group_out;
+    for (int64_t p = 0; p < n; p++)
+        for (int64_t i = 0; i < out; i++) {
+            int64_t ch = channel + i;
+            uint32_t sum = (uint32_t)sums[p * out + i] + (uint32_t)bias[ch];
+            float v = (float)(int32_t)sum * scales[ch];
+            bytes[p * out + i] =
+                (uint8_t)oc__requantize(v, q->y_zero_value, is_signed);
+        }
+}
+
+static void tile_range(void *user, int64_t begin, int64_t end, int worker) {
+    const tile_job *j = user;
+    const oc__qconv *q = j->q;
+    char *s = j->c->scratch;
+    char *mine = s + q->workers + (size_t)worker * q->worker_bytes;
+    int32_t *sums = (int32_t *)(void *)(mine + q->at_sums);
+    const oc__kernels *kt = j->c->kernels;
+    size_t out = (size_t)q->group_out, pixels = (size_t)q->out_pixels;
+    for (int64_t item = begin; item < end; item++) {
+        int64_t g = item / j->tiles, p0 = item % j->tiles * q->tile;
+        int64_t n = OC_MIN(q->tile, q->out_pixels - p0);
+        const uint8_t *x = (const uint8_t *)s + q->input + g * q->group_in;
+        int64_t channel = g * q->group_out;
+        oc__gemm_i8_args a = {.m = (size_t)n, .n = out, .k = (size_t)q->depth};
+        if (q->pointwise) {
+            a.a = x + (size_t)p0 * (size_t)q->x->dims[1];
+            a.a_row_stride = (size_t)q->x->dims[1];
+        } else {
+            fill_tile(q, x, p0, n, (uint8_t *)mine + q->at_tile);
+            a.a = mine + q->at_tile;
+            a.a_row_stride = (size_t)q->depth;
+        }
+        a.a_signed = q->x_signed;
+        a.b_signed = q->w_signed;
+        a.a_zero = q->x_zero_value;
+        a.b_zeros = (const int32_t *)(const void *)(s + q->zeros) + channel;
+        a.packed_b = s + q->packed + (size_t)g * q->packed_each;
+        a.c = sums;
+        a.c_row_stride = out;
+        oc__gemm_i8(kt, NULL, &a, mine + q->at_gemm);
+        size_t at = (size_t)channel * pixels + (size_t)p0;
+        if (q->y_type == OC_DTYPE_I32) {
+            kt->transpose_b4(sums, out, (int32_t *)(void *)j->y + at, pixels,
+                             (size_t)n, out);
+        } else {
+            uint8_t *bytes = (uint8_t *)mine + q->at_bytes;
+            requantize_tile(q, s, channel, n, sums, bytes);
+            kt->transpose_b1(bytes, out, j->y + at, pixels, (size_t)n, out);
+        }
+    }
+}
+
+/* ---- the operator -------------------------------------------------------- */
+
+static void prepare_params(const oc__ctx *c, oc__qconv *q) {
+    char *s = c->scratch;
+    float *scales = (float *)(void *)(s + q->scales);
+    int32_t *biases = (int32_t *)(void *)(s + q->biases);
+    int32_t *zeros = (int32_t *)(void *)(s + q->zeros);
+    float x_scale = (float)oc__param_get(&q->x_scale, 0, 0);
+    float y_scale = (float)oc__param_get(&q->y_scale, 0, 0);
+    q->x_zero_value = (int32_t)oc__param_get(&q->x_zero, 0, 0);
+    q->y_zero_value = (int)oc__param_get(&q->y_zero, 0, 0);
+    q->pad_byte = q->x_zero_value & 255;
+    for (int64_t i = 0; i < q->group * q->group_out; i++) {
+        scales[i] = x_scale * (float)oc__param_get(&q->w_scale, 0, i) / y_scale;
+        zeros[i] = (int32_t)oc__param_get(&q->w_zero, 0, i);
+        biases[i] = q->bias ? ((const int32_t *)q->bias->data)[i] : 0;
+    }
+}
+
+/* Weights (out, in, taps) to (out, taps, in), and from there to panels. */
+static void pack_weights(const oc__ctx *c, const oc__qconv *q) {
+    char *s = c->scratch, *reordered = s + q->reordered;
+    size_t in = (size_t)q->group_in, depth = (size_t)q->depth;
+    size_t taps = in ? depth / in : 0, out = (size_t)q->group_out;
+    for (int64_t g = 0; g < q->group; g++) {
+        const char *w = (const char *)q->w->data + (size_t)g * out * depth;
+        if (taps > 1 && in > 1) {
+            for (size_t o = 0; o < out; o++)
+                c->kernels->transpose_b1(w + o * depth, taps,
+                                         reordered + o * depth, in, in, taps);
+            w = reordered;
+        }
+        oc__gemm_i8_pack_b(c->kernels, depth, out, w, q->w_signed, 1, depth,
+                           s + q->packed + (size_t)g * q->packed_each);
+    }
+}
+
+typedef struct turn_job {
+    const oc__kernels *kt;
+    const char *x;
+    char *out;
+    size_t channels, pixels;
+} turn_job;
+
+static void turn_range(void *user, int64_t begin, int64_t end, int worker) {
+    const turn_job *j = user;
+    (void)worker;
+    j->kt->transpose_b1(j->x + begin, j->pixels,
+                        j->out + (size_t)begin * j->channels, j->channels,
+                        j->channels, (size_t)(end - begin));
+}
+
+static oc_status run_qconv(oc__ctx *c) {
+    oc__qconv q;
+    oc_tensor *y = oc__out(c, 0);
+    OC_TRY(setup(c, &q));
+    if (!oc_tensor_elems(y)) return OC_OK;
+    prepare_params(c, &q);
+    if (q.depthwise) {
+        oc__qconv_depthwise(c, &q, y);
+        return OC_OK;
+    }
+    pack_weights(c, &q);
+    size_t channels = (size_t)q.x->dims[1];
+    size_t image = channels * (size_t)q.in_pixels;
+    size_t result = (size_t)(q.group * q.group_out * q.out_pixels) *
+                    oc_dtype_bytes(q.y_type);
+    tile_job j = {c, &q, 0, (q.out_pixels + q.tile - 1) / q.tile, NULL};
+    for (j.n = 0; j.n < q.batch; j.n++) {
+        turn_job t = {c->kernels, (const char *)q.x->data + (size_t)j.n * image,
+                      (char *)c->scratch + q.input, channels,
+                      (size_t)q.in_pixels};
+        j.y = (char *)y->data + (size_t)j.n * result;
+        oc__parallel(c, q.in_pixels, 32768 / (int64_t)(channels + 1) + 1,
+                     turn_range, &t);
+        oc__parallel(c, q.group * j.tiles, 1, tile_range, &j);
+    }
+    return OC_OK;
+}
+
+static double flops_qconv(const oc__ctx *c) {
+    oc__qconv q;
+    if (setup(c, &q) != OC_OK) return 0;
+    return 2.0 * (double)q.batch * (double)(q.group * q.group_out) *
+           (double)q.depth * (double)q.out_pixels;
+}
+
+const oc__op oc__ops_qconv[] = {
+    {"", "ConvInteger", 10, 2, 4, 1, 0, K_INTEGER, infer_qconv, run_qconv,
+     flops_qconv},
+    {"", "QLinearConv", 10, 8, 9, 1, 0, K_QLINEAR, infer_qconv, run_qconv,
+     flops_qconv},
+    {0},
+};

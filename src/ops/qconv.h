@@ -1,0 +1,37 @@
+/*
+ * qconv.h - what qconv.c and its depthwise part share.
+ */
+#ifndef OC_OPS_QCONV_H
+#define OC_OPS_QCONV_H
+
+#include "ops/requantize.h"
+#include "ops/window.h"
+
+/* Output positions that the depthwise form handles at once. */
+enum { OC_QCONV_ROW = 512 };
+
+typedef struct oc__qconv {
+    const oc_tensor *x, *w, *bias; /* bias: int32, or NULL */
+    oc__window window;
+    int64_t batch, group;
+    int64_t group_in, group_out; /* channels of a group */
+    int64_t depth;               /* taps of a group */
+    int64_t in_pixels, out_pixels;
+    oc__param x_scale, x_zero, w_scale, w_zero, y_scale, y_zero;
+    int x_signed, w_signed;
+    oc_dtype y_type; /* i32: the sums themselves */
+    int depthwise, pointwise;
+    int64_t tile; /* output positions */
+    /* Offsets into scratch, and of the workers' parts. */
+    size_t scales, biases, zeros, input, reordered, packed, packed_each;
+    size_t workers, worker_bytes, total;
+    size_t at_tile, at_sums, at_bytes, at_gemm;
+    /* Known at run time. */
+    int32_t x_zero_value;
+    int y_zero_value, pad_byte;
+} oc__qconv;
+
+/** One channel a group: y is the whole result. */
+void oc__qconv_depthwise(const oc__ctx *c, const oc__qconv *q, oc_tensor *y);
+
+#endif
