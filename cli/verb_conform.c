@@ -25,6 +25,9 @@
 
 enum { MAX_DEPTH = 8, WHY_BYTES = 512 };
 
+/* The last bit of a bf16 mantissa, relative to the number, at most. */
+static const double BF16_ULP = 1.0 / 128;
+
 typedef enum outcome { PASSED, FAILED, UNSUPPORTED } outcome;
 
 typedef struct test_case {
@@ -199,7 +202,11 @@ typedef struct run_state {
 } run_state;
 
 static outcome lose(run_state *r, const oc_error *err) {
-    snprintf(r->why, sizeof(r->why), "%s", err->message);
+    /* The case's name stands before it: no need for the path too. */
+    size_t n = strlen(r->test->model);
+    const char *text = err->message;
+    if (!strncmp(text, r->test->model, n) && text[n] == ':') text += n + 2;
+    snprintf(r->why, sizeof(r->why), "%s", text);
     return err->status == OC_E_UNSUPPORTED ? UNSUPPORTED : FAILED;
 }
 
@@ -240,6 +247,30 @@ static outcome make_ramp(run_state *r, int i) {
     return st ? lose(r, &err) : PASSED;
 }
 
+/*
+ * Suites up to ONNX 1.15 keep bf16 values as u16 tensors of their bits, since
+ * NumPy had no such type.  They were made by cutting off the low half of an
+ * f32, so *cut (may be NULL) tells that the last bit is not to be trusted.
+ */
+static oc_status load_value(oc_value **out, const char *path,
+                            const oc_value_info *info, int *cut,
+                            oc_error *err) {
+    oc_value *v = NULL;
+    oc_status st = oc_value_load(&v, path, NULL, info, err);
+    const oc_tensor *t = st ? NULL : oc_value_tensor(v);
+    if (t && t->dtype == OC_DTYPE_U16 && info->dtype == OC_DTYPE_BF16) {
+        oc_tensor bits = *t;
+        oc_value *same = NULL;
+        bits.dtype = OC_DTYPE_BF16;
+        st = oc_value_create_tensor(&same, &bits, err);
+        oc_value_destroy(v);
+        v = same;
+        if (cut) *cut = 1;
+    }
+    if (!st) *out = v;
+    return st;
+}
+
 static outcome load_inputs(run_state *r, const char *set) {
     char path[4096];
     oc_error err;
@@ -251,7 +282,7 @@ static outcome load_inputs(run_state *r, const char *set) {
         } else {
             snprintf(path, sizeof(path), "%s/input_%d.pb", set, i);
             if (dir_is(path) < 0) continue; /* left to its default */
-            if (oc_value_load(&r->inputs[i], path, NULL, info, &err))
+            if (load_value(&r->inputs[i], path, info, NULL, &err))
                 return lose(r, &err);
         }
         if (oc_session_set_input_value(r->session, i, r->inputs[i], &err))
@@ -291,15 +322,17 @@ static outcome check_outputs(run_state *r, const char *set) {
                      i);
             return FAILED;
         }
-        if (oc_value_load(&want, path, NULL, info, &err)) return lose(r, &err);
+        compare_how how = r->how;
+        int cut = 0;
+        if (load_value(&want, path, info, &cut, &err)) return lose(r, &err);
+        if (cut && how.rtol < BF16_ULP) how.rtol = BF16_ULP;
         int differs = compare_values(oc_session_output(r->session, i), want,
-                                     &r->how, why, sizeof(why));
+                                     &how, why, sizeof(why));
         /* Other random numbers than the test's author drew are no fault. */
         if (differs && oc_model_is_random(r->model)) {
-            compare_how loose = r->how;
-            loose.shape_only = 1;
+            how.shape_only = 1;
             differs = compare_values(oc_session_output(r->session, i), want,
-                                     &loose, why, sizeof(why));
+                                     &how, why, sizeof(why));
         }
         oc_value_destroy(want);
         if (differs) {
@@ -339,6 +372,9 @@ static outcome run_sets(suite *s, run_state *r) {
         int64_t threads = 0;
         cli_get_int(s->args, "threads", 1, 1024, 0, &threads);
         opt.threads = (int)threads;
+        /* The runner never compares shapes with declared ones, and some old
+           cases contradict themselves. */
+        opt.any_shape = 1;
         if (oc_session_create(&r->session, r->model, &opt, &err))
             o = lose(r, &err);
         else

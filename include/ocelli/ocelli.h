@@ -383,6 +383,8 @@ typedef struct oc_session_options {
     size_t plan_cache_bytes; /**< bound on plans kept for other input shapes;
                                   0: 256 MiB */
     int profile;             /**< nonzero: time every step */
+    int any_shape;           /**< nonzero: take inputs whose shape is not the
+                                  declared one, as long as it computes */
 } oc_session_options;
 
 /** Makes a session.  The model must outlive it.  opt may be NULL. */

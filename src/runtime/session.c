@@ -15,6 +15,7 @@ struct oc_session {
     oc__exec *last;      /* of the last plan or run */
     oc_value *values;    /* what each input is set to */
     char *is_set;
+    int any_shape;         /* as in oc_session_options */
     const oc_value **refs; /* what is handed to the executor */
 };
 
@@ -37,6 +38,7 @@ oc_status oc_session_create(oc_session **out, oc_model *model,
     s->env.threads = opt->threads > 0 ? opt->threads : oc_cpu_count();
     s->env.level = model->options.optimize;
     s->env.profile = opt->profile;
+    s->any_shape = opt->any_shape;
     s->env.plan_cache_bytes =
         opt->plan_cache_bytes ? opt->plan_cache_bytes : DEFAULT_PLAN_CACHE;
     oc__rng_init(&s->env.rng, 0);
@@ -93,7 +95,7 @@ static oc_status check_input(const oc_session *s, int i, const oc_value *v,
     int fits = info->rank == t->rank;
     for (int d = 0; d < t->rank && fits; d++)
         fits = info->dims[d] < 0 || info->dims[d] == t->dims[d];
-    if (fits) return OC_OK;
+    if (fits || s->any_shape) return OC_OK;
     oc_tensor want;
     oc__tensor_set(&want, info->dtype, info->rank, info->dims);
     char wanted[160];
