@@ -1,6 +1,8 @@
 /* inputs.c - see inputs.h. */
 #include "inputs.h"
 
+#include <ocelli/vision.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,57 @@ void cli_inputs_deinit(cli_inputs *in) {
 
 /* ---- files
  * -------------------------------------------------------------------- */
+
+/* A picture as it is: RGB levels 0..255, stretched to the input's size. */
+static int load_picture(oc_value **out, const char *path,
+                        const oc_value_info *info) {
+    oc_error err;
+    oc_image img;
+    oc_preprocess p = {0};
+    oc_status st;
+    const int64_t *d = info->dims;
+    if (info->kind != OC_KIND_TENSOR || info->rank != 4) {
+        return cli_fail(CLI_BAD_INPUT,
+                        "%s: the input %s does not take a picture (it has not "
+                        "four dimensions)",
+                        path, info->name);
+    }
+    /* Channels are the dimension that is 1, 3 or 4, first where in doubt. */
+    int last = (d[3] == 1 || d[3] == 3) && d[1] != 1 && d[1] != 3;
+    int64_t channels = last ? d[3] : d[1];
+    if (channels != 1 && channels != 3 && channels != -1) {
+        return cli_fail(CLI_BAD_INPUT,
+                        "%s: the input %s has %lld channels, a picture has 1 "
+                        "or 3",
+                        path, info->name, (long long)channels);
+    }
+    if (oc_image_load(&img, path, NULL, &err)) return cli_report(&err, path);
+    p.layout = last ? OC_LAYOUT_NHWC : OC_LAYOUT_NCHW;
+    p.color = channels == 1 ? OC_COLOR_GRAY : OC_COLOR_RGB;
+    p.dtype = info->dtype;
+    int64_t h = last ? d[1] : d[2], w = last ? d[2] : d[3];
+    p.height = h > 0 && h < 65536 ? (int)h : img.height;
+    p.width = w > 0 && w < 65536 ? (int)w : img.width;
+    oc_tensor t = oc_preprocess_shape(&p);
+    size_t bytes = oc_tensor_bytes(&t);
+    t.data = malloc(bytes ? bytes : 1);
+    int code = CLI_OK;
+    if (!t.data) {
+        code = cli_fail(CLI_RESOURCES, "out of memory");
+        goto done;
+    }
+    st = oc_image_to_tensor(&img, &p, t.data, bytes, NULL, &err);
+    if (st == OC_OK) st = oc_value_create_tensor(out, &t, &err);
+    if (st) code = cli_report(&err, path);
+done:
+    free(t.data);
+    oc_image_deinit(&img);
+    return code;
+}
+
+static int is_picture(const char *path) {
+    return oc_image_format_of_path(path) != OC_IMAGE_UNKNOWN;
+}
 
 int cli_inputs_load(cli_inputs *in, const oc_model *m, const char *spec) {
     int index = 0;
@@ -48,6 +101,7 @@ int cli_inputs_load(cli_inputs *in, const oc_model *m, const char *spec) {
     if (!info) return cli_fail(CLI_USAGE, "the model has no inputs");
     oc_value_destroy(in->values[index]);
     in->values[index] = NULL;
+    if (is_picture(path)) return load_picture(&in->values[index], path, info);
     oc_status st =
         oc_value_load(&in->values[index], path, info->name, info, &err);
     /* An archive with one array need not have the right name for it. */
