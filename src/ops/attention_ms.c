@@ -32,6 +32,7 @@ typedef struct ms_job {
     int64_t room; /* positions that the present has space for */
     int shared;   /* the past has that space too */
     int has_present;
+    float filter; /* added where the mask says no; the future is -Inf */
     const oc_tensor *mask;
     const float *x, *w, *bias, *past_k, *past_v;
     float *qkv, *packed, *biased_q, *full_k, *full_v, *key_mask;
@@ -232,7 +233,7 @@ static void fill_mask_row(const ms_job *job, int64_t b, int64_t i, float *row) {
     const oc__attend *a = &job->a;
     const oc_tensor *t = job->mask;
     const int32_t *m = t->data;
-    float masked = (float)a->masked;
+    float masked = job->filter;
     if (t->rank == 1) {
         int64_t end = m[b];
         int64_t start = t->dims[0] == 2 * a->batch ? m[a->batch + b] : 0;
@@ -324,7 +325,8 @@ static oc_status read_ms(const oc__ctx *c, ms_job *job) {
     a->past = job->past;
     a->keys = job->past + job->new_keys;
     a->causal = oc__attr_int(c->node, "unidirectional", 0) != 0;
-    a->masked = oc__attr_float(c->node, "mask_filter_value", -10000.0f);
+    a->masked = -INFINITY;
+    job->filter = oc__attr_float(c->node, "mask_filter_value", -10000.0f);
     a->scale = oc__attr_float(c->node, "scale", 0);
     if (a->scale == 0) a->scale = 1 / sqrt((double)OC_MAX(a->size, 1));
     for (int i = 1; i < c->n_out; i++)

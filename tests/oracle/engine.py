@@ -1,0 +1,97 @@
+"""Models run by libocelli.so through ctypes, for Python tests.
+
+The struct layouts repeat include/ocelli/ocelli.h.
+"""
+import ctypes as c
+import os
+
+import ml_dtypes
+import numpy as np
+
+_lib = c.CDLL(os.path.join(os.environ.get("OC_BUILD_DIR", "build"),
+                           "libocelli.so"))
+
+
+class Tensor(c.Structure):
+    _fields_ = [("dtype", c.c_int), ("rank", c.c_int),
+                ("dims", c.c_int64 * 8), ("data", c.c_void_p)]
+
+
+class Error(c.Structure):
+    _fields_ = [("status", c.c_int), ("offset", c.c_int64),
+                ("node", c.c_char * 96), ("message", c.c_char * 384)]
+
+
+class Options(c.Structure):
+    _fields_ = [("allocator", c.c_void_p), ("cpu_mask", c.c_uint32),
+                ("optimize", c.c_int), ("max_file_bytes", c.c_size_t),
+                ("no_external_data", c.c_int)]
+
+
+class SessionOptions(c.Structure):
+    _fields_ = [("threads", c.c_int), ("plan_cache_bytes", c.c_size_t),
+                ("profile", c.c_int)]
+
+
+_lib.oc_session_output_tensor.restype = c.POINTER(Tensor)
+
+# ONNX's numbers of the types.
+DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16,
+          6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16,
+          11: np.float64, 12: np.uint32, 13: np.uint64,
+          16: ml_dtypes.bfloat16}
+NUMBERS = {np.dtype(v): k for k, v in DTYPES.items()}
+
+
+class Failure(Exception):
+    pass
+
+
+def _tensor(array):
+    return Tensor(NUMBERS[array.dtype], array.ndim,
+                  (c.c_int64 * 8)(*array.shape), array.ctypes.data)
+
+
+def _array(tensor):
+    dtype = np.dtype(DTYPES[tensor.dtype])
+    shape = tuple(tensor.dims[i] for i in range(tensor.rank))
+    count = int(np.prod(shape, dtype=np.int64))
+    raw = c.string_at(tensor.data, count * dtype.itemsize) if count else b""
+    return np.frombuffer(raw, dtype).reshape(shape).copy()
+
+
+def run(model, feeds, threads=1, optimize=-1, cpu_mask=0):
+    """Outputs of a serialised model for inputs by name."""
+    error, loaded, session = Error(), c.c_void_p(), c.c_void_p()
+    options = Options(None, cpu_mask, optimize, 0, 0)
+    raw = c.create_string_buffer(model, len(model))
+
+    def check(status):
+        if status:
+            raise Failure(error.message.decode())
+
+    try:
+        check(_lib.oc_model_load_memory(
+            c.byref(loaded), raw, c.c_size_t(len(model)), c.byref(options),
+            c.byref(error)))
+        how = SessionOptions(threads, 0, 0)
+        check(_lib.oc_session_create(c.byref(session), loaded, c.byref(how),
+                                     c.byref(error)))
+        kept = []
+        for name, value in feeds.items():
+            value = np.asarray(value, order="C")
+            kept.append(value)
+            at = _lib.oc_model_find_input(loaded, name.encode())
+            check(_lib.oc_session_set_input(
+                session, at, c.byref(_tensor(value)), c.byref(error)))
+        check(_lib.oc_session_run(session, c.byref(error)))
+        outputs = []
+        for i in range(_lib.oc_model_output_count(loaded)):
+            got = _lib.oc_session_output_tensor(session, i)
+            outputs.append(_array(got.contents) if got else None)
+        return outputs
+    finally:
+        if session:
+            _lib.oc_session_destroy(session)
+        if loaded:
+            _lib.oc_model_destroy(loaded)
