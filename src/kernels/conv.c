@@ -7,6 +7,7 @@ static const oc__conv_way *const ways[OC_CONV_ALGO_COUNT] = {
     [OC_CONV_DIRECT] = &oc__conv_way_direct,
     [OC_CONV_DEPTHWISE] = &oc__conv_way_depthwise,
     [OC_CONV_FIRST] = &oc__conv_way_first,
+    [OC_CONV_WINOGRAD] = &oc__conv_way_winograd,
 };
 
 /* What no way can do: sizes that are not those of a convolution. */
@@ -21,16 +22,16 @@ static int is_sound(const oc__conv_geom *g) {
 int oc__conv_f32_can(const struct oc__kernels *kt, const oc__conv_geom *g,
                      oc__conv_algo algo) {
     if ((int)algo < 0 || algo >= OC_CONV_ALGO_COUNT || !is_sound(g)) return 0;
-    return ways[algo] && ways[algo]->can(kt, g);
+    return ways[algo]->can(kt, g);
 }
 
 oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
                                   const oc__conv_geom *g) {
-    /* First comes before Winograd, which wants blocked input. */
-    static const oc__conv_algo order[] = {OC_CONV_DEPTHWISE, OC_CONV_FIRST,
-                                          OC_CONV_WINOGRAD};
-    for (size_t i = 0; i < OC_COUNT(order); i++)
-        if (oc__conv_f32_can(kt, g, order[i])) return order[i];
+    if (oc__conv_f32_can(kt, g, OC_CONV_DEPTHWISE)) return OC_CONV_DEPTHWISE;
+    if (oc__conv_f32_can(kt, g, OC_CONV_FIRST)) return OC_CONV_FIRST;
+    if (oc__conv_f32_can(kt, g, OC_CONV_WINOGRAD) &&
+        oc__winograd_gain(kt, g) > 0)
+        return OC_CONV_WINOGRAD;
     return OC_CONV_DIRECT;
 }
 

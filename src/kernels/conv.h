@@ -108,6 +108,44 @@ typedef struct oc__pool_f32_kernel {
                      float scale, float *y, size_t px, size_t c);
 } oc__pool_f32_kernel;
 
+/**
+ * One tile of one block through a transform of Winograd's convolution; what
+ * they compute stands in winograd_template.h.  With n = m + 2:
+ *
+ *   input   from: n x n pixels, rows from_step apart
+ *           to:   n * n vectors of c floats, to_step apart
+ *   output  from: n * n vectors of c floats, from_step apart
+ *           to:   rows x cols pixels (at most m x m), rows to_step apart
+ */
+typedef struct oc__winograd_tile {
+    size_t c;
+    const float *from;
+    size_t from_step;
+    float *to;
+    size_t to_step;
+    size_t rows, cols;
+    const float *bias, *residual; /* c values; as to; or NULL */
+    float lo, hi;                 /* min(max(x, lo), hi), keeping NaN */
+} oc__winograd_tile;
+
+/* By m / 2 - 1, m = 2, 4, 6. */
+#define OC_WINOGRAD_SIZES 3
+typedef struct oc__winograd_f32_kernel {
+    void (*input[OC_WINOGRAD_SIZES])(const oc__winograd_tile *t);
+    void (*output[OC_WINOGRAD_SIZES])(const oc__winograd_tile *t);
+} oc__winograd_f32_kernel;
+
+/* The positive ones of the points each size interpolates at, besides 0 and
+ * infinity: 1; 5/8, 3/2; 1/2, 1, 2.  Their squares and products are exact in
+ * binary, and of all such sets these gave the least error (1e-6 of the range
+ * for m = 4, 6e-6 for m = 6, where 1, 2 for m = 4 gives 5e-6). */
+#define OC_WINOGRAD_POINTS                                                     \
+    {                                                                          \
+        {1.0f}, {0.625f, 1.5f}, {                                              \
+            0.5f, 1.0f, 2.0f                                                   \
+        }                                                                      \
+    }
+
 /* ---- the drivers --------------------------------------------------------- */
 
 typedef struct oc__conv_geom {

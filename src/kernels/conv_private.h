@@ -21,7 +21,7 @@ typedef struct oc__conv_way {
 } oc__conv_way;
 
 extern const oc__conv_way oc__conv_way_direct, oc__conv_way_depthwise,
-    oc__conv_way_first;
+    oc__conv_way_first, oc__conv_way_winograd;
 
 static inline size_t oc__ceil_div(size_t a, size_t b) {
     return a / b + (a % b != 0);
@@ -51,6 +51,9 @@ static inline size_t oc__taps_inside(int64_t at, int64_t dilation, int64_t taps,
     *first = a;
     return b > a ? (size_t)(b - a) : 0;
 }
+
+/** About how many cycles Winograd saves over the direct way; <= 0: none. */
+double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g);
 
 /* ---- strips: the tiles of a dense convolution in order ------------------- */
 

@@ -1,0 +1,388 @@
+/*
+ * conv_winograd.c - 3x3 convolution of stride 1 with fewer multiplications.
+ *
+ * The output is cut into tiles of m x m pixels, m = 2, 4 or 6.  For each tile
+ * and block of channels, n x n input pixels (n = m + 2) become n * n numbers,
+ * its values at n * n points; at every point the channels are multiplied with
+ * the filter's values there, as a product of matrices; and the results go
+ * back to m x m pixels.  winograd_template.h explains the transforms.
+ *
+ *     input  (tiles, n, n)  ->  V  [point][in block][tile][c]
+ *                               M  [point][out block][tile][c]  = V U
+ *     output (tiles, m, m)  <-
+ *
+ *     U (packed weights)  [point][out pair][in block][c][1 or 2 blocks][c]
+ *
+ * V[point] lies like the pixels of a 1x1 convolution, so the tile kernel of
+ * the direct way does the products.
+ *
+ * When there are many tiles, a task takes some of them through all three
+ * steps, V and M staying in its L2.  When there are few, each step is shared
+ * out over all tiles.  Either way every number is computed from the same
+ * operands in the same order.
+ */
+#include "kernels/conv_private.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MAX_N 8
+#define MAX_C 16
+/* V and M of a task lie in L2 (1 MiB, or half of 2 MiB that two share). */
+#define TASK_BYTES 720000
+
+typedef struct winograd_plan {
+    const oc__kernels *kt;
+    const oc__conv_f32_args *args;
+    const oc__conv_geom *g;
+    size_t c, m, n, points;
+    size_t in_blocks, out_blocks, pairs, last_steps;
+    size_t tiles_x, tiles_y, tiles; /* of the whole batch */
+    size_t chunk;                   /* tiles of a task, at most */
+    size_t chunks;
+    float lo, hi;
+    oc__act_args act;
+    float *scratch; /* a V and an M for each worker, or one for all */
+} winograd_plan;
+
+/* Tiles that a task holds: `chunk` of those from `first` on. */
+typedef struct tile_range {
+    size_t first, count;
+    float *v, *m;
+} tile_range;
+
+static int winograd_can(const oc__kernels *kt, const oc__conv_geom *g) {
+    (void)kt;
+    return g->group == 1 && g->kernel_h == 3 && g->kernel_w == 3 &&
+           g->stride_h == 1 && g->stride_w == 1 && g->dilation_h == 1 &&
+           g->dilation_w == 1;
+}
+
+/* ---- what it costs ------------------------------------------------------- */
+
+/* Cycles, with one vector multiply-add a cycle.  A point of a tile takes
+ * about 8 for its share of a transform, of which in_blocks + out_blocks are
+ * needed.  Weights are read once from L3 or memory, some 8 bytes a cycle. */
+static double cost_of(const oc__kernels *kt, const oc__conv_geom *g, size_t m) {
+    double in_blocks = (double)oc__blocks(kt, g->in_c);
+    double out_blocks = (double)oc__blocks(kt, g->out_c);
+    double points = (double)((m + 2) * (m + 2));
+    double tiles = (double)g->batch *
+                   (double)oc__ceil_div((size_t)g->out_h, m) *
+                   (double)oc__ceil_div((size_t)g->out_w, m);
+    double products = (double)g->in_c * out_blocks;
+    double bytes = points * products * kt->block * 4.0;
+    return tiles * points * (1.1 * products + 8.0 * (in_blocks + out_blocks)) +
+           bytes / 8.0;
+}
+
+static double direct_cost(const oc__kernels *kt, const oc__conv_geom *g) {
+    double out_blocks = (double)oc__blocks(kt, g->out_c);
+    double products = 9.0 * (double)g->in_c * out_blocks;
+    return 1.06 * products * (double)(g->batch * g->out_h * g->out_w) +
+           products * kt->block * 4.0 / 8.0;
+}
+
+static size_t best_m(const oc__kernels *kt, const oc__conv_geom *g) {
+    size_t best = 2;
+    for (size_t m = 4; m <= 6; m += 2)
+        if (cost_of(kt, g, m) < cost_of(kt, g, best)) best = m;
+    return best;
+}
+
+double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g) {
+    return direct_cost(kt, g) - cost_of(kt, g, best_m(kt, g));
+}
+
+static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
+    winograd_plan p = {.kt = kt, .g = g, .c = (size_t)kt->block};
+    p.m = best_m(kt, g);
+    p.n = p.m + 2;
+    p.points = p.n * p.n;
+    p.in_blocks = oc__blocks(kt, g->in_c);
+    p.out_blocks = oc__blocks(kt, g->out_c);
+    p.pairs = oc__ceil_div(p.out_blocks, OC_CONV_MAX_BLOCKS);
+    p.last_steps = (size_t)g->in_c - (p.in_blocks - 1) * p.c;
+    p.tiles_x = oc__ceil_div((size_t)g->out_w, p.m);
+    p.tiles_y = oc__ceil_div((size_t)g->out_h, p.m);
+    p.tiles = (size_t)g->batch * p.tiles_y * p.tiles_x;
+    return p;
+}
+
+/* Fills in chunk and chunks.  At least a full row of the kernel's registers;
+ * twice if there is room. */
+static void plan_chunks(winograd_plan *p, int threads) {
+    size_t row = p->kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
+    size_t bytes =
+        p->points * (p->in_blocks + p->out_blocks) * p->c * sizeof(float);
+    size_t chunk = OC_MAX(TASK_BYTES / bytes / row, 1) * row;
+    p->chunks = oc__ceil_div(p->tiles, OC_MIN(chunk, 4 * row));
+    if (threads > 1 && p->chunks < 4 * (size_t)threads) p->chunks = 1;
+    p->chunk = oc__ceil_div(p->tiles, p->chunks);
+}
+
+static size_t v_elems(const winograd_plan *p) {
+    return p->points * p->in_blocks * p->chunk * p->c;
+}
+
+static size_t m_elems(const winograd_plan *p) {
+    return p->points * p->out_blocks * p->chunk * p->c;
+}
+
+static size_t winograd_scratch_bytes(const oc__kernels *kt,
+                                     const oc__conv_geom *g, int threads) {
+    winograd_plan p = plan_of(kt, g);
+    plan_chunks(&p, threads);
+    size_t copies = OC_MIN((size_t)threads, p.chunks);
+    return (v_elems(&p) + m_elems(&p)) * copies * sizeof(float);
+}
+
+/* ---- weights ------------------------------------------------------------- */
+
+static size_t winograd_packed_elems(const oc__kernels *kt,
+                                    const oc__conv_geom *g) {
+    winograd_plan p = plan_of(kt, g);
+    return p.points * p.in_blocks * p.out_blocks * p.c * p.c;
+}
+
+/* (n, 3): row i is (1, p, p^2) / product of (p - other points); the last,
+ * infinity, is (0, 0, 1). */
+static void filter_matrix(size_t n, double (*to)[3]) {
+    static const float all[OC_WINOGRAD_SIZES][3] = OC_WINOGRAD_POINTS;
+    double points[MAX_N] = {0.0};
+    for (size_t i = 0; i + 2 < n; i++)
+        points[i + 1] = (i % 2 ? -1.0 : 1.0) * (double)all[n / 2 - 2][i / 2];
+    for (size_t i = 0; i + 1 < n; i++) {
+        double product = 1.0;
+        for (size_t j = 0; j + 1 < n; j++)
+            if (j != i) product *= points[i] - points[j];
+        for (size_t j = 0; j < 3; j++)
+            to[i][j] = pow(points[i], (double)j) / product;
+    }
+    to[n - 1][0] = to[n - 1][1] = 0.0;
+    to[n - 1][2] = 1.0;
+}
+
+/* One filter (3, 3) to its values at the points, `step` apart. */
+static void pack_filter(size_t n, double (*matrix)[3], const float *w,
+                        float *out, size_t step) {
+    double half[MAX_N][3];
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < 3; j++)
+            half[i][j] = matrix[i][0] * (double)w[j] +
+                         matrix[i][1] * (double)w[3 + j] +
+                         matrix[i][2] * (double)w[6 + j];
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            double x = half[i][0] * matrix[j][0] + half[i][1] * matrix[j][1] +
+                       half[i][2] * matrix[j][2];
+            out[(i * n + j) * step] = (float)x;
+        }
+}
+
+static void winograd_pack(const oc__kernels *kt, const oc__conv_geom *g,
+                          const float *w, float *packed) {
+    winograd_plan p = plan_of(kt, g);
+    size_t c = p.c, step = p.in_blocks * p.out_blocks * c * c;
+    size_t in_c = (size_t)g->in_c;
+    double matrix[MAX_N][3];
+    filter_matrix(p.n, matrix);
+    memset(packed, 0, step * p.points * sizeof *packed);
+    for (size_t o = 0; o < (size_t)g->out_c; o++) {
+        size_t first = o / c / OC_CONV_MAX_BLOCKS * OC_CONV_MAX_BLOCKS;
+        size_t width =
+            OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p.out_blocks - first) * c;
+        float *out = packed + first * p.in_blocks * c * c + (o - first * c);
+        for (size_t i = 0; i < in_c; i++)
+            pack_filter(p.n, matrix, w + (o * in_c + i) * 9, out + i * width,
+                        step);
+    }
+}
+
+/* ---- the three steps ----------------------------------------------------- */
+
+typedef struct place {
+    size_t image, y, x; /* of the tile's first output pixel */
+} place;
+
+static place place_of(const winograd_plan *p, size_t tile) {
+    place at;
+    at.x = tile % p->tiles_x * p->m;
+    tile /= p->tiles_x;
+    at.y = tile % p->tiles_y * p->m;
+    at.image = tile / p->tiles_y;
+    return at;
+}
+
+/* n x n pixels from (y, x) on, zeros outside the picture. */
+static void copy_edge(const winograd_plan *p, const float *in, int64_t y,
+                      int64_t x, float *out) {
+    const oc__conv_geom *g = p->g;
+    int64_t n = (int64_t)p->n, c = (int64_t)p->c;
+    int64_t x0 = OC_MIN(OC_MAX(-x, 0), n);
+    int64_t x1 = OC_MAX(OC_MIN(g->in_w - x, n), x0);
+    memset(out, 0, (size_t)(n * n * c) * sizeof *out);
+    for (int64_t i = 0; i < n; i++) {
+        if (y + i < 0 || y + i >= g->in_h) continue;
+        memcpy(out + (i * n + x0) * c, in + ((y + i) * g->in_w + x + x0) * c,
+               (size_t)((x1 - x0) * c) * sizeof *out);
+    }
+}
+
+/* Tile i of r, block b, to V. */
+static void transform_in(const winograd_plan *p, const tile_range *r, size_t b,
+                         size_t i) {
+    const oc__conv_geom *g = p->g;
+    _Alignas(64) float edge[MAX_N * MAX_N * MAX_C];
+    place at = place_of(p, r->first + i);
+    int64_t y = (int64_t)at.y - g->pad_top, x = (int64_t)at.x - g->pad_left;
+    const float *in = p->args->in + (at.image * p->in_blocks + b) *
+                                        (size_t)(g->in_h * g->in_w) * p->c;
+    oc__winograd_tile t = {.c = p->c};
+    int64_t n = (int64_t)p->n;
+    if (y >= 0 && x >= 0 && y + n <= g->in_h && x + n <= g->in_w) {
+        t.from = in + (y * g->in_w + x) * (int64_t)p->c;
+        t.from_step = (size_t)g->in_w * p->c;
+    } else {
+        copy_edge(p, in, y, x, edge);
+        t.from = edge;
+        t.from_step = p->n * p->c;
+    }
+    t.to = r->v + (b * p->chunk + i) * p->c;
+    t.to_step = p->in_blocks * p->chunk * p->c;
+    p->kt->winograd_f32->input[p->m / 2 - 1](&t);
+}
+
+/* One point, one pair of output blocks, all tiles of r. */
+static void multiply(const winograd_plan *p, const tile_range *r, size_t point,
+                     size_t pair) {
+    static const size_t no_offset = 0;
+    size_t o = pair * OC_CONV_MAX_BLOCKS, c = p->c;
+    oc__conv_tile t = {.c = c, .taps = &no_offset, .tap_count = 1};
+    t.out_blocks = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p->out_blocks - o);
+    t.blocks = p->in_blocks;
+    t.last_steps = p->last_steps;
+    t.in_block_step = t.out_block_step = p->chunk * c;
+    t.w =
+        p->args->packed_w + (point * p->out_blocks + o) * p->in_blocks * c * c;
+    t.first = t.last = 1;
+    t.lo = -INFINITY;
+    t.hi = INFINITY;
+    const float *in = r->v + point * p->in_blocks * p->chunk * c;
+    float *out = r->m + (point * p->out_blocks + o) * p->chunk * c;
+    size_t strips =
+        oc__ceil_div(r->count, p->kt->conv_f32->max_px[t.out_blocks]);
+    for (size_t i = 0; i < strips; i++) {
+        size_t first = r->count * i / strips;
+        t.px = r->count * (i + 1) / strips - first;
+        t.in = in + first * c;
+        t.out = out + first * c;
+        p->kt->conv_f32->blocked(&t);
+    }
+}
+
+/* Tile i of r, block b, from M to the output. */
+static void transform_out(const winograd_plan *p, const tile_range *r, size_t b,
+                          size_t i) {
+    const oc__conv_geom *g = p->g;
+    const oc__conv_f32_args *a = p->args;
+    size_t c = p->c, out_h = (size_t)g->out_h, out_w = (size_t)g->out_w;
+    place at = place_of(p, r->first + i);
+    oc__winograd_tile t = {.c = c, .lo = p->lo, .hi = p->hi};
+    t.from = r->m + (b * p->chunk + i) * c;
+    t.from_step = p->out_blocks * p->chunk * c;
+    size_t plane = at.image * p->out_blocks + b;
+    size_t out = ((plane * out_h + at.y) * out_w + at.x) * c;
+    t.to = a->out + out;
+    t.to_step = out_w * c;
+    t.rows = OC_MIN(p->m, out_h - at.y);
+    t.cols = OC_MIN(p->m, out_w - at.x);
+    t.bias = a->bias ? a->bias + b * c : NULL;
+    t.residual = a->residual ? a->residual + out : NULL;
+    p->kt->winograd_f32->output[p->m / 2 - 1](&t);
+    if (p->act.kind != OC_ACT_NONE)
+        for (size_t y = 0; y < t.rows; y++)
+            p->kt->act_f32(p->act, t.to + y * t.to_step, t.to + y * t.to_step,
+                           t.cols * c);
+}
+
+/* ---- sharing out --------------------------------------------------------- */
+
+static tile_range range_of(const winograd_plan *p, size_t chunk, int worker) {
+    tile_range r;
+    r.first = p->tiles * chunk / p->chunks;
+    r.count = p->tiles * (chunk + 1) / p->chunks - r.first;
+    r.v = p->scratch + (size_t)worker * (v_elems(p) + m_elems(p));
+    r.m = r.v + v_elems(p);
+    return r;
+}
+
+static void chunk_task(void *ctx, int task, int worker) {
+    const winograd_plan *p = ctx;
+    tile_range r = range_of(p, (size_t)task, worker);
+    for (size_t b = 0; b < p->in_blocks; b++)
+        for (size_t i = 0; i < r.count; i++)
+            transform_in(p, &r, b, i);
+    for (size_t point = 0; point < p->points; point++)
+        for (size_t pair = 0; pair < p->pairs; pair++)
+            multiply(p, &r, point, pair);
+    for (size_t b = 0; b < p->out_blocks; b++)
+        for (size_t i = 0; i < r.count; i++)
+            transform_out(p, &r, b, i);
+}
+
+/* Items are (block, tile), (point, pair), (block, tile). */
+static void in_task(void *ctx, int task, int worker) {
+    const oc__share *s = ctx;
+    const winograd_plan *p = s->ctx;
+    tile_range r = range_of(p, 0, 0);
+    (void)worker;
+    size_t end = oc__share_end(s, (size_t)task);
+    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
+        transform_in(p, &r, i / p->tiles, i % p->tiles);
+}
+
+static void multiply_task(void *ctx, int task, int worker) {
+    const oc__share *s = ctx;
+    const winograd_plan *p = s->ctx;
+    tile_range r = range_of(p, 0, 0);
+    (void)worker;
+    size_t end = oc__share_end(s, (size_t)task);
+    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
+        multiply(p, &r, i / p->pairs, i % p->pairs);
+}
+
+static void out_task(void *ctx, int task, int worker) {
+    const oc__share *s = ctx;
+    const winograd_plan *p = s->ctx;
+    tile_range r = range_of(p, 0, 0);
+    (void)worker;
+    size_t end = oc__share_end(s, (size_t)task);
+    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
+        transform_out(p, &r, i / p->tiles, i % p->tiles);
+}
+
+static void winograd_run(const oc__kernels *kt, oc__pool *pool,
+                         const oc__conv_f32_args *a, void *scratch) {
+    winograd_plan p = plan_of(kt, &a->g);
+    int threads = oc__pool_threads(pool);
+    p.args = a;
+    p.act = oc__act_clamp(a->act, a->act_a, a->act_b, &p.lo, &p.hi);
+    p.scratch = scratch;
+    plan_chunks(&p, threads);
+    if (p.chunks > 1 || threads == 1) {
+        oc__pool_run(pool, (int)p.chunks, chunk_task, &p);
+        return;
+    }
+    /* A transform's point takes about 8 cycles, see above. */
+    double transform = 8.0 * (double)(p.points * p.c);
+    double product =
+        (double)(a->g.in_c * OC_CONV_MAX_BLOCKS * kt->block) * (double)p.tiles;
+    oc__share_run(pool, p.in_blocks * p.tiles, transform, in_task, &p);
+    oc__share_run(pool, p.points * p.pairs, product, multiply_task, &p);
+    oc__share_run(pool, p.out_blocks * p.tiles, transform, out_task, &p);
+}
+
+const oc__conv_way oc__conv_way_winograd = {
+    winograd_can, winograd_packed_elems, winograd_pack, winograd_scratch_bytes,
+    winograd_run};
