@@ -138,9 +138,9 @@ double oc__tensor_get_f64(const oc_tensor *t, int64_t i) {
     case OC_DTYPE_F8E4M3FNUZ:
     case OC_DTYPE_F8E5M2:
     case OC_DTYPE_F8E5M2FNUZ:
-    case OC_DTYPE_F8E8M0:
-    case OC_DTYPE_F4E2M1:
         return oc__f8_to_f32(t->dtype, ((const uint8_t *)p)[i]);
+    case OC_DTYPE_F8E8M0: return oc__f8e8m0_to_f32(((const uint8_t *)p)[i]);
+    case OC_DTYPE_F4E2M1: return oc__f4e2m1_to_f32(((const uint8_t *)p)[i]);
     default: return (double)oc__tensor_get_i64(t, i);
     }
 }
@@ -209,9 +209,13 @@ void oc__tensor_set_f64(oc_tensor *t, int64_t i, double v) {
     case OC_DTYPE_F8E4M3FNUZ:
     case OC_DTYPE_F8E5M2:
     case OC_DTYPE_F8E5M2FNUZ:
-    case OC_DTYPE_F8E8M0:
-    case OC_DTYPE_F4E2M1:
         ((uint8_t *)p)[i] = oc__f32_to_f8(t->dtype, (float)v, 1);
+        break;
+    case OC_DTYPE_F8E8M0:
+        ((uint8_t *)p)[i] = oc__f32_to_f8e8m0((float)v, OC_F8E8M0_NEAREST, 1);
+        break;
+    case OC_DTYPE_F4E2M1:
+        ((uint8_t *)p)[i] = oc__f32_to_f4e2m1((float)v);
         break;
     default:
         if (oc__dtype_is_int(t->dtype)) set_int(t, i, v);
