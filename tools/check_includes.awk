@@ -11,7 +11,7 @@ BEGIN {
     allow("graph", "base")
     allow("ops", "base cpu kernels graph")
     allow("passes", "base cpu kernels graph ops")
-    allow("onnx", "base graph")
+    allow("onnx", "base cpu kernels graph ops")
     allow("runtime", "base cpu kernels graph ops passes onnx")
     allow("image", "base")
     allow("card", "base")
