@@ -296,6 +296,18 @@ def nhwc_max_pool_matches():
         compare(Call("NhwcMaxPool", [x], domain="com.microsoft", **attrs))
 
 
+def crop_and_resize_matches():
+    for _ in range(30):
+        boxes = rng.random((5, 4), np.float32) * np.float32(1.4) - \
+            np.float32(0.2)
+        size = np.array([randint(1, 6), randint(1, 6)], np.int32)
+        compare(Call("CropAndResize",
+                     [noise(2, 3, randint(2, 9), randint(2, 9)), boxes,
+                      rng.integers(0, 2, 5).astype(np.int32), size],
+                     domain="com.microsoft", mode=pick("bilinear", "nearest"),
+                     extrapolation_value=0.5))
+
+
 # ---- normalisation ------------------------------------------------------------
 
 def batch_normalization_matches():
@@ -352,6 +364,23 @@ def skip_layer_normalization_matches():
         compare(Call("SkipSimplifiedLayerNormalization", inputs,
                      outputs=[1, 0, 0, 1], domain="com.microsoft",
                      epsilon=1e-5))
+
+
+def embed_layer_normalization_matches():
+    for _ in range(20):
+        b, s, h = randint(1, 3), randint(1, 6), 8 * randint(1, 4)
+        ids = rng.integers(0, 11, (b, s)).astype(np.int32)
+        kinds = [rng.integers(0, 2, (b, s)).astype(np.int32), noise(2, h)]
+        if randint(0, 1):
+            kinds = [None, None]
+        mask = (rng.random((b, s)) < 0.7).astype(np.int32)
+        places = rng.integers(0, 9, (pick(1, b), s)).astype(np.int32)
+        inputs = [ids, kinds[0], noise(11, h), noise(9, h), kinds[1],
+                  noise(h), noise(h), pick(None, mask), pick(None, places)]
+        while inputs[-1] is None:
+            inputs.pop()
+        compare(Call("EmbedLayerNormalization", inputs, outputs=3,
+                     domain="com.microsoft", epsilon=1e-5))
 
 
 def local_normalizations_match():
