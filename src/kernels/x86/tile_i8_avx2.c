@@ -1,0 +1,65 @@
+/*
+ * tile_i8_avx2.c - the exact 8-bit product without dot-product instructions.
+ *
+ * vpmaddubsw would multiply bytes, but adds pairs of products with saturation
+ * to 16 bits and so loses bits (255 * 127 * 2 does not fit).  Here A is packed
+ * as s16, B widened to s16 on its way from memory, and vpmaddwd adds pairs of
+ * products in 32 bits:
+ *
+ *     a         a0 a1 a2 a3 | a0 a1 a2 a3 | ...          four steps of one row
+ *     b(0)      column 0    | column 1    | 2 | 3        four steps of each
+ *     acc       0,1  2,3    | 0,1  2,3    | ...          two sums a column,
+ *                                                        added at the end
+ */
+#include "kernels/kernels.h"
+
+#if OC_ARCH_X86
+
+#include <immintrin.h>
+
+#define VINLINE static inline __attribute__((always_inline)) OC_TARGET_AVX2
+#define VTARGET OC_TARGET_AVX2
+#define V(name) v8_##name
+#define K(job)  oc__##job##_avx2
+#define VI      __m256i
+#define ELEM    int16_t
+
+/* 16 registers: 6 x 2 sums, 2 of B, 1 broadcast.  An addition has a latency
+ * of 1, so a low tile is as fast as a wide one. */
+#define MR           6
+#define PANEL        8
+#define VECTORS      2
+#define THIN_ROWS    1
+#define THIN_PANELS  2
+#define EACH_THIN(X) X(1)
+#define EACH(X)      X(1) X(2) X(3) X(4) X(5) X(6)
+
+VINLINE VI V(zero)(void) {
+    return _mm256_setzero_si256();
+}
+VINLINE VI V(b)(const int8_t *p, int j) {
+    return _mm256_cvtepi8_epi16(
+        _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * j)));
+}
+VINLINE VI V(a)(const int16_t *p) {
+    int64_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi64x(four);
+}
+VINLINE VI V(dot)(VI acc, VI a, VI b) {
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
+    /* Products first and sums later, as gcc would schedule it, needs more
+     * registers than there are; this keeps the pairs together. */
+    __asm__ volatile("" : "+x"(acc));
+    return acc;
+}
+/* Columns 0 1 4 5 | 2 3 6 7 after the addition. */
+VINLINE void V(fold)(uint32_t *to, const VI *acc) {
+    VI x = _mm256_hadd_epi32(acc[0], acc[1]);
+    x = _mm256_permute4x64_epi64(x, _MM_SHUFFLE(3, 1, 2, 0));
+    _mm256_storeu_si256((__m256i *)(void *)to, x);
+}
+
+#include "kernels/tile_i8_template.h"
+
+#endif
