@@ -9,6 +9,7 @@ typedef struct pass_entry {
 
 /* Without shapes, once per model.  -1 would be "always". */
 static const pass_entry load_passes[] = {
+    {"differentiate", oc__pass_differentiate, -1},
     {"fold", oc__pass_fold, 0},
     {"dead_code", oc__pass_dead_code, 0},
     {"simplify", oc__pass_simplify, 1},
