@@ -129,6 +129,7 @@ static oc_dtype dtype_of(const npy *f, oc_dtype expect) {
     switch (f->kind) {
     case 'b': return f->width == 1 ? OC_DTYPE_BOOL : OC_DTYPE_NONE;
     case 'f':
+        if (f->width == 1) break; /* ml_dtypes' f8e5m2 */
         return f->width == 2   ? OC_DTYPE_F16
                : f->width == 4 ? OC_DTYPE_F32
                : f->width == 8 ? OC_DTYPE_F64
@@ -149,13 +150,11 @@ static oc_dtype dtype_of(const npy *f, oc_dtype expect) {
                : f->width == 4 ? OC_DTYPE_U32
                : f->width == 8 ? OC_DTYPE_U64
                                : OC_DTYPE_NONE;
-    case 'V':
-        return f->width && f->width == oc_dtype_bytes(expect) &&
-                       expect != OC_DTYPE_STRING
-                   ? expect
-                   : OC_DTYPE_NONE;
+    case 'V': break;
     default: return OC_DTYPE_STRING;
     }
+    int fits = f->width && f->width == oc_dtype_bytes(expect);
+    return fits && expect != OC_DTYPE_STRING ? expect : OC_DTYPE_NONE;
 }
 
 /*
