@@ -39,8 +39,16 @@ _lib.oc_session_output_tensor.restype = c.POINTER(Tensor)
 DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16,
           6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16,
           11: np.float64, 12: np.uint32, 13: np.uint64,
-          16: ml_dtypes.bfloat16}
+          16: ml_dtypes.bfloat16, 17: ml_dtypes.float8_e4m3fn,
+          18: ml_dtypes.float8_e4m3fnuz, 19: ml_dtypes.float8_e5m2,
+          20: ml_dtypes.float8_e5m2fnuz, 21: ml_dtypes.uint4,
+          22: ml_dtypes.int4, 23: ml_dtypes.float4_e2m1fn,
+          24: ml_dtypes.float8_e8m0fnu, 25: ml_dtypes.uint2,
+          26: ml_dtypes.int2}
 NUMBERS = {np.dtype(v): k for k, v in DTYPES.items()}
+# Types below a byte lie one to a byte, as numbers; numpy's i2 and i4 leave
+# the bits above undefined.
+_WIDER = {21: np.uint8, 22: np.int8, 25: np.uint8, 26: np.int8}
 
 
 class Failure(Exception):
@@ -48,6 +56,7 @@ class Failure(Exception):
 
 
 def _tensor(array):
+    """A view of array (of its plain form for types below a byte)."""
     return Tensor(NUMBERS[array.dtype], array.ndim,
                   (c.c_int64 * 8)(*array.shape), array.ctypes.data)
 
@@ -57,7 +66,8 @@ def _array(tensor):
     shape = tuple(tensor.dims[i] for i in range(tensor.rank))
     count = int(np.prod(shape, dtype=np.int64))
     raw = c.string_at(tensor.data, count * dtype.itemsize) if count else b""
-    return np.frombuffer(raw, dtype).reshape(shape).copy()
+    stored = np.dtype(_WIDER.get(tensor.dtype, dtype))
+    return np.frombuffer(raw, stored).reshape(shape).astype(dtype)
 
 
 def run(model, feeds, threads=1, optimize=-1, cpu_mask=0):
@@ -80,10 +90,15 @@ def run(model, feeds, threads=1, optimize=-1, cpu_mask=0):
         kept = []
         for name, value in feeds.items():
             value = np.asarray(value, order="C")
+            number = NUMBERS[value.dtype]
+            if number in _WIDER:
+                value = value.astype(_WIDER[number])
             kept.append(value)
+            tensor = _tensor(value)
+            tensor.dtype = number
             at = _lib.oc_model_find_input(loaded, name.encode())
             check(_lib.oc_session_set_input(
-                session, at, c.byref(_tensor(value)), c.byref(error)))
+                session, at, c.byref(tensor), c.byref(error)))
         check(_lib.oc_session_run(session, c.byref(error)))
         outputs = []
         for i in range(_lib.oc_model_output_count(loaded)):
