@@ -55,7 +55,7 @@ static oc_status infer_if(oc__ctx *c) {
 }
 
 static oc_status run_if(oc__ctx *c) {
-    int yes;
+    int yes = 0;
     size_t n = (size_t)c->n_out;
     OC_TRY(read_bool(c, oc__in_value(c, 0), &yes));
     oc_value *results = oc__calloc(c->allocator, n, sizeof(oc_value));

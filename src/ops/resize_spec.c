@@ -27,7 +27,7 @@ static oc_status read_modes(oc__ctx *c, oc__resize_spec *s) {
     static const char *const rounds[] = {"round_prefer_floor",
                                          "round_prefer_ceil", "floor", "ceil"};
     const char *mode = oc__attr_string(c->node, "mode", "nearest");
-    int v;
+    int v = 0;
     if (!strcmp(mode, "nearest"))
         s->mode = OC_RESIZE_NEAREST;
     else if (!strcmp(mode, "linear") || !strcmp(mode, "bilinear"))

@@ -156,7 +156,7 @@ static oc_status run_elements(oc__ctx *c) {
     oc__strides(x->rank, x->dims, xs);
     copy_data(c, x, y);
     for (int64_t k = 0; k < n; k++) {
-        int64_t rest = k, to = 0, v;
+        int64_t rest = k, to = 0, v = 0;
         OC_TRY(index_read(c, at, k, x->dims[axis], &v));
         for (int i = at->rank - 1; i >= 0; i--) {
             if (i != axis) to += rest % at->dims[i] * xs[i];
@@ -204,7 +204,7 @@ static oc_status run_nd(oc__ctx *c) {
         run *= x->dims[i];
     copy_data(c, x, y);
     for (int64_t k = 0; k < n; k++) {
-        int64_t to = 0, v;
+        int64_t to = 0, v = 0;
         for (int64_t j = 0; j < depth; j++) {
             OC_TRY(index_read(c, at, k * depth + j, x->dims[j], &v));
             to += v * xs[j];

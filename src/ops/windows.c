@@ -24,7 +24,7 @@ static void put(oc_tensor *y, int64_t i, double v) {
 }
 
 static oc_status infer_window(oc__ctx *c) {
-    oc_dtype dtype;
+    oc_dtype dtype = OC_DTYPE_NONE;
     OC_TRY(oc__want(c, 0, OC_T(I32) | OC_T(I64)));
     OC_TRY(output_type(c, &dtype));
     OC_NEED_DATA(c, 0);
@@ -55,7 +55,7 @@ static oc_status run_window(oc__ctx *c) {
  */
 
 static oc_status infer_mel(oc__ctx *c) {
-    oc_dtype dtype;
+    oc_dtype dtype = OC_DTYPE_NONE;
     OC_TRY(output_type(c, &dtype));
     for (int i = 0; i < 5; i++) {
         OC_TRY(oc__want(c, i, i < 3 ? OC_T(I32) | OC_T(I64) : OC_T_F));
