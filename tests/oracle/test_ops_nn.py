@@ -674,6 +674,153 @@ def losses_match():
                      ignore_index=ignore))
 
 
+# ---- derivatives ----------------------------------------------------------------------
+
+def node(op, inputs, output, **attrs):
+    return helper.make_node(op, inputs, [output], **attrs)
+
+
+def ints(name, values):
+    return helper.make_node("Constant", [], [name], value_ints=values)
+
+
+# A function of a (3, 4) and b (4, 2) or so: nodes that make y.
+FUNCTIONS = {
+    "arithmetic": [
+        node("Mul", ["a", "c"], "t0"), node("Add", ["t0", "a"], "t1"),
+        node("Div", ["t1", "c"], "t2"), node("Sub", ["t2", "c"], "t3"),
+        node("Neg", ["t3"], "t4"), node("Sum", ["t4", "a", "c"], "y")],
+    "powers": [
+        node("Abs", ["a"], "t0"), node("Exp", ["c"], "t1"),
+        node("Add", ["t0", "t1"], "t2"), node("Pow", ["t2", "c"], "t3"),
+        node("Sqrt", ["t2"], "t4"), node("Log", ["t4"], "t5"),
+        node("Reciprocal", ["t2"], "t6"), node("Mul", ["t5", "t6"], "t7"),
+        node("Add", ["t3", "t7"], "y")],
+    "waves": [
+        node("Sin", ["a"], "t0"), node("Cos", ["c"], "t1"),
+        node("Mul", ["t0", "t1"], "t2"), node("Tanh", ["t2"], "t3"),
+        node("Sigmoid", ["t3"], "t4"), node("Relu", ["a"], "t5"),
+        node("Mul", ["t4", "t5"], "y")],
+    "products": [
+        node("MatMul", ["a", "b"], "t0"),
+        node("Gemm", ["a", "b", "d"], "t1", alpha=0.5, beta=2.0),
+        node("Mul", ["t0", "t1"], "t2"),
+        node("Gemm", ["b", "a"], "t3", transA=1, transB=1, alpha=3.0),
+        node("Transpose", ["t3"], "t4", perm=[1, 0]),
+        node("Add", ["t2", "t4"], "y")],
+    "softmax": [
+        node("Softmax", ["a"], "t0", axis=0),
+        node("LogSoftmax", ["a"], "t1", axis=-1),
+        node("Mul", ["t0", "t1"], "t2"), node("Mul", ["t2", "c"], "y")],
+    "shapes": [
+        ints("shape", [2, 6]), ints("axes", [1]),
+        node("Reshape", ["a", "shape"], "t0"),
+        node("ReduceMean", ["t0"], "t1", axes=[1], keepdims=0),
+        node("ReduceSum", ["t0", "axes"], "t2", keepdims=1),
+        node("Unsqueeze", ["t1", "axes"], "t3"),
+        node("Mul", ["t2", "t3"], "t4"), node("Flatten", ["t4"], "t5"),
+        node("Squeeze", ["t5", "axes"], "t6"),
+        node("Mul", ["t6", "t1"], "t7"), ints("wide", [3, 2]),
+        node("Expand", ["t7", "wide"], "y")],
+    "choices": [
+        node("Greater", ["a", "c"], "t0"),
+        node("Where", ["t0", "a", "c"], "t1"), node("Mul", ["t1", "a"], "y")],
+}
+
+
+def gradient_model(nodes, feeds, xs, y="y", more=()):
+    """y and its derivatives by xs; `more` are nodes behind."""
+    outs = [f"g{i}" for i in range(len(xs))]
+    zs = [k for k in feeds if k not in xs]
+    grad = helper.make_node("Gradient", xs + zs, outs,
+                            domain="ai.onnx.preview.training", xs=xs, y=y,
+                            **({"zs": zs} if zs else {}))
+    graph = helper.make_graph(
+        list(nodes) + [grad] + list(more), "gradient",
+        [helper.make_tensor_value_info(k, engine.NUMBERS[v.dtype], v.shape)
+         for k, v in feeds.items()],
+        [onnx.ValueInfoProto(name=o) for o in [y] + outs])
+    return helper.make_model(
+        graph, opset_imports=[
+            helper.make_opsetid("", 13),
+            helper.make_opsetid("ai.onnx.preview.training", 1)],
+        ir_version=8)
+
+
+def slope(value, feeds, name, step=1e-5):
+    """d value(feeds) / d feeds[name] by central differences."""
+    out = np.zeros_like(feeds[name])
+    for i in range(out.size):
+        pair = []
+        for sign in (1, -1):
+            moved = {k: v.copy() for k, v in feeds.items()}
+            moved[name].flat[i] += sign * step
+            pair.append(value(moved))
+        out.flat[i] = (pair[0] - pair[1]) / (2 * step)
+    return out
+
+
+def gradient_matches_differences():
+    for name, nodes in FUNCTIONS.items():
+        used = {i for n in nodes for i in n.input}
+        feeds = {k: v for k, v in (
+            ("a", noise(3, 4, dtype=np.float64)),
+            ("b", noise(4, 2, dtype=np.float64)),
+            ("c", noise(4, dtype=np.float64) + np.sign(noise(4)) * 0.3),
+            ("d", noise(2, dtype=np.float64))) if k in used}
+        model = gradient_model(nodes, feeds, list(feeds))
+        raw = model.SerializeToString()
+        got = engine.run(raw, feeds)
+        best = engine.run(raw, feeds, optimize=0)
+        # The forward part alone, in ONNX Runtime.
+        del model.graph.node[-1]
+        del model.graph.output[1:]
+        session = ort.InferenceSession(model.SerializeToString(),
+                                       providers=["CPUExecutionProvider"])
+
+        def value(x):
+            return session.run(None, x)[0].sum()
+
+        for i, x in enumerate(feeds):
+            want = slope(value, feeds, x)
+            for result in (got, best):
+                np.testing.assert_allclose(result[i + 1], want, 1e-4, 1e-6,
+                                           err_msg=f"{name}: d y / d {x}")
+
+
+def gradient_matches_elsewhere_and_twice():
+    # At other values than those of the graph: y's nodes are copied.
+    cube = [node("Mul", ["a", "a"], "s"), node("Mul", ["s", "a"], "y")]
+    feeds = {"a": noise(5, dtype=np.float64), "e": noise(5, dtype=np.float64)}
+    model = gradient_model(cube, feeds, ["a"])
+    del model.graph.node[-1].attribute[:]
+    model.graph.node[-1].input[:] = ["e"]
+    model.graph.node[-1].attribute.extend(
+        [helper.make_attribute("xs", ["a"]), helper.make_attribute("y", "y")])
+    got = engine.run(model.SerializeToString(), feeds)
+    np.testing.assert_allclose(got[0], feeds["a"] ** 3)
+    np.testing.assert_allclose(got[1], 3 * feeds["e"] ** 2)
+    softplus = gradient_model([node("Softplus", ["a"], "y")],
+                              {"a": feeds["a"]}, ["a"])
+    got = engine.run(softplus.SerializeToString(), {"a": feeds["a"]})
+    np.testing.assert_allclose(got[1], 1 / (1 + np.exp(-feeds["a"])))
+    # The derivative of a derivative.
+    again = helper.make_node("Gradient", ["a"], ["gg"],
+                             domain="ai.onnx.preview.training", xs=["a"],
+                             y="g0")
+    model = gradient_model(cube, {"a": feeds["a"]}, ["a"], more=[again])
+    model.graph.output.append(onnx.ValueInfoProto(name="gg"))
+    got = engine.run(model.SerializeToString(), {"a": feeds["a"]})
+    np.testing.assert_allclose(got[2], 6 * feeds["a"])
+    # mean(a)^2 has the second derivative 2 / n^2, summed over n: 2 / n.
+    mean = [node("ReduceMean", ["a"], "s", keepdims=0),
+            node("Mul", ["s", "s"], "y")]
+    model = gradient_model(mean, {"a": feeds["a"]}, ["a"], more=[again])
+    model.graph.output.append(onnx.ValueInfoProto(name="gg"))
+    got = engine.run(model.SerializeToString(), {"a": feeds["a"]})
+    np.testing.assert_allclose(got[2], np.full(5, 2 / 5))
+
+
 def main():
     tests = [(n, f) for n, f in globals().items()
              if n.endswith(("_match", "_matches")) or "_matches_" in n]
