@@ -20,6 +20,11 @@ foreach(file ${oc_all})
         set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS
             "$<$<CONFIG:Release,RelWithDebInfo>:-O3>")
     endif()
+    # ImageDecoder finds the picture library only where there is one.
+    if(OC_RIM AND file STREQUAL "src/ops/image_decoder.c")
+        set_property(SOURCE ${file} APPEND PROPERTY COMPILE_DEFINITIONS
+            OC_WITH_PICTURES)
+    endif()
     # Where bytes from outside are parsed, narrowing must be spelt out.
     if(dir MATCHES "^(onnx|card|image)$")
         set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS

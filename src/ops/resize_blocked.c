@@ -7,7 +7,7 @@
  */
 #include "ops/blocked.h"
 #include "ops/nn.h"
-#include "ops/resize.h"
+#include "ops/resample.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 
 #include "base/rng.h"
 #include "ops/blocked.h"
-#include "ops/resize.h"
+#include "ops/resample.h"
 
 #include <math.h>
 

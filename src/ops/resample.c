@@ -1,5 +1,5 @@
 /*
- * resize.c - Resize and Upsample.
+ * resample.c - Resize and Upsample.
  *
  * Nearest mode copies elements of any type row by row.  The others resample
  * one axis after the other, innermost first, in float (in double for f64 and
@@ -10,7 +10,7 @@
  * An axis with elements behind it is resampled in whole rows, which the
  * compiler turns into vectors; only the innermost axis gathers.
  */
-#include "ops/resize.h"
+#include "ops/resample.h"
 
 #include "ops/moves.h"
 
@@ -354,7 +354,7 @@ static oc_status run_resize(oc__ctx *c) {
     return s.mode == OC_RESIZE_NEAREST ? run_nearest(c, &s) : run_smooth(c, &s);
 }
 
-const oc__op oc__ops_resize[] = {
+const oc__op oc__ops_resample[] = {
     {"", "Resize", 10, 1, 4, 1, 0, 0, infer_resize, run_resize, NULL},
     {"", "Upsample", 1, 1, 2, 1, 0, 0, infer_resize, run_resize, NULL},
     {NULL, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL},

@@ -1,5 +1,5 @@
-/* resize_spec.c - what a resize means; see resize.h. */
-#include "ops/resize.h"
+/* resample_spec.c - what a resize means; see resample.h. */
+#include "ops/resample.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * resize.h - what Resize and Upsample ask for, and the tables that do it.
+ * resample.h - what Resize and Upsample ask for, and the tables that do it.
  *
  * A resize is separable: each axis is resampled on its own, every output
  * position being a weighted sum of `taps` input positions.  The tables of an
@@ -9,8 +9,8 @@
  *     weight [out][taps]  their weights (float, or double in the f64 pass)
  *     outside[out]        1: the result is the extrapolation value instead
  */
-#ifndef OC_OPS_RESIZE_H
-#define OC_OPS_RESIZE_H
+#ifndef OC_OPS_RESAMPLE_H
+#define OC_OPS_RESAMPLE_H
 
 #include "ops/op.h"
 
