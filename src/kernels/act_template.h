@@ -10,7 +10,7 @@
  * and then includes this.  All sets use the same operations in the same order,
  * so they give the same bits.
  *
- * Errors were measured over all floats (tests/unit/test_kernels_math.c):
+ * Errors were measured over all floats (tests/unit/test_kernels_elementwise.c):
  * exp 1.0, log 0.8, tanh 1.4, sigmoid 2.3, erf 1.0, expm1 1.5, log1p of
  * [0, 1] 1.2 ulp.  The polynomials are minimax fits, weighted by relative
  * error, their coefficients rounded to f32 one after the other.

@@ -4,7 +4,7 @@
 # whose tool is missing returns 77 and is said to be skipped.
 
 lint_steps='format includes names symbols plain header gcc clang doxygen
-shell length'
+shell docs length'
 
 lint() {
     if [ "${1:-}" = help ]; then

@@ -30,6 +30,7 @@ lint   clang                   the second compiler
 lint   clang-format-14         the format check (one version, one format)
 lint   doxygen                 the public header's documentation
 lint   shellcheck              scripts
+lint   patch                   the how-tos, tried in a copy of the tree
 lint   binutils                nm: which symbols are exported
 fuzz   clang                   has libFuzzer
 fuzz   libclang-rt-14-dev|libclang-common-14-dev|libclang-rt-dev  its runtime

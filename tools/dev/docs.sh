@@ -1,0 +1,102 @@
+# shellcheck shell=sh
+# docs.sh: tables that are written by the program, and whether what is written
+# by hand is still true.
+
+# ---- ./dev docs -----------------------------------------------------------
+
+# Writes docs/operators.md, docs/cli.md and docs/conformance.md anew.
+docs() {
+    need_for build check
+    build_release
+    for table in operators cli; do
+        docs_table $table >build/docs.new
+        mv build/docs.new "docs/$table.md"
+        note "docs/$table.md"
+    done
+}
+
+docs_table() { # NAME
+    build/ocelli _docs "$1"
+}
+
+# ---- ./dev lint docs ------------------------------------------------------
+
+lint_docs() {
+    have patch || return 77
+    build_preset release || return 1
+    rc=0
+    docs_tables_fresh || rc=1
+    docs_howtos || rc=1
+    docs_files_exist || rc=1
+    return $rc
+}
+
+docs_tables_fresh() {
+    stale=0
+    for table in operators cli; do
+        docs_table $table >"build/lint/$table.md"
+        cmp -s "build/lint/$table.md" "docs/$table.md" || {
+            echo "    | docs/$table.md is not what the program says:" \
+                "run ./dev docs"
+            stale=1
+        }
+    done
+    return $stale
+}
+
+# Does in a copy of the tree what the how-tos say, one after the other, and
+# runs the tests they add.
+docs_howtos() {
+    tree=build/lint/howto
+    rm -rf $tree.old
+    mkdir -p $tree
+    rm -rf $tree/src $tree/cli $tree/tests
+    # Times are kept, so that only what differs is compiled again.
+    tar -cf - CMakeLists.txt cmake include src cli tests/unit |
+        tar -xf - -C $tree
+    targets=
+    for page in operator kernel pass task; do
+        rm -f $tree/howto.patch
+        awk -v out=$tree -f tools/howto.awk "docs/howto-$page.md"
+        docs_formatted $tree "docs/howto-$page.md" || return 1
+        [ ! -f $tree/howto.patch ] ||
+            logged "howto-$page" patch -d $tree -p1 -N -i howto.patch ||
+            return 1
+        targets="$targets $(sed -n \
+            's,^```c tests/unit/\(test_.*\)\.c$,\1,p' "docs/howto-$page.md")"
+    done
+    # shellcheck disable=SC2086
+    logged howto-configure cmake -S $tree -B $tree/build -G Ninja \
+        -DCMAKE_BUILD_TYPE=Debug -DOC_TESTS=ON -DOC_WERROR=ON &&
+        logged howto-build cmake --build $tree/build --parallel "$jobs" \
+            --target $targets || return 1
+    for target in $targets; do
+        logged "howto-$target" "$tree/build/$target" || return 1
+    done
+}
+
+# The files a how-to adds look like ours.
+docs_formatted() { # TREE PAGE
+    formatter=clang-format-14
+    have $formatter || return 0
+    cp .clang-format "$1"
+    sed -n 's/^```c //p' "$2" | while read -r file; do
+        $formatter --dry-run --Werror "$1/$file" 2>/dev/null || {
+            $formatter -i "$1/$file"
+            echo "    | $2: $file is not formatted"
+            exit 1
+        }
+    done
+}
+
+# Files that are spoken of, in links and in comments, are there.
+docs_files_exist() {
+    # shellcheck disable=SC2046
+    awk -f tools/spoken_of.awk ./*.md docs/*.md $(c_files) | sort -u |
+        while read -r page file; do
+            [ -e "$file" ] || [ -e "build/lint/howto/$file" ] ||
+                echo "    | $page there is no $file"
+        done >build/lint/gone
+    cat build/lint/gone
+    [ ! -s build/lint/gone ]
+}
