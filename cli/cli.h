@@ -118,6 +118,8 @@ int cli_fail(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /** Prints a library error; what (may be NULL) is the file or so. */
 int cli_report(const oc_error *err, const char *what);
+/** What an exit code means, for the manual; NULL behind the last one. */
+const char *cli_code_text(int code);
 /** The exit code for a status. */
 int cli_code(oc_status status);
 
@@ -132,12 +134,16 @@ int cli_load_model(const cli_args *args, const char *path, oc_model **out);
 int cli_create_session(const cli_args *args, oc_model *model, int profile,
                        oc_session **out);
 
-/* ---- help (help.c, generate.c)
+/* ---- help (help.c, generate.c, generate_tables.c)
  * -------------------------------------------------- */
 
 void cli_print_help(FILE *to);
 void cli_print_verb_help(FILE *to, const cli_verb *verb);
-/** The hidden verb `_docs man|bash|zsh|fish`. */
+/** The hidden verb `_docs`: manual page, completion, tables for docs/. */
 int cli_generate(int argc, char **argv);
+/** Tables in Markdown for it: operators, the verbs with their options. */
+int cli_print_operators(void);
+void cli_print_verbs(void);
+void cli_print_reference(void);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * generate.c - the manual page and shell completions from the table of
- * verbs: `ocelli _docs man|bash|zsh|fish`, called by the build.
+ * verbs: `ocelli _docs man|bash|zsh|fish`, called by the build.  What
+ * `./dev docs` calls is in generate_tables.c.
  */
 #include "cli.h"
 
@@ -62,10 +63,11 @@ static void print_man(void) {
             man_option(o);
         }
     }
-    fputs(".SH EXIT STATUS\n.TP\n0\nThe work is done.\n.TP\n1\nThe work, or "
-          "a part of it, failed.\n.TP\n2\nThe command line makes no sense.\n"
-          ".TP\n3\nA bad model or bad data.\n.TP\n4\nOut of memory or "
-          "another resource.\n.SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\n"
+    fputs(".SH EXIT STATUS\n", stdout);
+    for (int code = 0; cli_code_text(code); code++) {
+        printf(".TP\n%d\n%s\n", code, cli_code_text(code));
+    }
+    fputs(".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\n"
           "When set, nothing is coloured.\n",
           stdout);
 }
@@ -211,7 +213,14 @@ int cli_generate(int argc, char **argv) {
         print_zsh();
     else if (!strcmp(what, "fish"))
         print_fish();
+    else if (!strcmp(what, "verbs"))
+        cli_print_verbs();
+    else if (!strcmp(what, "cli"))
+        cli_print_reference();
+    else if (!strcmp(what, "operators"))
+        return cli_print_operators();
     else
-        return cli_fail(CLI_USAGE, "ocelli _docs man|bash|zsh|fish");
+        return cli_fail(CLI_USAGE,
+                        "ocelli _docs man|bash|zsh|fish|verbs|cli|operators");
     return CLI_OK;
 }

@@ -28,6 +28,17 @@ int cli_fail(int code, const char *format, ...) {
     return code;
 }
 
+const char *cli_code_text(int code) {
+    switch (code) {
+    case CLI_OK: return "the work is done";
+    case CLI_FAILED: return "the work, or a part of it, failed";
+    case CLI_USAGE: return "the command line makes no sense";
+    case CLI_BAD_INPUT: return "a bad model or bad data";
+    case CLI_RESOURCES: return "out of memory or another resource";
+    default: return NULL;
+    }
+}
+
 int cli_code(oc_status status) {
     switch (status) {
     case OC_OK: return CLI_OK;

@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 8, WHY_BYTES = 512 };
+enum { MAX_DEPTH = 8, WHY_BYTES = 512, MAX_OPS = 64, OP_BYTES = 64 };
 
 /* The last bit of a bf16 mantissa, relative to the number, at most. */
 static const double BF16_ULP = 1.0 / 128;
@@ -199,7 +199,22 @@ typedef struct run_state {
     int n_inputs;
     compare_how how;
     char why[WHY_BYTES];
+    int n_ops; /* different operators, for --json; no more than fit */
+    char ops[MAX_OPS][OP_BYTES];
 } run_state;
+
+/* "Add", "com.microsoft.Gelu": each once. */
+static void note_operator(void *user, const char *domain, const char *op,
+                          const char *name) {
+    run_state *r = user;
+    char text[OP_BYTES];
+    (void)name;
+    snprintf(text, sizeof(text), "%s%s%s", domain, *domain ? "." : "", op);
+    for (int i = 0; i < r->n_ops; i++) {
+        if (!strcmp(r->ops[i], text)) return;
+    }
+    if (r->n_ops < MAX_OPS) memcpy(r->ops[r->n_ops++], text, sizeof(text));
+}
 
 static outcome lose(run_state *r, const oc_error *err) {
     /* The case's name stands before it: no need for the path too. */
@@ -388,27 +403,26 @@ static outcome run_sets(suite *s, run_state *r) {
     return o;
 }
 
-static outcome run_case(suite *s, const test_case *c, char *why, size_t room) {
-    run_state r;
+static outcome run_case(suite *s, run_state *r, const test_case *c) {
     oc_error err;
     oc_options opt = {0};
     outcome o;
-    memset(&r, 0, sizeof(r));
-    r.test = c;
-    find_tolerances(c, &r.how);
+    memset(r, 0, sizeof(*r));
+    r->test = c;
+    find_tolerances(c, &r->how);
     const char *level = cli_get(s->args, "optimize", "full");
     opt.cpu_mask = cli_cpu_mask(s->args);
     opt.optimize = !strcmp(level, "none") ? -1 : !strcmp(level, "basic");
-    if (oc_model_load(&r.model, c->model, &opt, &err)) {
-        o = lose(&r, &err);
+    if (oc_model_load(&r->model, c->model, &opt, &err)) {
+        o = lose(r, &err);
     } else {
-        r.n_inputs = oc_model_input_count(r.model);
-        r.inputs = calloc((size_t)r.n_inputs + 1, sizeof(*r.inputs));
-        o = r.inputs ? run_sets(s, &r) : FAILED;
-        free(r.inputs);
+        if (s->j) oc_model_each_node(r->model, note_operator, r);
+        r->n_inputs = oc_model_input_count(r->model);
+        r->inputs = calloc((size_t)r->n_inputs + 1, sizeof(*r->inputs));
+        o = r->inputs ? run_sets(s, r) : FAILED;
+        free(r->inputs);
     }
-    oc_model_destroy(r.model);
-    snprintf(why, room, "%s", r.why);
+    oc_model_destroy(r->model);
     return o;
 }
 
@@ -416,28 +430,37 @@ static outcome run_case(suite *s, const test_case *c, char *why, size_t room) {
  * ---------------------------------------------------------------------------
  */
 
-static void tell(suite *s, const test_case *c, outcome o, const char *why,
-                 double seconds) {
+static void tell_json(json *j, const run_state *r, const char *word,
+                      double seconds) {
+    json_object(j, NULL);
+    json_string(j, "name", r->test->name);
+    json_string(j, "model", r->test->model);
+    json_array(j, "operators");
+    for (int i = 0; i < r->n_ops; i++) {
+        json_string(j, NULL, r->ops[i]);
+    }
+    json_end(j);
+    json_string(j, "outcome", word);
+    if (*r->why) json_string(j, "reason", r->why);
+    json_double(j, "time_ms", 1e3 * seconds);
+    json_end(j);
+}
+
+static void tell(suite *s, const run_state *r, outcome o, double seconds) {
     static const char *const words[] = {"passed", "failed", "unsupported"};
     static const out_style styles[] = {OUT_GREEN, OUT_RED, OUT_YELLOW};
     if (s->j) {
-        json_object(s->j, NULL);
-        json_string(s->j, "name", c->name);
-        json_string(s->j, "model", c->model);
-        json_string(s->j, "outcome", words[o]);
-        if (*why) json_string(s->j, "reason", why);
-        json_double(s->j, "time_ms", 1e3 * seconds);
-        json_end(s->j);
+        tell_json(s->j, r, words[o], seconds);
         return;
     }
     if (o == PASSED && !cli_has(s->args, "verbose")) return;
     out_progress_hide(&s->progress);
     printf("%s%s%s ", out_color(stdout, styles[o]), words[o],
            out_color(stdout, OUT_PLAIN));
-    out_text(stdout, c->name);
-    if (*why) {
+    out_text(stdout, r->test->name);
+    if (*r->why) {
         fputs(": ", stdout);
-        out_text(stdout, why);
+        out_text(stdout, r->why);
     }
     putchar('\n');
 }
@@ -446,11 +469,11 @@ static void run_all(suite *s) {
     out_progress_begin(&s->progress, "conform", (int64_t)s->n,
                        cli_has(s->args, "quiet"));
     for (size_t i = 0; i < s->n; i++) {
-        char why[WHY_BYTES];
+        run_state r;
         double start = out_seconds();
-        outcome o = run_case(s, &s->cases[i], why, sizeof(why));
+        outcome o = run_case(s, &r, &s->cases[i]);
         s->count[o]++;
-        tell(s, &s->cases[i], o, why, out_seconds() - start);
+        tell(s, &r, o, out_seconds() - start);
         out_progress_add(&s->progress, 1);
     }
     out_progress_end(&s->progress);

@@ -305,6 +305,18 @@ typedef void (*oc_model_op_visit)(void *user, const char *domain,
 OC_API void oc_model_each_node(const oc_model *model, oc_model_op_visit visit,
                                void *user);
 
+/**
+ * Sees one operator of this library: domain ("" is ai.onnx), name, and the
+ * first version of the domain's operator set that is served.
+ */
+typedef void (*oc_operator_visit)(void *user, const char *domain,
+                                  const char *name, int since);
+/**
+ * Calls visit for every operator there is, in no order.  Those of the domain
+ * "ocelli" are what the passes make of others.
+ */
+OC_API void oc_operator_each(oc_operator_visit visit, void *user);
+
 /** What `ocelli inspect` shows at the top. */
 typedef struct oc_model_summary {
     int64_t ir_version;      /**< of the file */

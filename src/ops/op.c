@@ -24,10 +24,10 @@ const oc__op *oc__op_find(const char *domain, const char *name) {
     return NULL;
 }
 
-void oc__op_each(void (*visit)(void *user, const oc__op *op), void *user) {
+void oc_operator_each(oc_operator_visit visit, void *user) {
     for (size_t f = 0; families[f]; f++)
         for (const oc__op *op = families[f]; op->name; op++)
-            visit(user, op);
+            visit(user, op->domain, op->name, op->since);
 }
 
 oc_status oc__op_require(const oc__op **out, const char *domain,

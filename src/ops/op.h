@@ -80,8 +80,6 @@ typedef struct oc__op {
 
 /** The op, or NULL.  domain "ai.onnx" is taken as "". */
 const oc__op *oc__op_find(const char *domain, const char *name);
-/** Calls visit for every op, for docs and tests. */
-void oc__op_each(void (*visit)(void *user, const oc__op *op), void *user);
 /** Finds or explains: E_UNSUPPORTED names node, op, domain and version. */
 oc_status oc__op_require(const oc__op **out, const char *domain,
                          const char *name, int version, const char *node_name,

@@ -157,18 +157,37 @@ stage_conform() {
         skip_stage conform "no build/ocelli"
         return
     fi
-    debian=/usr/share/libonnx-testdata/data
-    if [ -d $debian ]; then
-        conform onnx-1.12 $debian
-    else
-        skip_stage onnx-1.12 "no package libonnx-testdata"
-    fi
-    if wheel=$(onnx_suite); then
-        conform onnx-1.20 "$wheel/node" "$wheel/simple" "$wheel/light" \
-            "$wheel"/pytorch-*
-    else
-        skip_stage onnx-1.20 "not downloaded: no network?"
-    fi
+    for suite in $suites; do
+        if dirs=$(suite_dirs "$suite"); then
+            # shellcheck disable=SC2086
+            conform "$suite" $dirs
+        else
+            skip_stage "$suite" "$(suite_missing "$suite")"
+        fi
+    done
+}
+
+suites='onnx-1.12 onnx-1.20'
+
+# suite_dirs SUITE: the folders of its cases; fails where they are not there.
+suite_dirs() {
+    case $1 in
+    onnx-1.12)
+        [ -d /usr/share/libonnx-testdata/data ] || return 1
+        echo /usr/share/libonnx-testdata/data
+        ;;
+    onnx-1.20)
+        wheel=$(onnx_suite) || return 1
+        echo "$wheel/node" "$wheel/simple" "$wheel/light" "$wheel"/pytorch-*
+        ;;
+    esac
+}
+
+suite_missing() {
+    case $1 in
+    onnx-1.12) echo "no package libonnx-testdata" ;;
+    onnx-1.20) echo "not downloaded: no network?" ;;
+    esac
 }
 
 # Says where the test data of the pinned onnx wheel is, downloading it once.

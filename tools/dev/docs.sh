@@ -4,19 +4,48 @@
 
 # ---- ./dev docs -----------------------------------------------------------
 
-# Writes docs/operators.md, docs/cli.md and docs/conformance.md anew.
+# Writes docs/operators.md, docs/cli.md and docs/conformance.md anew, and the
+# table of verbs in README.md.
 docs() {
     need_for build check
     build_release
-    for table in operators cli; do
-        docs_table $table >build/docs.new
-        mv build/docs.new "docs/$table.md"
-        note "docs/$table.md"
+    for page in operators cli; do
+        build/ocelli _docs $page >build/docs.new
+        mv build/docs.new docs/$page.md
+        note "docs/$page.md"
     done
+    with_verbs README.md >build/docs.new
+    mv build/docs.new README.md
+    note "README.md: the verbs"
+    docs_conformance
 }
 
-docs_table() { # NAME
-    build/ocelli _docs "$1"
+# with_verbs FILE: the file with its table of verbs as it should be.
+with_verbs() {
+    build/ocelli _docs verbs >build/verbs.md
+    awk '/^<!-- verbs -->/ {
+             print
+             while ((getline line <"build/verbs.md") > 0) print line
+             skip = 1
+         }
+         /^<!-- \/verbs -->/ { skip = 0 }
+         !skip' "$1"
+}
+
+docs_conformance() {
+    results=
+    for suite in $suites; do
+        dirs=$(suite_dirs "$suite") ||
+            die "docs/conformance.md: $(suite_missing "$suite")"
+        result=build/logs/$suite.json
+        # shellcheck disable=SC2086
+        build/ocelli conform --quiet --json $dirs >"$result" || :
+        results="$results $result"
+    done
+    # shellcheck disable=SC2086
+    awk -f tools/conformance.awk $results >build/docs.new
+    mv build/docs.new docs/conformance.md
+    note "docs/conformance.md"
 }
 
 # ---- ./dev lint docs ------------------------------------------------------
@@ -33,14 +62,17 @@ lint_docs() {
 
 docs_tables_fresh() {
     stale=0
-    for table in operators cli; do
-        docs_table $table >"build/lint/$table.md"
-        cmp -s "build/lint/$table.md" "docs/$table.md" || {
-            echo "    | docs/$table.md is not what the program says:" \
+    for page in operators cli; do
+        build/ocelli _docs $page | cmp -s - docs/$page.md || {
+            echo "    | docs/$page.md is not what the program says:" \
                 "run ./dev docs"
             stale=1
         }
     done
+    with_verbs README.md | cmp -s - README.md || {
+        echo "    | README.md has not the verbs there are: run ./dev docs"
+        stale=1
+    }
     return $stale
 }
 
