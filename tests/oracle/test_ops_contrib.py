@@ -112,6 +112,7 @@ def qlinear_softmax_matches():
         shape = [randint(1, 5) for _ in range(randint(1, 4))]
         opset = pick(12, 13)
         axis = randint(-len(shape), len(shape) - 1)
+        shape[axis] += 1  # ONNX Runtime gets rows of one element wrong
         # A probability of 1 must fit: ONNX Runtime lets 256 wrap to 0.
         low = np.array(0 if t == np.uint8 else -128, t)
         inputs = [bytes_of(t, *shape), scale(0.01, 0.1), zero(t),
