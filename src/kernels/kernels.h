@@ -108,8 +108,9 @@ typedef enum oc__binary {
     OC_BINARY_SUB,
     OC_BINARY_MUL,
     OC_BINARY_DIV,
-    OC_BINARY_MIN, /* NaN if either is; b wins a tie */
-    OC_BINARY_MAX, /* NaN if either is; b wins a tie */
+    OC_BINARY_MIN,   /* NaN if either is; b wins a tie */
+    OC_BINARY_MAX,   /* NaN if either is; b wins a tie */
+    OC_BINARY_PRELU, /* a < 0 ? a b : a */
     OC_BINARY_COUNT
 } oc__binary;
 
@@ -192,6 +193,23 @@ typedef void oc__dequantize_u8_fn(const uint8_t *x, float scale, int zero,
                                   float *y, size_t n);
 typedef void oc__dequantize_i8_fn(const int8_t *x, float scale, int zero,
                                   float *y, size_t n);
+
+/**
+ * y[r][c] = saturate(round_half_even((x[r][c] + bias[c]) * scale[c]) + zero)
+ * for dense rows; y is i8 or u8, and zero a value of its type.  The addition
+ * wraps; its result is rounded to f32 before the product is.
+ */
+typedef void oc__requantize_i8_fn(const int32_t *x, const int32_t *bias,
+                                  const float *scale, int zero, int is_signed,
+                                  void *y, size_t rows, size_t cols);
+
+/**
+ * y[i] = sum over t of w[t] * x[at[t] + i]: a window that slides over a plane
+ * whose rows follow on one another.  Exact where all sums are integers below
+ * 2^24; otherwise one chain of multiply-adds in the order of t.
+ */
+typedef void oc__taps_f32_fn(const float *x, const size_t *at, const float *w,
+                             size_t taps, float *y, size_t n);
 
 /* ---- moving -------------------------------------------------------------- */
 

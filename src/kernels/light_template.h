@@ -134,6 +134,8 @@ VINLINE VF V(binary)(oc__binary op, VF a, VF b) {
     /* maxx and minx keep a NaN in their second operand only. */
     case OC_BINARY_MIN: return V(select)(V(isnan)(a), a, V(minx)(a, b));
     case OC_BINARY_MAX: return V(select)(V(isnan)(a), a, V(maxx)(a, b));
+    case OC_BINARY_PRELU:
+        return V(select)(V(lt)(a, V(set1)(0.0f)), V(mul)(a, b), a);
     default: return a;
     }
 }
@@ -182,6 +184,7 @@ VTARGET void K(binary_f32)(oc__binary op, const float *a, size_t a_step,
         BINARY(OC_BINARY_DIV)
         BINARY(OC_BINARY_MIN)
         BINARY(OC_BINARY_MAX)
+        BINARY(OC_BINARY_PRELU)
     default: return;
     }
 #undef BINARY
@@ -484,4 +487,68 @@ VTARGET void K(dequantize_i8)(const int8_t *x, float scale, int zero, float *y,
 #define LOAD_I8(p) V(dequantize)(V(load_i8)(p), z, s)
     CONVERT(int8_t, float, LOAD_I8, V(store), v);
 #undef LOAD_I8
+}
+
+/* ---- sums of 8-bit products ---------------------------------------------- */
+
+/* Integers are loaded as floats of the same bits: there are partial loads. */
+VINLINE VI V(requantize)(VI x, VI bias, VF scale, VF lo, VF hi, VI zero) {
+    VF v = V(round)(V(mul)(V(to_f)(V(i_add)(x, bias)), scale));
+    v = V(minx)(V(maxx)(v, lo), hi);
+    return V(i_add)(V(to_i)(v), zero);
+}
+
+VTARGET void K(requantize_i8)(const int32_t *x, const int32_t *bias,
+                              const float *scale, int zero, int is_signed,
+                              void *y, size_t rows, size_t cols) {
+    const int least = is_signed ? -128 : 0;
+    const VF lo = V(set1)((float)(least - zero)),
+             hi = V(set1)((float)(least + 255 - zero));
+    const VI z = V(i_set1)(zero);
+    for (size_t c = 0; c < cols; c += V_WIDTH) {
+        size_t m = cols - c < V_WIDTH ? cols - c : V_WIDTH;
+        VI b = V(cast_i)(V(load_n)((const float *)(const void *)bias + c, m));
+        VF s = V(load_n)(scale + c, m);
+        const float *from = (const float *)(const void *)x + c;
+        uint8_t *to = (uint8_t *)y + c, part[V_WIDTH];
+        for (size_t r = 0; r < rows; r++, from += cols, to += cols) {
+            if (m == V_WIDTH) {
+                VI v = V(cast_i)(V(load)(from));
+                V(store_u8)(to, V(requantize)(v, b, s, lo, hi, z));
+            } else {
+                VI v = V(cast_i)(V(load_n)(from, m));
+                V(store_u8)(part, V(requantize)(v, b, s, lo, hi, z));
+                memcpy(to, part, m);
+            }
+        }
+    }
+}
+
+VTARGET void K(taps_f32)(const float *x, const size_t *at, const float *w,
+                         size_t taps, float *y, size_t n) {
+    const size_t u = V_WIDTH;
+    size_t i = 0;
+    /* Four sums at a time, to keep the multiply-add unit busy. */
+    for (; i + 4 * u <= n; i += 4 * u) {
+        VF s0 = V(set1)(0.0f), s1 = s0, s2 = s0, s3 = s0;
+        for (size_t t = 0; t < taps; t++) {
+            const float *p = x + at[t] + i;
+            const VF f = V(set1)(w[t]);
+            s0 = V(fma)(f, V(load)(p), s0);
+            s1 = V(fma)(f, V(load)(p + u), s1);
+            s2 = V(fma)(f, V(load)(p + 2 * u), s2);
+            s3 = V(fma)(f, V(load)(p + 3 * u), s3);
+        }
+        V(store)(y + i, s0);
+        V(store)(y + i + u, s1);
+        V(store)(y + i + 2 * u, s2);
+        V(store)(y + i + 3 * u, s3);
+    }
+    for (; i < n; i += u) {
+        size_t m = n - i < u ? n - i : u;
+        VF s = V(set1)(0.0f);
+        for (size_t t = 0; t < taps; t++)
+            s = V(fma)(V(set1)(w[t]), V(load_n)(x + at[t] + i, m), s);
+        V(store_n)(y + i, s, m);
+    }
 }

@@ -116,15 +116,14 @@ static oc_status lay_out(const oc__ctx *c, oc__qconv *q) {
     bad |= add(&q->scales, &q->total, out, 4);
     bad |= add(&q->biases, &q->total, out, 4);
     bad |= add(&q->zeros, &q->total, out, 4);
-    q->depthwise = q->group_in == 1 && q->group_out == 1 && q->group > 1;
+    q->depthwise = oc__qconv_depth_can(q);
     q->pointwise = is_pointwise(q);
     q->tile = TILE_BYTES / (q->depth + 1);
     q->tile = OC_MIN(OC_MAX(q->tile, 16), 256);
     size_t tile = (size_t)q->tile;
     if (q->depthwise) {
-        bad |=
-            add(&q->workers, &q->total, OC_QCONV_ROW * 4, (size_t)c->threads);
-        q->worker_bytes = OC_QCONV_ROW * 4;
+        q->worker_bytes = oc__qconv_depth_scratch(q);
+        bad |= add(&q->workers, &q->total, q->worker_bytes, (size_t)c->threads);
         return bad ? oc__op_fail(c, OC_E_LIMIT, "too large") : OC_OK;
     }
     q->packed_each =
@@ -225,23 +224,6 @@ typedef struct tile_job {
     char *y;
 } tile_job;
 
-static void requantize_tile(const oc__qconv *q, const char *scratch,
-                            int64_t channel, int64_t n, const int32_t *sums,
-                            uint8_t *bytes) {
-    const float *scales = (const float *)(const void *)(scratch + q->scales);
-    const int32_t *bias = (const int32_t *)(const void *)(scratch + q->biases);
-    int is_signed = q->y_type == OC_DTYPE_I8;
-    int64_t out = q->group_out;
-    for (int64_t p = 0; p < n; p++)
-        for (int64_t i = 0; i < out; i++) {
-            int64_t ch = channel + i;
-            uint32_t sum = (uint32_t)sums[p * out + i] + (uint32_t)bias[ch];
-            float v = (float)(int32_t)sum * scales[ch];
-            bytes[p * out + i] =
-                (uint8_t)oc__requantize(v, q->y_zero_value, is_signed);
-        }
-}
-
 static void tile_range(void *user, int64_t begin, int64_t end, int worker) {
     const tile_job *j = user;
     const oc__qconv *q = j->q;
@@ -278,7 +260,11 @@ static void tile_range(void *user, int64_t begin, int64_t end, int worker) {
                              (size_t)n, out);
         } else {
             uint8_t *bytes = (uint8_t *)mine + q->at_bytes;
-            requantize_tile(q, s, channel, n, sums, bytes);
+            kt->requantize_i8(
+                sums, (const int32_t *)(const void *)(s + q->biases) + channel,
+                (const float *)(const void *)(s + q->scales) + channel,
+                q->y_zero_value, q->y_type == OC_DTYPE_I8, bytes, (size_t)n,
+                out);
             kt->transpose_b1(bytes, out, j->y + at, pixels, (size_t)n, out);
         }
     }

@@ -7,9 +7,6 @@
 #include "ops/requantize.h"
 #include "ops/window.h"
 
-/* Output positions that the depthwise form handles at once. */
-enum { OC_QCONV_ROW = 512 };
-
 typedef struct oc__qconv {
     const oc_tensor *x, *w, *bias; /* bias: int32, or NULL */
     oc__window window;
@@ -21,7 +18,8 @@ typedef struct oc__qconv {
     int x_signed, w_signed;
     oc_dtype y_type; /* i32: the sums themselves */
     int depthwise, pointwise;
-    int64_t tile; /* output positions */
+    int64_t tile;      /* output positions */
+    int64_t band_rows; /* of output, in the depthwise form */
     /* Offsets into scratch, and of the workers' parts. */
     size_t scales, biases, zeros, input, reordered, packed, packed_each;
     size_t workers, worker_bytes, total;
@@ -31,7 +29,11 @@ typedef struct oc__qconv {
     int y_zero_value, pad_byte;
 } oc__qconv;
 
-/** One channel a group: y is the whole result. */
+/** Whether the depthwise form, one channel a group, can do this. */
+int oc__qconv_depth_can(const oc__qconv *q);
+/** Sets band_rows and a worker's layout; returns a worker's bytes. */
+size_t oc__qconv_depth_scratch(oc__qconv *q);
+/** y is the whole result. */
 void oc__qconv_depthwise(const oc__ctx *c, const oc__qconv *q, oc_tensor *y);
 
 #endif

@@ -1,126 +1,213 @@
 /*
  * qconv_depth.c - depthwise convolution of 8-bit integers; see qconv.c.
  *
- * A row of output positions is summed tap by tap, the input read where it
- * lies.  Taps outside the picture are zero points and add nothing.
+ * A band of output rows at a time: the input rows it needs are copied, less
+ * the zero point and with the padding as zeros, into planes of f32, one for
+ * each pair of stride phases, so that what a tap sees at neighbouring outputs
+ * lies side by side (stride 2, rows 0..3 of 5 columns):
+ *
+ *     a b c d e          a c e   b d .
+ *     f g h i j    ->    k m o   l n .     even rows: even, odd columns
+ *     k l m n o          f h j   g i .
+ *     p q r s t          p r t   q s .     odd rows
+ *
+ * A whole band is then one run of sums of taps.  Products of bytes are
+ * integers below 2^16, and f32 adds up 2^8 of them exactly.
  */
 #include "ops/qconv.h"
 
 #include <string.h>
 
+/* Taps whose sum of products stays below 2^24. */
+#define TAPS_MOST 256
+/* Floats of a band's planes: half of an L2 of 256 KiB. */
+#define BAND_ELEMS 32768
+
+/* The geometry as two dimensions; one is a picture of height 1. */
 typedef struct depth_job {
     const oc__ctx *c;
     const oc__qconv *q;
     char *y;
-    int64_t rows; /* of a plane */
+    int64_t in_h, in_w, out_h, out_w, kernel_h, kernel_w;
+    int64_t stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
+    int64_t bands;                /* of a plane, q->band_rows outputs each */
+    int64_t plane_w, plane_elems; /* of one pair of phases */
 } depth_job;
 
-/* sums[i] += (x[i * step] - zero) * weight, modulo 2^32 */
-#define TAP(at) (uint32_t)((x[at] - zero) * weight)
-#define MAC(T)                                                                 \
-    do {                                                                       \
-        const T *x = (const T *)from;                                          \
-        if (step == 1)                                                         \
-            for (int64_t i = 0; i < n; i++)                                    \
-                sums[i] += TAP(i);                                             \
-        else                                                                   \
-            for (int64_t i = 0; i < n; i++)                                    \
-                sums[i] += TAP(i * step);                                      \
-    } while (0)
-
-static void add_tap(const oc__qconv *q, const void *from, int64_t step,
-                    int32_t weight, uint32_t *sums, int64_t n) {
-    const int32_t zero = q->x_zero_value;
-    if (q->x_signed)
-        MAC(int8_t);
-    else
-        MAC(uint8_t);
+int oc__qconv_depth_can(const oc__qconv *q) {
+    return q->group_in == 1 && q->group_out == 1 && q->group > 1 &&
+           q->window.rank <= 2 && q->depth <= TAPS_MOST;
 }
 
-/* Output positions [lo, hi) of one row, of plane `plane`; o is the row. */
-static void sum_row(const oc__qconv *q, const char *plane, const char *w,
-                    int32_t w_zero, const int64_t *o, int64_t lo, int64_t hi,
-                    uint32_t *sums) {
-    const oc__window *win = &q->window;
-    int last = win->rank - 1;
-    int64_t tap[OC_MAX_RANK] = {0};
-    memset(sums, 0, (size_t)(hi - lo) * sizeof(*sums));
-    do {
-        int64_t row = 0;
-        int inside = 1;
-        for (int d = 0; d < last; d++) {
-            int64_t at = o[d] * win->stride[d] + tap[d] * win->dilation[d] -
-                         win->pad_lo[d];
-            inside &= at >= 0 && at < win->in[d];
-            row = row * win->in[d] + at;
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static void shape_job(const oc__qconv *q, depth_job *j) {
+    const oc__window *w = &q->window;
+    int x = w->rank - 1;
+    j->in_w = w->in[x];
+    j->out_w = w->out[x];
+    j->kernel_w = w->kernel[x];
+    j->stride_w = w->stride[x];
+    j->dilation_w = w->dilation[x];
+    j->pad_w = w->pad_lo[x];
+    j->in_h = x ? w->in[0] : 1;
+    j->out_h = x ? w->out[0] : 1;
+    j->kernel_h = x ? w->kernel[0] : 1;
+    j->stride_h = x ? w->stride[0] : 1;
+    j->dilation_h = x ? w->dilation[0] : 1;
+    j->pad_h = x ? w->pad_lo[0] : 0;
+    int64_t across =
+        (j->out_w - 1) * j->stride_w + (j->kernel_w - 1) * j->dilation_w + 1;
+    int64_t down = (q->band_rows - 1) * j->stride_h +
+                   (j->kernel_h - 1) * j->dilation_h + 1;
+    j->plane_w = ceil_div(OC_MAX(across, 1), j->stride_w);
+    j->plane_elems = j->plane_w * ceil_div(OC_MAX(down, 1), j->stride_h);
+    j->bands = ceil_div(j->out_h, q->band_rows);
+}
+
+size_t oc__qconv_depth_scratch(oc__qconv *q) {
+    depth_job j;
+    /* As many rows as fit; at least one, however wide. */
+    q->band_rows = q->window.rank > 1 ? q->window.out[0] : 1;
+    if (q->band_rows < 1) q->band_rows = 1;
+    for (;;) {
+        shape_job(q, &j);
+        int64_t elems = j.plane_elems * j.stride_h * j.stride_w;
+        if (elems <= BAND_ELEMS || q->band_rows == 1) break;
+        q->band_rows = (q->band_rows + 1) / 2;
+    }
+    /* The planes; sums and a row before it is dealt out to the phases. */
+    q->at_sums = oc__align_up(
+        (size_t)(j.plane_elems * j.stride_h * j.stride_w) * sizeof(float),
+        OC_ALIGN);
+    q->at_bytes = q->at_sums + oc__align_up((size_t)(q->band_rows * j.plane_w) *
+                                                sizeof(float),
+                                            OC_ALIGN);
+    return q->at_bytes + oc__align_up((size_t)j.in_w * sizeof(float), OC_ALIGN);
+}
+
+/* One input row into the planes of its phase; NULL is a row of padding. */
+static void fill_row(const depth_job *j, const char *x, float *row,
+                     float *planes) {
+    const oc__qconv *q = j->q;
+    const oc__kernels *kt = j->c->kernels;
+    size_t n = (size_t)j->in_w;
+    int64_t s = j->stride_w;
+    for (int64_t p = 0; p < s; p++)
+        memset(planes + p * j->plane_elems, 0,
+               (size_t)j->plane_w * sizeof(*planes));
+    if (!x) return;
+    /* Columns of the row that some tap sees. */
+    int64_t first = OC_MAX(j->pad_w, 0);
+    int64_t last = OC_MIN(j->pad_w + j->in_w, j->plane_w * s);
+    if (first >= last) return;
+    const char *from = x + (first - j->pad_w);
+    float *to = s == 1 ? planes + first : row;
+    n = (size_t)(last - first);
+    if (q->x_signed)
+        kt->dequantize_i8((const int8_t *)from, 1, q->x_zero_value, to, n);
+    else
+        kt->dequantize_u8((const uint8_t *)from, 1, q->x_zero_value, to, n);
+    if (s == 1) return;
+    for (int64_t p = 0; p < s; p++) {
+        /* Columns first + i with (first + i) % s == p. */
+        int64_t i = (p - first % s + s) % s;
+        float *to_plane = planes + p * j->plane_elems + (first + i) / s;
+        for (int64_t k = 0; i < last - first; i += s, k++)
+            to_plane[k] = row[i];
+    }
+}
+
+static void fill_planes(const depth_job *j, const char *x, int64_t y0,
+                        int64_t rows, float *row, float *planes) {
+    int64_t s = j->stride_h;
+    int64_t down = (rows - 1) * s + (j->kernel_h - 1) * j->dilation_h + 1;
+    for (int64_t r = 0; r < down; r++) {
+        int64_t at = y0 * s + r - j->pad_h;
+        const char *from = at >= 0 && at < j->in_h ? x + at * j->in_w : NULL;
+        fill_row(j, from, row,
+                 planes + r % s * j->stride_w * j->plane_elems +
+                     r / s * j->plane_w);
+    }
+}
+
+/* Weights of a channel less their zero point, and where each tap reads. */
+static size_t read_taps(const depth_job *j, int64_t channel, float *w,
+                        size_t *at) {
+    const oc__qconv *q = j->q;
+    const uint8_t *from = (const uint8_t *)q->w->data + channel * q->depth;
+    int32_t zero = ((const int32_t *)(const void *)((char *)j->c->scratch +
+                                                    q->zeros))[channel];
+    size_t t = 0;
+    for (int64_t r = 0; r < j->kernel_h; r++)
+        for (int64_t k = 0; k < j->kernel_w; k++, t++) {
+            int64_t dy = r * j->dilation_h, dx = k * j->dilation_w;
+            int64_t phase = dy % j->stride_h * j->stride_w + dx % j->stride_w;
+            int v = q->w_signed ? (int8_t)from[t] : from[t];
+            w[t] = (float)(v - zero);
+            at[t] = (size_t)(phase * j->plane_elems +
+                             dy / j->stride_h * j->plane_w + dx / j->stride_w);
         }
-        int64_t kernel = win->kernel[last];
-        if (!inside) {
-            w += kernel;
+    return t;
+}
+
+static void store_rows(const depth_job *j, int64_t channel, int64_t rows,
+                       float *sums, char *y) {
+    const oc__qconv *q = j->q;
+    const oc__kernels *kt = j->c->kernels;
+    const char *s = j->c->scratch;
+    float scale = ((const float *)(const void *)(s + q->scales))[channel];
+    float bias =
+        (float)((const int32_t *)(const void *)(s + q->biases))[channel];
+    size_t n = (size_t)j->out_w;
+    for (int64_t r = 0; r < rows; r++, sums += j->plane_w) {
+        if (q->y_type == OC_DTYPE_I32) {
+            int32_t *to = (int32_t *)(void *)y + r * j->out_w;
+            for (size_t i = 0; i < n; i++)
+                to[i] = (int32_t)sums[i];
             continue;
         }
-        const char *line = plane + row * win->in[last];
-        for (int64_t k = 0; k < kernel; k++, w++) {
-            int64_t from, to;
-            oc__window_span(win, last, k, &from, &to);
-            from = OC_MAX(from, lo);
-            to = OC_MIN(to, hi);
-            if (from >= to) continue;
-            int64_t at = from * win->stride[last] + k * win->dilation[last] -
-                         win->pad_lo[last];
-            int32_t weight = (q->w_signed ? (int8_t)*w : (uint8_t)*w) - w_zero;
-            add_tap(q, line + at, win->stride[last], weight, sums + (from - lo),
-                    to - from);
-        }
-    } while (oc__odometer(tap, win->kernel, last));
-}
-
-static void store_row(const oc__qconv *q, const char *scratch, int64_t channel,
-                      const uint32_t *sums, int64_t n, char *y) {
-    if (q->y_type == OC_DTYPE_I32) {
-        memcpy(y, sums, (size_t)n * 4);
-        return;
+        kt->binary_f32(OC_BINARY_ADD, sums, 1, &bias, 0, sums, n);
+        kt->binary_f32(OC_BINARY_MUL, sums, 1, &scale, 0, sums, n);
+        char *to = y + r * j->out_w;
+        if (q->y_type == OC_DTYPE_I8)
+            kt->quantize_i8(sums, 1, q->y_zero_value, (int8_t *)to, n);
+        else
+            kt->quantize_u8(sums, 1, q->y_zero_value, (uint8_t *)to, n);
     }
-    float scale = ((const float *)(const void *)(scratch + q->scales))[channel];
-    uint32_t bias =
-        ((const uint32_t *)(const void *)(scratch + q->biases))[channel];
-    int is_signed = q->y_type == OC_DTYPE_I8;
-    for (int64_t i = 0; i < n; i++)
-        y[i] = (char)oc__requantize((float)(int32_t)(sums[i] + bias) * scale,
-                                    q->y_zero_value, is_signed);
 }
 
-/* Items are rows of all planes. */
+/* Items are bands of all planes. */
 static void depth_range(void *user, int64_t begin, int64_t end, int worker) {
     const depth_job *j = user;
     const oc__qconv *q = j->q;
-    const oc__window *win = &q->window;
-    const char *s = j->c->scratch;
-    const int32_t *zeros = (const int32_t *)(const void *)(s + q->zeros);
-    uint32_t *sums = (uint32_t *)(void *)((char *)j->c->scratch + q->workers +
-                                          (size_t)worker * q->worker_bytes);
-    int last = win->rank - 1;
-    int64_t width = win->out[last], o[OC_MAX_RANK];
-    size_t each = oc_dtype_bytes(q->y_type);
+    char *mine =
+        (char *)j->c->scratch + q->workers + (size_t)worker * q->worker_bytes;
+    float *planes = (float *)(void *)mine;
+    float *sums = (float *)(void *)(mine + q->at_sums);
+    float *row = (float *)(void *)(mine + q->at_bytes);
+    float w[TAPS_MOST];
+    size_t at[TAPS_MOST], each = oc_dtype_bytes(q->y_type);
     for (int64_t item = begin; item < end; item++) {
-        int64_t plane = item / j->rows, channel = plane % q->group;
-        oc__unravel(item % j->rows, win->out, last, o);
+        int64_t plane = item / j->bands, channel = plane % q->group;
+        int64_t y0 = item % j->bands * q->band_rows;
+        int64_t rows = OC_MIN(q->band_rows, j->out_h - y0);
         const char *x = (const char *)q->x->data + plane * q->in_pixels;
-        const char *w = (const char *)q->w->data + channel * q->depth;
-        char *y = j->y + (size_t)(item * width) * each;
-        for (int64_t lo = 0; lo < width; lo += OC_QCONV_ROW) {
-            int64_t hi = OC_MIN(lo + OC_QCONV_ROW, width);
-            sum_row(q, x, w, zeros[channel], o, lo, hi, sums);
-            store_row(q, s, channel, sums, hi - lo, y + (size_t)lo * each);
-        }
+        size_t to = (size_t)(plane * q->out_pixels + y0 * j->out_w);
+        fill_planes(j, x, y0, rows, row, planes);
+        size_t taps = read_taps(j, channel, w, at);
+        j->c->kernels->taps_f32(planes, at, w, taps, sums,
+                                (size_t)((rows - 1) * j->plane_w + j->out_w));
+        store_rows(j, channel, rows, sums, j->y + to * each);
     }
 }
 
 void oc__qconv_depthwise(const oc__ctx *c, const oc__qconv *q, oc_tensor *y) {
-    depth_job j = {c, q, y->data, 1};
-    for (int i = 0; i < q->window.rank - 1; i++)
-        j.rows *= q->window.out[i];
-    int64_t work = q->window.out[q->window.rank - 1] * q->depth;
-    oc__parallel(c, q->batch * q->group * j.rows, 16384 / (work + 1) + 1,
+    depth_job j = {.c = c, .q = q, .y = y->data};
+    shape_job(q, &j);
+    int64_t work = q->band_rows * j.out_w * q->depth;
+    oc__parallel(c, q->batch * q->group * j.bands, 65536 / (work + 1) + 1,
                  depth_range, &j);
 }

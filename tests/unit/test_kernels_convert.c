@@ -184,6 +184,71 @@ static void quantize_rounds_halves_to_even(void **state) {
     check_each_mask(quantize_known_on);
 }
 
+/* ---- sums of 8-bit products ---------------------------------------------- */
+
+static void check_requantize(const oc__kernels *k, size_t rows, size_t cols) {
+    int32_t *x = check_alloc(rows * cols * sizeof *x);
+    int32_t *bias = check_alloc(cols * sizeof *bias);
+    float *scale = check_alloc(cols * sizeof *scale);
+    uint8_t *y = check_alloc(rows * cols), want[2048];
+    for (size_t i = 0; i < rows * cols; i++)
+        x[i] = (int32_t)oc__rng_below(check_rng(), 60000) - 30000;
+    for (size_t c = 0; c < cols; c++)
+        bias[c] = (int32_t)oc__rng_below(check_rng(), 2000) - 1000;
+    check_fill(scale, cols, 0.0f, 0.02f);
+    if (cols > 2) scale[1] = 0.5f; /* ties */
+    if (cols) bias[cols - 1] = INT32_MAX;
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        int zero = (int)oc__rng_below(check_rng(), 256) - 128 * is_signed;
+        check_kernel(k, "requantize_i8 %zux%zu zero %d", rows, cols, zero);
+        k->requantize_i8(x, bias, scale, zero, is_signed, y, rows, cols);
+        check_scalar()->requantize_i8(x, bias, scale, zero, is_signed, want,
+                                      rows, cols);
+        check_bytes(y, want, rows * cols);
+    }
+    check_free_all();
+}
+
+static void each_requantize(const oc__kernels *k) {
+    for (size_t s = 0; s < check_size_count; s++) {
+        if (check_sizes[s] <= 2048) check_requantize(k, 1, check_sizes[s]);
+        if (check_sizes[s] <= 200) check_requantize(k, 7, check_sizes[s]);
+    }
+}
+
+static void requantize_matches_scalar(void **state) {
+    (void)state;
+    check_each_mask(each_requantize);
+}
+
+/* Integers, so that every order of the sums gives the same bits. */
+static void each_taps(const oc__kernels *k) {
+    for (size_t s = 0; s < check_size_count; s++) {
+        size_t n = check_sizes[s], taps = 1 + oc__rng_below(check_rng(), 25);
+        size_t at[25], most = 0;
+        float w[25], want[2048];
+        for (size_t t = 0; t < taps; t++) {
+            at[t] = oc__rng_below(check_rng(), 90);
+            most = OC_MAX(most, at[t]);
+            w[t] = (float)oc__rng_below(check_rng(), 511) - 255;
+        }
+        float *x = check_alloc((n + most) * sizeof *x);
+        float *y = check_alloc(n * sizeof *y);
+        for (size_t i = 0; i < n + most; i++)
+            x[i] = (float)oc__rng_below(check_rng(), 511) - 255;
+        check_kernel(k, "taps_f32 n=%zu taps %zu", n, taps);
+        k->taps_f32(x, at, w, taps, y, n);
+        check_scalar()->taps_f32(x, at, w, taps, want, n);
+        check_same(y, want, n);
+        check_free_all();
+    }
+}
+
+static void taps_match_scalar(void **state) {
+    (void)state;
+    check_each_mask(each_taps);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(f16_and_bf16_widen_all_codes),
@@ -191,6 +256,8 @@ int main(void) {
         cmocka_unit_test(conversions_stay_in_bounds),
         cmocka_unit_test(quantize_kernels_match),
         cmocka_unit_test(quantize_rounds_halves_to_even),
+        cmocka_unit_test(requantize_matches_scalar),
+        cmocka_unit_test(taps_match_scalar),
     };
     return cmocka_run_group_tests_name("kernels_convert", tests, NULL, NULL);
 }

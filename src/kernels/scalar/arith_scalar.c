@@ -108,6 +108,7 @@ static float binary(oc__binary op, float a, float b) {
     case OC_BINARY_DIV: return a / b;
     case OC_BINARY_MIN: return a < b || a != a ? a : b;
     case OC_BINARY_MAX: return a > b || a != a ? a : b;
+    case OC_BINARY_PRELU: return a < 0 ? a * b : a;
     default: return a;
     }
 }

@@ -58,3 +58,26 @@ void oc__dequantize_i8_scalar(const int8_t *x, float scale, int zero, float *y,
     for (size_t i = 0; i < n; i++)
         y[i] = (float)(x[i] - zero) * scale;
 }
+
+void oc__requantize_i8_scalar(const int32_t *x, const int32_t *bias,
+                              const float *scale, int zero, int is_signed,
+                              void *y, size_t rows, size_t cols) {
+    uint8_t *out = y;
+    int lo = is_signed ? -128 : 0;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++) {
+            uint32_t sum = (uint32_t)x[r * cols + c] + (uint32_t)bias[c];
+            float v = (float)(int32_t)sum * scale[c];
+            out[r * cols + c] = (uint8_t)quantize(v, 1, zero, lo, lo + 255);
+        }
+}
+
+void oc__taps_f32_scalar(const float *x, const size_t *at, const float *w,
+                         size_t taps, float *y, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float sum = 0;
+        for (size_t t = 0; t < taps; t++)
+            sum = fmaf(w[t], x[at[t] + i], sum);
+        y[i] = sum;
+    }
+}
