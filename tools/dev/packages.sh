@@ -15,6 +15,7 @@ build  libjpeg-dev             reads and writes JPEG
 build  libpng-dev              reads and writes PNG
 build  libwebp-dev             reads and writes WebP
 build  libtiff-dev             reads TIFF
+build  libopenjp2-7-dev        reads JPEG 2000
 build  libcairo2-dev           draws boxes and labels
 build  libfreetype-dev         the labels' letters
 build  libjansson-dev          reads and writes JSON
