@@ -139,20 +139,57 @@ static void models_give_the_same_bits_for_any_thread_count(void **state) {
     outputs_free(&want);
 }
 
+/* Loading, planning and running with the n-th allocation failing, for every
+   n; later in a larger network only every so often. */
+static void models_survive_failing_allocations(void **state) {
+    const char *name = *state, *path = path_of(name);
+    if (!path) skip();
+    for (int64_t n = 0;; n += 1 + n / 64) {
+        test_allocator ta;
+        oc_model *m = NULL;
+        oc_session *s = NULL;
+        oc_error err = {0};
+        float *inputs[MAX_IN] = {NULL};
+        test_allocator_init(&ta, n);
+        oc_options opt = {.allocator = &ta.base};
+        oc_session_options so = {.threads = 2};
+        oc_status st = oc_model_load(&m, path, &opt, &err);
+        if (st == OC_OK) st = oc_session_create(&s, m, &so, &err);
+        for (int i = 0; st == OC_OK && i < oc_model_input_count(m); i++)
+            inputs[i] = set_input(s, m, i);
+        if (st == OC_OK) st = oc_session_run(s, &err);
+        oc_session_destroy(s);
+        oc_model_destroy(m);
+        test_allocator_check(&ta);
+        for (int i = 0; i < MAX_IN; i++)
+            free(inputs[i]);
+        if (!ta.failed) {
+            assert_int_equal(st, OC_OK);
+            return;
+        }
+        assert_int_equal(st, OC_E_NOMEM);
+        assert_true(err.message[0] != 0);
+    }
+}
+
 int main(void) {
     enum { N = sizeof(names) / sizeof(names[0]) };
-    struct CMUnitTest tests[2 * N];
-    static char titles[2 * N][96];
-    for (int i = 0; i < 2 * N; i++) {
-        const char *what =
-            i < N ? "models_compute_the_same_when_optimised"
-                  : "models_give_the_same_bits_for_any_thread_count";
+    static const char *const whats[] = {
+        "models_compute_the_same_when_optimised",
+        "models_give_the_same_bits_for_any_thread_count",
+        "models_survive_failing_allocations"};
+    static const CMUnitTestFunction functions[] = {
+        models_compute_the_same_when_optimised,
+        models_give_the_same_bits_for_any_thread_count,
+        models_survive_failing_allocations};
+    struct CMUnitTest tests[3 * N];
+    static char titles[3 * N][96];
+    for (int i = 0; i < 3 * N; i++) {
+        const char *what = whats[i / N];
         snprintf(titles[i], sizeof(titles[i]), "%s_%s", what, names[i % N]);
         memset(&tests[i], 0, sizeof(tests[i]));
         tests[i].name = titles[i];
-        tests[i].test_func =
-            i < N ? models_compute_the_same_when_optimised
-                  : models_give_the_same_bits_for_any_thread_count;
+        tests[i].test_func = functions[i / N];
         tests[i].initial_state = (void *)(uintptr_t)names[i % N];
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
