@@ -351,6 +351,226 @@ OC_API oc_status oc_draw_classes(oc_image *img, const oc_image *classes,
                                  int background, const oc_draw_style *style,
                                  oc_error *err);
 
+/* ======================================================================== *
+ * Cards: what a model is for
+ * ======================================================================== */
+
+/** What a model does, for X(name, text). */
+#define OC_TASK_MAP(X)                                                         \
+    X(NONE, "none")                                                            \
+    X(CLASSIFY, "classify")                                                    \
+    X(DETECT, "detect")                                                        \
+    X(SEGMENT, "segment")                                                      \
+    X(RESTORE, "restore")
+
+/** A task; see OC_TASK_MAP.  Keypoints come with DETECT. */
+typedef enum oc_task {
+/** Makes one enumerator. */
+#define OC_TASK_ENUM(name, text) OC_TASK_##name,
+    OC_TASK_MAP(OC_TASK_ENUM)
+#undef OC_TASK_ENUM
+        OC_TASK_COUNT
+} oc_task;
+
+/** "classify", "detect", ...; "?" for an unknown task.  Static storage. */
+OC_API const char *oc_task_name(oc_task task);
+
+/**
+ * A card: task, labels, preprocessing, decoding, licence, source and golden
+ * check of a model.  Opaque; fields have names like "input.mean", which are
+ * those of its JSON form.  Used by one thread at a time while it is changed.
+ *
+ * A program usually needs none of this: oc_vision_create() finds the card of
+ * a model, or infers one.
+ */
+typedef struct oc_card oc_card;
+
+/** The key of ONNX's metadata_props under which a card is sealed. */
+#define OC_CARD_KEY "ocelli.card"
+
+/** An empty card.  allocator NULL: default.  Free with oc_card_destroy(). */
+OC_API oc_status oc_card_create(oc_card **out, const oc_allocator *allocator,
+                                oc_error *err);
+/** Frees a card; NULL is ignored. */
+OC_API void oc_card_destroy(oc_card *card);
+/**
+ * Reads a card's JSON.  folder is where a label file is looked for (NULL:
+ * such a card is refused).
+ * Errors: E_FORMAT not JSON (with byte offset), or a field that is wrong,
+ *   unknown or missing, which is named; E_LIMIT; E_IO for a label file;
+ *   E_UNSUPPORTED in a build without JSON.
+ */
+OC_API oc_status oc_card_parse(oc_card **out, const char *json, size_t bytes,
+                               const char *folder,
+                               const oc_allocator *allocator, oc_error *err);
+/** Reads a card from a file; label files lie in or below its folder. */
+OC_API oc_status oc_card_load(oc_card **out, const char *path,
+                              const oc_allocator *allocator, oc_error *err);
+/**
+ * The card a model brings: in its metadata, else in the file MODEL.card.json
+ * (or with .onnx taken off the name) beside it, else an empty one.
+ */
+OC_API oc_status oc_card_find(oc_card **out, const oc_model *model,
+                              oc_error *err);
+/**
+ * Gives one field a value, as text: numbers and lists as "0.5" and
+ * "104,117,124", a size as "224x224" (height first) or "dynamic", labels as
+ * the name of a file or of a built-in set (imagenet, imagenet1001, coco80,
+ * coco90, voc20, voc21, camvid, cifar10, digits).
+ * Errors: E_ARG for an unknown field or a value it cannot have.
+ */
+OC_API oc_status oc_card_set(oc_card *card, const char *field,
+                             const char *value, oc_error *err);
+/** Replaces the labels; the strings are copied. */
+OC_API oc_status oc_card_set_labels(oc_card *card, const char *const *labels,
+                                    int count, oc_error *err);
+/**
+ * Infers what the card does not say from the model's inputs, outputs and
+ * first layers.  Each inference leaves a sentence, see oc_card_guess().
+ * Errors: E_UNSUPPORTED when the network's outputs fit nothing known and the
+ *   card does not say how to decode them.
+ */
+OC_API oc_status oc_card_complete(oc_card *card, const oc_model *model,
+                                  oc_error *err);
+/** Sentence i about what was inferred; NULL behind the last. */
+OC_API const char *oc_card_guess(const oc_card *card, int i);
+/**
+ * Checks a complete card against the model: input name, size and channels,
+ * label count against the outputs' shapes.  E_SHAPE or E_FORMAT.
+ */
+OC_API oc_status oc_card_verify(const oc_card *card, const oc_model *model,
+                                oc_error *err);
+/** What the model is for; OC_TASK_NONE when the card does not say. */
+OC_API oc_task oc_card_task(const oc_card *card);
+/** How many labels there are. */
+OC_API int oc_card_label_count(const oc_card *card);
+/** Label i; NULL out of range.  Lives until the labels are replaced. */
+OC_API const char *oc_card_label(const oc_card *card, int i);
+/** "name", "license" or "source" of the card; NULL when not there. */
+OC_API const char *oc_card_text(const oc_card *card, const char *field);
+/** Appends the card as JSON text to out, one field a line. */
+OC_API oc_status oc_card_write(const oc_card *card, oc_bytes *out,
+                               oc_error *err);
+/** Writes it to a file, all or nothing. */
+OC_API oc_status oc_card_save(const oc_card *card, const char *path,
+                              oc_error *err);
+/**
+ * Runs the golden check: the picture the card names (a made-up one, or
+ * `image`, whose SHA-256 must match) must give what the card expects.
+ *   image  file name; NULL when the card's picture is "generated"
+ * Errors: E_FORMAT when the results differ, with the first difference;
+ *   E_ARG when the card has no golden check or needs another picture.
+ */
+OC_API oc_status oc_card_check_golden(const oc_card *card, oc_model *model,
+                                      const char *image, oc_error *err);
+/** Runs the model and puts what it gives into the card as golden check. */
+OC_API oc_status oc_card_make_golden(oc_card *card, oc_model *model,
+                                     const char *image, oc_error *err);
+/**
+ * Writes the model with the card in its metadata, all or nothing; weights in
+ * external files stay there.
+ */
+OC_API oc_status oc_card_seal(const oc_card *card, const oc_model *model,
+                              const char *path, oc_error *err);
+
+/* ======================================================================== *
+ * Tasks: from a picture to a result
+ * ======================================================================== */
+
+/** One class of a classified picture. */
+typedef struct oc_label {
+    const char *label; /**< its name; "" where there is none */
+    int index;         /**< in the network's output */
+    float score;       /**< 0..1 for what ends in a softmax or sigmoid */
+} oc_label;
+
+/** A point of an object, in pixels of the original picture. */
+typedef struct oc_keypoint {
+    float x;     /**< from the left */
+    float y;     /**< from the top */
+    float score; /**< how sure the network is; 1 where it does not say */
+} oc_keypoint;
+
+/** A detected object. */
+typedef struct oc_object {
+    const char *label;            /**< its class; "" where there is none */
+    int index;                    /**< of the class among the labels */
+    float score;                  /**< 0..1 */
+    float box[4];                 /**< x1, y1, x2, y2 in original pixels */
+    int keypoint_count;           /**< 0 for most networks */
+    const oc_keypoint *keypoints; /**< in the card's order */
+} oc_object;
+
+/** A class of a segmented picture. */
+typedef struct oc_class_share {
+    const char *label; /**< its name; "" where there is none */
+    int index;         /**< as in the mask */
+    double fraction;   /**< of the picture's pixels */
+} oc_class_share;
+
+/**
+ * What a task found in a picture.  Labels' strings belong to the oc_vision,
+ * everything else is freed by oc_result_deinit().
+ */
+typedef struct oc_result {
+    oc_task task;            /**< which of the following there are */
+    int width;               /**< of the original picture */
+    int height;              /**< likewise */
+    double preprocess_ms;    /**< picture to tensor */
+    double infer_ms;         /**< the network */
+    double decode_output_ms; /**< tensors to this result */
+    int label_count;         /**< CLASSIFY: the best ones */
+    oc_label *labels;        /**< best first */
+    int object_count;        /**< DETECT */
+    oc_object *objects;      /**< best first */
+    int class_count;         /**< SEGMENT: those that appear */
+    oc_class_share *classes; /**< largest first */
+    oc_image mask;           /**< SEGMENT: class of each original pixel */
+    oc_image image;          /**< RESTORE: the better picture */
+    void *owned;             /**< the memory of labels, objects, classes */
+} oc_result;
+
+/** How pictures are looked at.  Zero-initialise; zero means the default. */
+typedef struct oc_vision_options {
+    const oc_card *card;        /**< complete; borrowed for the life of the
+                                     oc_vision.  NULL: the model's own */
+    oc_session_options session; /**< threads and so on */
+    double threshold;           /**< least score; 0: the card's or the task's
+                                     own (0.35 for objects, 0.5 for masks) */
+    int top;                    /**< most labels or objects; 0: 5 labels, 100
+                                     objects */
+} oc_vision_options;
+
+/** A model with its card, a session and working memory; opaque. */
+typedef struct oc_vision oc_vision;
+
+/** Makes one, for one thread at a time.  The model must outlive it. */
+OC_API oc_status oc_vision_create(oc_vision **out, oc_model *model,
+                                  const oc_vision_options *opt, oc_error *err);
+/** Frees it; NULL is ignored. */
+OC_API void oc_vision_destroy(oc_vision *vision);
+/** The card in use. */
+OC_API const oc_card *oc_vision_card(const oc_vision *vision);
+/** The session in use, for profiles and plans. */
+OC_API oc_session *oc_vision_session(const oc_vision *vision);
+/** Pictures a network of this kind needs no larger than opt will say. */
+OC_API void oc_vision_load_options(const oc_vision *vision,
+                                   oc_image_options *opt);
+/**
+ * Looks at one picture (1, 3 or 4 channels).
+ *   out  overwritten; free with oc_result_deinit()
+ */
+OC_API oc_status oc_vision_run(oc_vision *vision, const oc_image *img,
+                               oc_result *out, oc_error *err);
+/** Frees what r owns and zeroes it; NULL is ignored. */
+OC_API void oc_result_deinit(oc_result *r);
+/**
+ * Draws r onto img (rgb or rgba): boxes and keypoints, or the classes'
+ * colours, or the best label.  img has the original's size or any other.
+ */
+OC_API oc_status oc_result_draw(const oc_result *r, const oc_vision *vision,
+                                oc_image *img, oc_error *err);
+
 #ifdef __cplusplus
 }
 #endif
