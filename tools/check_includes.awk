@@ -15,7 +15,8 @@ BEGIN {
     allow("runtime", "base cpu kernels graph ops passes onnx")
     allow("image", "base")
     allow("card", "base")
-    allow("tasks", "base image card")
+    # tasks looks at graphs to infer cards, and runs them.
+    allow("tasks", "base image card graph ops runtime")
     allow("backends", "base graph runtime")
     # Programs, and tests of the interface, are users like any other.
     users = "^(cli|server|tests/api|bench)/"

@@ -430,7 +430,7 @@ OC_API oc_status oc_card_set_labels(oc_card *card, const char *const *labels,
  * Errors: E_UNSUPPORTED when the network's outputs fit nothing known and the
  *   card does not say how to decode them.
  */
-OC_API oc_status oc_card_complete(oc_card *card, const oc_model *model,
+OC_API oc_status oc_card_complete(oc_card *card, oc_model *model,
                                   oc_error *err);
 /** Sentence i about what was inferred; NULL behind the last. */
 OC_API const char *oc_card_guess(const oc_card *card, int i);

@@ -44,11 +44,11 @@ typedef enum oc__nms_mode {
 } oc__nms_mode;
 
 /** What has to be done to raw scores. */
-typedef enum oc__activation {
-    OC_ACT_NONE,
-    OC_ACT_SIGMOID,
-    OC_ACT_SOFTMAX
-} oc__activation;
+typedef enum oc__scores {
+    OC_SCORES_RAW,
+    OC_SCORES_SIGMOID,
+    OC_SCORES_SOFTMAX
+} oc__scores;
 
 /** One thing the golden check expects. */
 typedef struct oc__golden_item {
