@@ -1,0 +1,335 @@
+/* look.c - see look.h. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "look.h"
+
+#include "json.h"
+#include "out.h"
+#include "pictures.h"
+#include "vision_args.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct run {
+    const cli_args *args;
+    oc_task task;
+    cli_vision v;
+    picture_list pictures;
+    output_names names;
+    const char *dir; /* of --out, or NULL */
+    json *j;
+    int quiet;
+    out_progress progress;
+    size_t failed;
+    int code; /* of the last failure */
+} run;
+
+/* One picture on its way. */
+typedef struct look {
+    const char *path;
+    oc_image img;
+    oc_result result;
+    double decode_ms;
+    char *mask, *picture; /* files written, or NULL */
+} look;
+
+/* ---- pictures of the results ----------------------------------------------
+ */
+
+/* The ending for a picture like `path`: its own where it can be written. */
+static const char *ending_for(const char *path) {
+    switch (oc_image_format_of_path(path)) {
+    case OC_IMAGE_JPEG: return ".jpg";
+    case OC_IMAGE_WEBP:
+        return oc_image_format_support(OC_IMAGE_WEBP) & 2 ? ".webp" : ".png";
+    default: return ".png";
+    }
+}
+
+static int save(const oc_image *img, const char *path,
+                const oc_image_save_options *opt) {
+    oc_error err;
+    if (!oc_image_save(img, path, opt, &err)) return CLI_OK;
+    int code = cli_report(&err, path);
+    return err.status == OC_E_IO ? CLI_FAILED : code;
+}
+
+/* An indexed PNG, so that every viewer shows the classes in colours. */
+static int save_mask(run *r, look *l) {
+    uint8_t palette[3 * 256];
+    oc_image_save_options opt = {0};
+    oc_palette_fill(palette, 256);
+    opt.format = OC_IMAGE_PNG;
+    opt.palette = palette;
+    opt.palette_count = 256;
+    l->mask = output_name(&r->names, r->dir, l->path, ".mask", ".png");
+    if (!l->mask) return cli_fail(CLI_RESOURCES, "out of memory");
+    return save(&l->result.mask, l->mask, &opt);
+}
+
+static int save_drawn(run *r, look *l) {
+    oc_error err;
+    oc_image copy = {0};
+    int code = CLI_OK;
+    oc_color from = l->img.channels == 1   ? OC_COLOR_GRAY
+                    : l->img.channels == 4 ? OC_COLOR_RGBA
+                                           : OC_COLOR_RGB;
+    const char *tag = r->task == OC_TASK_SEGMENT ? ".overlay" : "";
+    l->picture =
+        output_name(&r->names, r->dir, l->path, tag, ending_for(l->path));
+    if (!l->picture) return cli_fail(CLI_RESOURCES, "out of memory");
+    if (r->task == OC_TASK_RESTORE)
+        return save(&l->result.image, l->picture, NULL);
+    /* RGB to RGB copies: the picture is drawn on. */
+    if (oc_image_convert(&copy, &l->img, from, OC_COLOR_RGB, NULL, &err) ||
+        oc_result_draw(&l->result, r->v.vision, &copy, &err))
+        code = cli_report(&err, l->path);
+    else
+        code = save(&copy, l->picture, NULL);
+    oc_image_deinit(&copy);
+    return code;
+}
+
+static int save_pictures(run *r, look *l) {
+    int code = CLI_OK;
+    if (!r->dir) return CLI_OK;
+    if (r->task == OC_TASK_SEGMENT) code = save_mask(r, l);
+    return code ? code : save_drawn(r, l);
+}
+
+/* ---- JSON -----------------------------------------------------------------
+ */
+
+static void json_box(json *j, const float box[4]) {
+    json_array(j, "box");
+    for (int k = 0; k < 4; k++) {
+        json_double(j, NULL, box[k]);
+    }
+    json_end(j);
+}
+
+static void json_points(json *j, const oc_object *o) {
+    if (!o->keypoint_count) return;
+    json_array(j, "keypoints");
+    for (int k = 0; k < o->keypoint_count; k++) {
+        json_array(j, NULL);
+        json_double(j, NULL, o->keypoints[k].x);
+        json_double(j, NULL, o->keypoints[k].y);
+        json_double(j, NULL, o->keypoints[k].score);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+static void json_item(json *j, const char *label, int index) {
+    json_object(j, NULL);
+    json_string(j, "label", label);
+    json_int(j, "index", index);
+}
+
+static void json_findings(json *j, oc_task task, const oc_result *r) {
+    if (task == OC_TASK_CLASSIFY) {
+        json_array(j, "labels");
+        for (int i = 0; i < r->label_count; i++) {
+            json_item(j, r->labels[i].label, r->labels[i].index);
+            json_double(j, "score", r->labels[i].score);
+            json_end(j);
+        }
+        json_end(j);
+    } else if (task == OC_TASK_DETECT) {
+        json_array(j, "objects");
+        for (int i = 0; i < r->object_count; i++) {
+            const oc_object *o = &r->objects[i];
+            json_item(j, o->label, o->index);
+            json_double(j, "score", o->score);
+            json_box(j, o->box);
+            json_points(j, o);
+            json_end(j);
+        }
+        json_end(j);
+    } else if (task == OC_TASK_SEGMENT) {
+        json_array(j, "classes");
+        for (int i = 0; i < r->class_count; i++) {
+            json_item(j, r->classes[i].label, r->classes[i].index);
+            json_double(j, "fraction", r->classes[i].fraction);
+            json_end(j);
+        }
+        json_end(j);
+    }
+}
+
+static void json_result(run *r, const look *l) {
+    json *j = r->j;
+    const oc_result *res = &l->result;
+    json_object(j, NULL);
+    json_string(j, "input", l->path);
+    json_int(j, "width", res->width);
+    json_int(j, "height", res->height);
+    json_object(j, "time_ms");
+    json_double(j, "decode", l->decode_ms);
+    json_double(j, "preprocess", res->preprocess_ms);
+    json_double(j, "infer", res->infer_ms);
+    json_double(j, "decode_output", res->decode_output_ms);
+    json_end(j);
+    json_findings(j, r->task, res);
+    if (l->mask) json_string(j, "mask", l->mask);
+    if (l->picture)
+        json_string(j,
+                    r->task == OC_TASK_SEGMENT   ? "overlay"
+                    : r->task == OC_TASK_RESTORE ? "output"
+                                                 : "annotated",
+                    l->picture);
+    json_end(j);
+}
+
+/* ---- text -----------------------------------------------------------------
+ */
+
+static void cell_label(out_table *t, const char *label, int index) {
+    out_cell(t, "  ");
+    if (*label)
+        out_cell(t, "%s", label);
+    else
+        out_cell(t, "%d", index);
+}
+
+static void text_result(run *r, const look *l) {
+    const oc_result *res = &l->result;
+    out_table t;
+    double ms = l->decode_ms + res->preprocess_ms + res->infer_ms +
+                res->decode_output_ms;
+    printf("%s", out_color(stdout, OUT_BOLD));
+    out_text(stdout, l->path);
+    printf("%s  %s%d x %d, %.0f ms%s\n", out_color(stdout, OUT_PLAIN),
+           out_color(stdout, OUT_DIM), res->width, res->height, ms,
+           out_color(stdout, OUT_PLAIN));
+    out_table_init(&t, r->task == OC_TASK_DETECT ? "llrrrrr" : "llr");
+    for (int i = 0; i < res->label_count; i++) {
+        cell_label(&t, res->labels[i].label, res->labels[i].index);
+        out_cell(&t, "%.3f", res->labels[i].score);
+    }
+    for (int i = 0; i < res->object_count; i++) {
+        const oc_object *o = &res->objects[i];
+        cell_label(&t, o->label, o->index);
+        out_cell(&t, "%.2f", o->score);
+        for (int k = 0; k < 4; k++) {
+            out_cell(&t, "%.0f", o->box[k]);
+        }
+    }
+    for (int i = 0; i < res->class_count; i++) {
+        cell_label(&t, res->classes[i].label, res->classes[i].index);
+        out_cell(&t, "%.1f %%", 100 * res->classes[i].fraction);
+    }
+    out_table_print(&t, stdout, 0);
+    out_table_deinit(&t);
+    if (r->task == OC_TASK_DETECT && !res->object_count)
+        puts("  nothing above the threshold");
+    if (l->picture) {
+        printf("  %s-> ", out_color(stdout, OUT_DIM));
+        out_text(stdout, l->picture);
+        printf("%s\n", out_color(stdout, OUT_PLAIN));
+    }
+}
+
+/* ---- one picture ----------------------------------------------------------
+ */
+
+static int look_at(run *r, look *l) {
+    oc_image_options opt = {0};
+    oc_error err;
+    /* Drawn pictures and masks need every pixel, labels do not. */
+    if (!r->dir && r->task != OC_TASK_SEGMENT)
+        oc_vision_load_options(r->v.vision, &opt);
+    double start = out_seconds();
+    if (oc_image_load(&l->img, l->path, &opt, &err))
+        return cli_report(&err, l->path);
+    l->decode_ms = 1e3 * (out_seconds() - start);
+    if (oc_vision_run(r->v.vision, &l->img, &l->result, &err))
+        return cli_report(&err, l->path);
+    int code = save_pictures(r, l);
+    if (code) return code;
+    out_progress_hide(&r->progress);
+    if (r->j)
+        json_result(r, l);
+    else
+        text_result(r, l);
+    return CLI_OK;
+}
+
+static void look_free(look *l) {
+    oc_result_deinit(&l->result);
+    oc_image_deinit(&l->img);
+    free(l->mask);
+    free(l->picture);
+}
+
+/* ---- all of them ----------------------------------------------------------
+ */
+
+static int look_at_all(run *r) {
+    size_t n = r->pictures.n;
+    /* With results scrolling by, a bar would only be in the way. */
+    out_progress_begin(&r->progress, oc_task_name(r->task), (int64_t)n,
+                       r->quiet || n < 2);
+    for (size_t i = 0; i < n; i++) {
+        look l = {0};
+        l.path = r->pictures.paths[i];
+        out_progress_hide(&r->progress);
+        int code = look_at(r, &l);
+        look_free(&l);
+        if (code) {
+            r->failed++;
+            r->code = code;
+        }
+        out_progress_add(&r->progress, 1);
+    }
+    out_progress_end(&r->progress);
+    if (!r->failed) return CLI_OK;
+    if (n == 1) return r->code;
+    return cli_fail(CLI_FAILED, "%zu of %zu pictures failed", r->failed, n);
+}
+
+static void begin_output(run *r, json *j) {
+    if (!cli_has(r->args, "json")) {
+        if (!r->quiet) cli_vision_guesses(r->v.card, NULL);
+        return;
+    }
+    r->j = j;
+    json_begin(j, stdout);
+    json_object(j, NULL);
+    json_string(j, "model", r->args->operands[0]);
+    json_string(j, "task", oc_task_name(r->task));
+    cli_vision_guesses(r->v.card, j);
+    json_array(j, "results");
+}
+
+int cli_look(const cli_args *args, oc_task task) {
+    run r = {0};
+    json j;
+    int64_t top;
+    double threshold;
+    r.args = args;
+    r.task = task;
+    r.dir = cli_get(args, "out", NULL);
+    r.quiet = cli_has(args, "quiet");
+    int code = cli_get_int(args, "top", 1, 1000000, 0, &top);
+    if (!code) code = cli_get_double(args, "threshold", 0, 1, 0, &threshold);
+    for (int i = 1; i < args->n_operands && !code; i++) {
+        code = pictures_add(&r.pictures, args->operands[i]);
+    }
+    if (!code) code = cli_vision_init(&r.v, args, task, threshold, (int)top);
+    if (!code && r.dir) code = make_folder(r.dir);
+    if (!code) {
+        begin_output(&r, &j);
+        code = look_at_all(&r);
+        if (r.j) {
+            json_end(&j);
+            json_end(&j);
+        }
+    }
+    cli_vision_deinit(&r.v);
+    pictures_deinit(&r.pictures);
+    output_names_deinit(&r.names);
+    return code;
+}

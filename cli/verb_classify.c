@@ -1,0 +1,36 @@
+/* verb_classify.c - ocelli classify; the work is done in look.c. */
+#include "look.h"
+#include "vision_args.h"
+
+static int run_classify(cli_args *args) {
+    return cli_look(args, OC_TASK_CLASSIFY);
+}
+
+static const cli_option options[] = {
+    CLI_OPT_TOP("labels to show (default 5)"),
+    CLI_OPT_THRESHOLD("least score to show (default 0)"),
+    CLI_OPT_OUT,
+    CLI_OPTS_CARD,
+
+    CLI_OPT_THREADS,
+    CLI_OPT_CPU,
+    CLI_OPT_OPTIMIZE,
+    CLI_OPT_JSON,
+    CLI_OPT_QUIET,
+    CLI_OPT_END,
+};
+
+const cli_verb cli_verb_classify = {
+    "classify",
+    "MODEL INPUT...",
+    "say what is in pictures",
+    "Names the most likely classes of each picture.\n\n"
+    "INPUT is a file, a folder, a glob pattern or - for standard input. A "
+    "picture that cannot be read is reported and skipped. What the model wants "
+    "is in its card; without one it is inferred, the output says what was "
+    "guessed, and options override it.",
+    options,
+    2,
+    -1,
+    run_classify,
+};

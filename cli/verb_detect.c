@@ -1,0 +1,37 @@
+/* verb_detect.c - ocelli detect; the work is done in look.c. */
+#include "look.h"
+#include "vision_args.h"
+
+static int run_detect(cli_args *args) {
+    return cli_look(args, OC_TASK_DETECT);
+}
+
+static const cli_option options[] = {
+    CLI_OPT_TOP("most objects to show (default 100)"),
+    CLI_OPT_THRESHOLD("least score to show (default: the card's, or 0.35)"),
+    CLI_OPT_OUT,
+    CLI_OPTS_CARD,
+    CLI_OPTS_NMS,
+    CLI_OPT_THREADS,
+    CLI_OPT_CPU,
+    CLI_OPT_OPTIMIZE,
+    CLI_OPT_JSON,
+    CLI_OPT_QUIET,
+    CLI_OPT_END,
+};
+
+const cli_verb cli_verb_detect = {
+    "detect",
+    "MODEL INPUT...",
+    "find objects in pictures",
+    "Finds objects, faces or keypoints; boxes are x1, y1, x2, y2 in pixels of "
+    "the original picture.\n\n"
+    "INPUT is a file, a folder, a glob pattern or - for standard input. A "
+    "picture that cannot be read is reported and skipped. What the model wants "
+    "is in its card; without one it is inferred, the output says what was "
+    "guessed, and options override it.",
+    options,
+    2,
+    -1,
+    run_detect,
+};
