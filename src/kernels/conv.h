@@ -62,7 +62,7 @@ typedef struct oc__conv_tile {
     /* Of a sum cut along its blocks: the first part does not read out, only
      * the last one does what follows. */
     int first, last;
-    const float *bias;     /* c * out_blocks values, or NULL */
+    const float *bias;     /* where the sums start, c * out_blocks; NULL: 0 */
     const float *residual; /* as out, or NULL */
     float lo, hi;          /* min(max(x, lo), hi), keeping NaN */
 } oc__conv_tile;
@@ -75,20 +75,21 @@ typedef struct oc__conv_f32_kernel {
 
 /**
  * A run of px output pixels of one row and one block, depthwise.
- *   out[p][ch] = sum_ij rows[i][p * in_step + j * tap_step + ch]
- *                       * w[i * w_row_step + j * c + ch]
- * The taps are those inside the picture; the driver cuts off the others.
+ *   out[p][ch] = sum_ij rows[i][x * c + ch] * w[i * w_row_step + j * c + ch]
+ *   with x = first + p * stride + j * dilation, where 0 <= x < width
+ * Rows outside the picture are left out by the driver.
  */
 typedef struct oc__depthwise_run {
     size_t c, px;
-    const float *const *rows;
+    const float *const *rows;    /* at their column 0 */
     size_t row_count, tap_count; /* kernel rows, columns */
-    size_t in_step, tap_step;
+    int64_t first;               /* below 0 with padding */
+    size_t width, stride, dilation;
     const float *w;
     size_t w_row_step;
     float *out;
-    const float *bias, *residual; /* or NULL */
-    float lo, hi;
+    const float *bias, *residual; /* c values; as out; or NULL */
+    float lo, hi;                 /* min(max(x, lo), hi), keeping NaN */
 } oc__depthwise_run;
 typedef void oc__depthwise_f32_fn(const oc__depthwise_run *r);
 

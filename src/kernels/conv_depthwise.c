@@ -2,12 +2,8 @@
  * conv_depthwise.c - one filter a channel, NCHWc to NCHWc.
  *
  * A vector holds one pixel of c channels, each with its own filter, so no
- * broadcast and no sum over channels is needed.  Rows outside the picture are
- * left out of the run; the columns of a row fall into three runs:
- *
- *     | x with taps left of the picture | all taps inside | right of it |
- *
- * the outer two pixel by pixel with fewer taps.  Nothing is copied.
+ * broadcast and no sum over channels is needed.  Nothing is copied: the driver
+ * leaves out kernel rows outside the picture, the kernel columns outside it.
  *
  * Packed weights: [block][kernel row][kernel column][c]
  */
@@ -19,7 +15,6 @@ typedef struct depthwise_plan {
     const oc__kernels *kt;
     const oc__conv_f32_args *args;
     size_t blocks;
-    size_t x0, x1; /* columns with all taps inside */
     float lo, hi;
     oc__act_args act;
 } depthwise_plan;
@@ -55,61 +50,37 @@ static size_t depthwise_scratch_bytes(const oc__kernels *kt,
     return 0;
 }
 
-/* Pixels x..x+n-1 of row y; with n > 1 all their taps are inside. */
-static void run_pixels(const depthwise_plan *p, oc__depthwise_run *r,
-                       const float *const *rows, const float *w, float *out,
-                       const float *residual, size_t x, size_t n) {
-    const oc__conv_geom *g = &p->args->g;
-    const float *shifted[MAX_ROWS];
-    int64_t at = (int64_t)x * g->stride_w - g->pad_left, j0;
-    r->tap_count =
-        oc__taps_inside(at, g->dilation_w, g->kernel_w, g->in_w, &j0);
-    if (r->tap_count == 0) j0 = 0;
-    at += j0 * g->dilation_w;
-    for (size_t i = 0; i < r->row_count; i++)
-        shifted[i] = r->tap_count ? rows[i] + at * (int64_t)r->c : NULL;
-    r->rows = shifted;
-    r->w = w + (size_t)j0 * r->c;
-    r->px = n;
-    r->out = out + x * r->c;
-    r->residual = residual ? residual + x * r->c : NULL;
-    p->kt->depthwise_f32(r);
-}
-
 static void run_row(const depthwise_plan *p, size_t plane, size_t y) {
     const oc__conv_f32_args *a = p->args;
     const oc__conv_geom *g = &a->g;
     size_t c = (size_t)p->kt->block, block = plane % p->blocks;
     const float *in = a->in + plane * (size_t)(g->in_h * g->in_w) * c;
-    const float *w =
-        a->packed_w + block * (size_t)(g->kernel_h * g->kernel_w) * c;
-    size_t at = (plane * (size_t)g->out_h + y) * (size_t)g->out_w * c;
-    const float *residual = a->residual ? a->residual + at : NULL;
+    size_t out = (plane * (size_t)g->out_h + y) * (size_t)g->out_w * c;
     const float *rows[MAX_ROWS];
-    oc__depthwise_run r = {.c = c};
+    oc__depthwise_run r = {.c = c, .rows = rows};
     int64_t iy = (int64_t)y * g->stride_h - g->pad_top, i0;
     r.row_count = oc__taps_inside(iy, g->dilation_h, g->kernel_h, g->in_h, &i0);
     if (r.row_count == 0) i0 = 0;
     iy += i0 * g->dilation_h;
     for (size_t i = 0; i < r.row_count; i++)
         rows[i] = in + (iy + (int64_t)i * g->dilation_h) * g->in_w * (int64_t)c;
-
-    r.in_step = (size_t)g->stride_w * c;
-    r.tap_step = (size_t)g->dilation_w * c;
-    r.w_row_step = (size_t)g->kernel_w * c;
+    r.px = (size_t)g->out_w;
+    r.tap_count = (size_t)g->kernel_w;
+    r.first = -g->pad_left;
+    r.width = (size_t)g->in_w;
+    r.stride = (size_t)g->stride_w;
+    r.dilation = (size_t)g->dilation_w;
+    r.w_row_step = r.tap_count * c;
+    r.w =
+        a->packed_w + (block * (size_t)g->kernel_h + (size_t)i0) * r.w_row_step;
+    r.out = a->out + out;
     r.bias = a->bias ? a->bias + block * c : NULL;
+    r.residual = a->residual ? a->residual + out : NULL;
     r.lo = p->lo;
     r.hi = p->hi;
-    w += (size_t)i0 * r.w_row_step;
-    float *out = a->out + at;
-    for (size_t x = 0; x < p->x0; x++)
-        run_pixels(p, &r, rows, w, out, residual, x, 1);
-    if (p->x1 > p->x0)
-        run_pixels(p, &r, rows, w, out, residual, p->x0, p->x1 - p->x0);
-    for (size_t x = p->x1; x < (size_t)g->out_w; x++)
-        run_pixels(p, &r, rows, w, out, residual, x, 1);
+    p->kt->depthwise_f32(&r);
     if (p->act.kind != OC_ACT_NONE)
-        p->kt->act_f32(p->act, out, out, (size_t)g->out_w * c);
+        p->kt->act_f32(p->act, r.out, r.out, r.px * c);
 }
 
 /* Items are rows: y of plane (image * blocks + block). */
@@ -130,14 +101,6 @@ static void depthwise_run(const oc__kernels *kt, oc__pool *pool,
     (void)scratch;
     p.blocks = oc__blocks(kt, g->in_c);
     p.act = oc__act_clamp(a->act, a->act_a, a->act_b, &p.lo, &p.hi);
-    /* First x with x*s - pad >= 0; one past the last with
-     * x*s - pad + span <= in_w - 1. */
-    int64_t span = (g->kernel_w - 1) * g->dilation_w;
-    int64_t room = g->in_w - 1 + g->pad_left - span;
-    int64_t x0 = (g->pad_left + g->stride_w - 1) / g->stride_w;
-    int64_t x1 = room < 0 ? 0 : room / g->stride_w + 1;
-    p.x0 = (size_t)OC_MIN(x0, g->out_w);
-    p.x1 = (size_t)OC_MAX(OC_MIN(x1, g->out_w), (int64_t)p.x0);
     /* A multiply-add here loads its operands from L2 or further: as long as
      * two of a dense convolution. */
     oc__share_run(pool, (size_t)g->batch * p.blocks * (size_t)g->out_h,

@@ -118,6 +118,29 @@ static void first_pack(const oc__kernels *kt, const oc__conv_geom *g,
     }
 }
 
+/* Stride 2, the usual one, goes over the row once, so that the compiler can
+ * load vectors and part their odd and even elements. */
+static void copy_pairs(const first_plan *p, const oc__conv_geom *g,
+                       const float *in, float *out) {
+    /* Element x of the row is element x + pad of the padded one, which is
+     * column (x + pad) / 2 of phase (x + pad) % 2. */
+    float *even = out, *odd = out + p->cols;
+    int64_t x = 0, cols = (int64_t)p->cols, n = g->in_w;
+    if (g->pad_left % 2) {
+        int64_t q = g->pad_left / 2;
+        if (q < cols && n > 0) odd[q] = in[0];
+        x = 1;
+    }
+    int64_t q = (x + g->pad_left) / 2, pairs = (n - x) / 2;
+    pairs = OC_MIN(pairs, cols - q);
+    for (int64_t i = 0; i < pairs; i++) {
+        even[q + i] = in[x + 2 * i];
+        odd[q + i] = in[x + 2 * i + 1];
+    }
+    if (pairs >= 0 && x + 2 * pairs < n && q + pairs < cols)
+        even[q + pairs] = in[x + 2 * pairs];
+}
+
 /* One row of one channel, split into phases; in is NULL above and below. */
 static void copy_row(const first_plan *p, const oc__conv_geom *g,
                      const float *in, float *out) {
@@ -126,6 +149,10 @@ static void copy_row(const first_plan *p, const oc__conv_geom *g,
     if (p->phases == 1 && g->stride_w == 1) {
         int64_t n = OC_MIN((int64_t)p->cols - g->pad_left, g->in_w);
         if (n > 0) memcpy(out + g->pad_left, in, (size_t)n * sizeof *out);
+        return;
+    }
+    if (p->phases == 2 && g->stride_w == 2) {
+        copy_pairs(p, g, in, out);
         return;
     }
     for (size_t i = 0; i < p->phases; i++) {

@@ -33,13 +33,13 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
     t.taps = p->taps;
     t.tap_count = p->tap_count;
     t.out_block_step = p->rows * p->cols * p->c;
-    t.bias = bias;
     t.lo = p->lo;
     t.hi = p->hi;
     size_t steps = p->plain ? 1 : p->c;
     for (size_t b = 0; b < p->in_blocks; b += t.blocks) {
         t.blocks = OC_MIN(p->blocks_a_part, p->in_blocks - b);
         t.first = b == 0;
+        t.bias = t.first ? bias : NULL;
         t.last = b + t.blocks == p->in_blocks;
         t.last_steps = t.last ? last_steps : steps;
         t.w = w + b * w_block;

@@ -26,86 +26,117 @@
 
 /* ---- depthwise ----------------------------------------------------------- */
 
-VINLINE void V(run_store)(const oc__depthwise_run *r, VF x, size_t p,
-                          size_t lane) {
-    size_t at = p * BLOCK + lane;
-    if (r->bias) x = V(add)(x, V(load)(r->bias + lane));
-    if (r->residual) x = V(add)(x, V(load)(r->residual + at));
-    x = V(minx)(V(set1)(r->hi), V(maxx)(V(set1)(r->lo), x));
-    V(store)(r->out + at, x);
+/* Column x of a row, zero outside; `inside` says that nothing is. */
+VINLINE VF V(column)(const float *row, int64_t x, size_t width,
+                     const int inside) {
+    if (inside || (uint64_t)x < width) return V(load)(row + x * BLOCK);
+    return V(set1)(0.0f);
 }
 
-/* px pixels from p on, of taps neighbouring taps, stride `stride`. */
-VINLINE void V(run_taps)(const oc__depthwise_run *r, const int taps,
-                         const int stride, const int px, size_t p,
-                         size_t lane) {
+/* The sums of pixels p..p+px-1, of which only those of the run are stored. */
+VINLINE void V(run_store)(const oc__depthwise_run *r, const VF *acc,
+                          const int px, size_t p, size_t lane) {
+    UNROLL for (int i = 0; i < px; i++) {
+        size_t at = (p + (size_t)i) * BLOCK + lane;
+        if (p + (size_t)i >= r->px) break;
+        VF x = acc[i];
+        if (r->residual) x = V(add)(x, V(load)(r->residual + at));
+        x = V(minx)(V(set1)(r->hi), V(maxx)(V(set1)(r->lo), x));
+        V(store)(r->out + at, x);
+    }
+}
+
+/* px pixels from p on, `taps` neighbouring taps, stride `stride`.  Kept small
+ * by loading each column once. */
+VINLINE void V(run_near)(const oc__depthwise_run *r, const int taps,
+                         const int stride, const int px, const int inside,
+                         size_t p, size_t lane) {
     VF acc[STRIP_PX], w[8], x[2 * STRIP_PX + 6];
     const int columns = (px - 1) * stride + taps;
-    UNROLL for (int i = 0; i < px; i++) acc[i] = V(set1)(0.0f);
+    int64_t first = r->first + (int64_t)p * stride;
+    VF bias = r->bias ? V(load)(r->bias + lane) : V(set1)(0.0f);
+    UNROLL for (int i = 0; i < px; i++) acc[i] = bias;
     for (size_t k = 0; k < r->row_count; k++) {
-        const float *in = r->rows[k] + p * r->in_step + lane;
         const float *from = r->w + k * r->w_row_step + lane;
         UNROLL for (int j = 0; j < taps; j++) w[j] = V(load)(from + j * BLOCK);
-        UNROLL for (int j = 0; j < columns; j++) x[j] = V(load)(in + j * BLOCK);
+        UNROLL for (int j = 0; j < columns; j++) x[j] =
+            V(column)(r->rows[k] + lane, first + j, r->width, inside);
         UNROLL for (int j = 0; j < taps; j++)
             UNROLL for (int i = 0; i < px; i++) acc[i] =
                 V(fma)(x[i * stride + j], w[j], acc[i]);
     }
-    UNROLL for (int i = 0; i < px; i++)
-        V(run_store)(r, acc[i], p + (size_t)i, lane);
+    V(run_store)(r, acc, px, p, lane);
 }
 
 /* The same for any taps, strides and dilations. */
-VINLINE void V(run_any)(const oc__depthwise_run *r, const int px, size_t p,
-                        size_t lane) {
+VINLINE void V(run_any)(const oc__depthwise_run *r, const int px,
+                        const int inside, size_t p, size_t lane) {
     VF acc[STRIP_PX];
-    UNROLL for (int i = 0; i < px; i++) acc[i] = V(set1)(0.0f);
+    int64_t first = r->first + (int64_t)(p * r->stride);
+    VF bias = r->bias ? V(load)(r->bias + lane) : V(set1)(0.0f);
+    UNROLL for (int i = 0; i < px; i++) acc[i] = bias;
     for (size_t k = 0; k < r->row_count; k++)
         for (size_t j = 0; j < r->tap_count; j++) {
-            const float *in =
-                r->rows[k] + p * r->in_step + j * r->tap_step + lane;
+            int64_t x = first + (int64_t)(j * r->dilation);
             VF w = V(load)(r->w + k * r->w_row_step + j * BLOCK + lane);
             UNROLL for (int i = 0; i < px; i++) acc[i] =
-                V(fma)(V(load)(in + (size_t)i * r->in_step), w, acc[i]);
+                V(fma)(V(column)(r->rows[k] + lane, x + i * (int64_t)r->stride,
+                                 r->width, inside),
+                       w, acc[i]);
         }
-    UNROLL for (int i = 0; i < px; i++)
-        V(run_store)(r, acc[i], p + (size_t)i, lane);
+    V(run_store)(r, acc, px, p, lane);
 }
 
-#define RUN(name, body, one)                                                   \
+/* Whether the columns of px pixels from p on are all there. */
+static int V(is_inside)(const oc__depthwise_run *r, size_t p, size_t px) {
+    int64_t first = r->first + (int64_t)(p * r->stride);
+    size_t span = (px - 1) * r->stride + (r->tap_count - 1) * r->dilation;
+    return first >= 0 && (uint64_t)first + span < r->width;
+}
+
+/* Strips of STRIP_PX; the last one of half as many if that is enough. */
+#define RUN(name, body)                                                        \
     static VTARGET void V(name)(const oc__depthwise_run *r) {                  \
-        size_t p = 0;                                                          \
-        for (; p + STRIP_PX <= r->px; p += STRIP_PX)                           \
+        for (size_t p = 0; p < r->px; p += STRIP_PX) {                         \
+            int few = r->px - p <= STRIP_PX / 2;                               \
+            int inside = V(is_inside)(r, p, few ? STRIP_PX / 2 : STRIP_PX);    \
             for (size_t lane = 0; lane < BLOCK; lane += V_WIDTH)               \
-                body;                                                          \
-        for (; p < r->px; p++)                                                 \
-            for (size_t lane = 0; lane < BLOCK; lane += V_WIDTH)               \
-                one;                                                           \
+                if (few && inside)                                             \
+                    body(STRIP_PX / 2, 1);                                     \
+                else if (few)                                                  \
+                    body(STRIP_PX / 2, 0);                                     \
+                else if (inside)                                               \
+                    body(STRIP_PX, 1);                                         \
+                else                                                           \
+                    body(STRIP_PX, 0);                                         \
+        }                                                                      \
     }
-#define RUN_TAPS(taps, stride)                                                 \
-    RUN(run_##taps##_##stride,                                                 \
-        V(run_taps)(r, taps, stride, STRIP_PX, p, lane),                       \
-        V(run_taps)(r, taps, stride, 1, p, lane))
-RUN_TAPS(3, 1)
-RUN_TAPS(3, 2)
-RUN_TAPS(5, 1)
-RUN_TAPS(5, 2)
-RUN_TAPS(7, 1)
-RUN(run_other, V(run_any)(r, STRIP_PX, p, lane), V(run_any)(r, 1, p, lane))
+#define NEAR_3_1(px, inside) V(run_near)(r, 3, 1, px, inside, p, lane)
+#define NEAR_3_2(px, inside) V(run_near)(r, 3, 2, px, inside, p, lane)
+#define NEAR_5_1(px, inside) V(run_near)(r, 5, 1, px, inside, p, lane)
+#define NEAR_5_2(px, inside) V(run_near)(r, 5, 2, px, inside, p, lane)
+#define NEAR_7_1(px, inside) V(run_near)(r, 7, 1, px, inside, p, lane)
+#define ANY(px, inside)      V(run_any)(r, px, inside, p, lane)
+RUN(run_3_1, NEAR_3_1)
+RUN(run_3_2, NEAR_3_2)
+RUN(run_5_1, NEAR_5_1)
+RUN(run_5_2, NEAR_5_2)
+RUN(run_7_1, NEAR_7_1)
+RUN(run_other, ANY)
 
 void K(depthwise_f32)(const oc__depthwise_run *r) {
     size_t taps = r->tap_count;
-    int near = r->tap_step == BLOCK, one = r->in_step == BLOCK;
-    int two = r->in_step == 2 * BLOCK;
-    if (near && one && taps == 3)
+    int one = r->dilation == 1 && r->stride == 1;
+    int two = r->dilation == 1 && r->stride == 2;
+    if (one && taps == 3)
         V(run_3_1)(r);
-    else if (near && two && taps == 3)
+    else if (two && taps == 3)
         V(run_3_2)(r);
-    else if (near && one && taps == 5)
+    else if (one && taps == 5)
         V(run_5_1)(r);
-    else if (near && two && taps == 5)
+    else if (two && taps == 5)
         V(run_5_2)(r);
-    else if (near && one && taps == 7)
+    else if (one && taps == 7)
         V(run_7_1)(r);
     else
         V(run_other)(r);

@@ -206,12 +206,10 @@ static VTARGET void V(conv_finish)(const oc__conv_tile *t, const float *sums) {
     VF lo = V(set1)(t->lo), hi = V(set1)(t->hi);
     for (size_t j = 0; j < width; j += V_WIDTH) {
         size_t at = j / BLOCK * t->out_block_step + j % BLOCK;
-        VF bias = t->bias ? V(load)(t->bias + j) : V(set1)(0.0f);
         for (size_t i = 0; i < t->px; i++, at += BLOCK) {
             VF x = V(load)(sums + i * width + j);
             if (!t->first) x = V(add)(V(load)(t->out + at), x);
             if (t->last) {
-                x = V(add)(x, bias);
                 if (t->residual) x = V(add)(x, V(load)(t->residual + at));
                 x = V(minx)(hi, V(maxx)(lo, x));
             }
@@ -229,7 +227,13 @@ VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
     V(sums) acc;
     _Alignas(64) float sums[SPILL_ELEMS];
     const float *in = t->in, *w = t->w;
-    V(clear)(acc, rows, vectors);
+    if (t->bias)
+        UNROLL for (int j = 0; j < vectors; j++) acc[0][j] =
+            V(load)(t->bias + j * V_WIDTH);
+    else
+        V(clear)(acc, 1, vectors);
+    UNROLL for (int i = 1; i < rows; i++)
+        UNROLL for (int j = 0; j < vectors; j++) acc[i][j] = acc[0][j];
     for (size_t b = t->blocks; b; b--) {
         size_t steps = b > 1 ? pixel : t->last_steps;
         for (size_t i = 0; i < t->tap_count; i++, w += pixel * row)
@@ -237,6 +241,17 @@ VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
         (acc, rows, vectors, in + t->taps[i], pixel, w, vectors, 0, row,
          pixel == 1 ? 1 : steps);
         in += t->in_block_step;
+    }
+    if (t->first && t->last && !t->residual) {
+        /* Most short sums end here: not by way of the stack. */
+        VF lo = V(set1)(t->lo), hi = V(set1)(t->hi);
+        UNROLL for (int j = 0; j < vectors; j++) {
+            float *out = t->out + (size_t)(j / VECTORS) * t->out_block_step +
+                         j % VECTORS * V_WIDTH;
+            UNROLL for (int i = 0; i < rows; i++)
+                V(store)(out + i * BLOCK, V(minx)(hi, V(maxx)(lo, acc[i][j])));
+        }
+        return;
     }
     V(spill)(acc, rows, vectors, sums);
     V(conv_finish)(t, sums);

@@ -7,9 +7,8 @@
 #define MAX_C  16
 #define MAX_PX 8
 
-static float finish(float x, size_t i, const float *bias, const float *residual,
-                    size_t at, float lo, float hi) {
-    if (bias) x += bias[i];
+static float finish(float x, const float *residual, size_t at, float lo,
+                    float hi) {
     if (residual) x += residual[at];
     x = x < lo ? lo : x;
     return x > hi ? hi : x;
@@ -17,8 +16,11 @@ static float finish(float x, size_t i, const float *bias, const float *residual,
 
 /* pixel: elements between pixels and steps in a full block. */
 static void tile(const oc__conv_tile *t, size_t pixel) {
-    float acc[MAX_PX][OC_CONV_MAX_BLOCKS * MAX_C] = {{0}};
+    float acc[MAX_PX][OC_CONV_MAX_BLOCKS * MAX_C];
     size_t width = t->out_blocks * t->c;
+    for (size_t p = 0; p < t->px; p++)
+        for (size_t o = 0; o < width; o++)
+            acc[p][o] = t->bias ? t->bias[o] : 0.0f;
     for (size_t b = 0; b < t->blocks; b++)
         for (size_t j = 0; j < t->tap_count; j++) {
             size_t steps = b + 1 == t->blocks ? t->last_steps : pixel;
@@ -33,11 +35,9 @@ static void tile(const oc__conv_tile *t, size_t pixel) {
         for (size_t p = 0; p < t->px; p++)
             for (size_t i = 0; i < t->c; i++) {
                 size_t at = b * t->out_block_step + p * t->c + i;
-                size_t o = b * t->c + i;
-                float x = acc[p][o];
+                float x = acc[p][b * t->c + i];
                 if (!t->first) x = t->out[at] + x;
-                if (t->last)
-                    x = finish(x, o, t->bias, t->residual, at, t->lo, t->hi);
+                if (t->last) x = finish(x, t->residual, at, t->lo, t->hi);
                 t->out[at] = x;
             }
 }
@@ -57,12 +57,16 @@ void oc__depthwise_f32_scalar(const oc__depthwise_run *r) {
     for (size_t p = 0; p < r->px; p++)
         for (size_t i = 0; i < r->c; i++) {
             size_t at = p * r->c + i;
-            float x = 0.0f;
+            float sum = r->bias ? r->bias[i] : 0.0f;
             for (size_t k = 0; k < r->row_count; k++)
-                for (size_t j = 0; j < r->tap_count; j++)
-                    x += r->rows[k][p * r->in_step + j * r->tap_step + i] *
-                         r->w[k * r->w_row_step + j * r->c + i];
-            r->out[at] = finish(x, i, r->bias, r->residual, at, r->lo, r->hi);
+                for (size_t j = 0; j < r->tap_count; j++) {
+                    int64_t x =
+                        r->first + (int64_t)(p * r->stride + j * r->dilation);
+                    if (x < 0 || x >= (int64_t)r->width) continue;
+                    sum += r->rows[k][(size_t)x * r->c + i] *
+                           r->w[k * r->w_row_step + j * r->c + i];
+                }
+            r->out[at] = finish(sum, r->residual, at, r->lo, r->hi);
         }
 }
 

@@ -12,8 +12,8 @@
 #define V_WIDTH 16
 #define BLOCK   16
 
-/* 6 sums, 5 or 7 weights and up to 16 inputs in 32 registers. */
-#define STRIP_PX 6
+/* 8 sums, 5 or 7 weights and up to 19 inputs; 32 registers. */
+#define STRIP_PX 8
 
 #include "kernels/strip_template.h"
 
