@@ -1,7 +1,8 @@
 /*
  * test_models.c - real networks: what the passes and the fast kernels make of
  * them computes what the graph as it was computes with plain C, and the same
- * bits for any number of threads.  Skipped where ../shared is missing.
+ * bits for any number of threads.  Skipped where ../shared is missing.  With
+ * OC_TEST_SMALL in the environment (sanitizers, emulators) only small networks.
  */
 #include "testing.h"
 
@@ -10,15 +11,16 @@
 #include <math.h>
 #include <stdio.h>
 
+/* The small ones first. */
 static const char *const names[] = {
     "mnist",
     "resnet8_cifar10",
+    "selfie_landscape_nhwc",
     "mobilenet_v2_imagenet_nhwc",
     "nanodet_m_coco",
     "ssd_mobilenet_v3_coco",
     "ultraface_rfb_320",
     "yolox_nano_coco",
-    "selfie_landscape_nhwc",
     "yunet_n_320_320",
     "squeezenet1.1_imagenet",
     "espnet_camvid",
@@ -173,7 +175,8 @@ static void models_survive_failing_allocations(void **state) {
 }
 
 int main(void) {
-    enum { N = sizeof(names) / sizeof(names[0]) };
+    enum { ALL = sizeof(names) / sizeof(names[0]), SMALL = 3 };
+    int n = getenv("OC_TEST_SMALL") ? SMALL : ALL;
     static const char *const whats[] = {
         "models_compute_the_same_when_optimised",
         "models_give_the_same_bits_for_any_thread_count",
@@ -182,15 +185,15 @@ int main(void) {
         models_compute_the_same_when_optimised,
         models_give_the_same_bits_for_any_thread_count,
         models_survive_failing_allocations};
-    struct CMUnitTest tests[3 * N];
-    static char titles[3 * N][96];
-    for (int i = 0; i < 3 * N; i++) {
-        const char *what = whats[i / N];
-        snprintf(titles[i], sizeof(titles[i]), "%s_%s", what, names[i % N]);
+    struct CMUnitTest tests[3 * ALL];
+    static char titles[3 * ALL][96];
+    for (int i = 0; i < 3 * n; i++) {
+        const char *what = whats[i / n];
+        snprintf(titles[i], sizeof(titles[i]), "%s_%s", what, names[i % n]);
         memset(&tests[i], 0, sizeof(tests[i]));
         tests[i].name = titles[i];
-        tests[i].test_func = functions[i / N];
-        tests[i].initial_state = (void *)(uintptr_t)names[i % N];
+        tests[i].test_func = functions[i / n];
+        tests[i].initial_state = (void *)(uintptr_t)names[i % n];
     }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return _cmocka_run_group_tests("models", tests, (size_t)(3 * n), NULL, NULL);
 }
