@@ -62,6 +62,7 @@ function(oc_register name program)
     set_tests_properties(${name} PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
     set_property(TEST ${name} PROPERTY ENVIRONMENT
                  CMOCKA_MESSAGE_OUTPUT=TAP
+                 LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0
                  OCELLI=${PROJECT_BINARY_DIR}/ocelli
                  OC_BUILD_DIR=${PROJECT_BINARY_DIR})
 endfunction()
