@@ -16,7 +16,7 @@
 
 enum { ONES_LIKE, ZEROS_LIKE, SPREAD };
 
-/* ---- OnesLike, ZerosLike -------------------------------------------------- */
+/* ---- OnesLike, ZerosLike ------------------------------------------------- */
 
 static oc_status infer_like(oc__ctx *c) {
     OC_TRY(oc__want(c, 0, OC_T_F | OC_T_I | OC_T_U | OC_T(BOOL)));
@@ -30,7 +30,7 @@ static oc_status run_like(oc__ctx *c) {
     return OC_OK;
 }
 
-/* ---- Spread --------------------------------------------------------------- */
+/* ---- Spread -------------------------------------------------------------- */
 
 static oc_status infer_spread(oc__ctx *c) {
     OC_TRY(oc__want(c, 0, OC_T_F));

@@ -277,7 +277,7 @@ static oc__node *next_gradient(const oc__graph *g) {
 }
 
 oc_status oc__pass_differentiate(oc__graph *g, const oc__pass_env *env,
-                            oc_error *err) {
+                                 oc_error *err) {
     oc__node *n;
     /* In order: a Gradient may be of another one's output. */
     while ((n = next_gradient(g)) != NULL)
