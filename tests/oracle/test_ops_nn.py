@@ -39,6 +39,7 @@ class Call:
 
     def __init__(self, op, inputs, outputs=1, domain="", opset=17, **attrs):
         self.op, self.domain, self.opset = op, domain, opset
+        self.made_of = (inputs, outputs)
         self.attrs = {k: v for k, v in attrs.items() if v is not None}
         self.feeds = {f"i{n}": x for n, x in enumerate(inputs)
                       if x is not None}
@@ -64,6 +65,15 @@ class Call:
         shapes = " ".join(f"{k}:{v.dtype}{list(v.shape)}"
                           for k, v in self.feeds.items())
         return f"{self.op} {shapes} {self.attrs} opset {self.opset}"
+
+    def cast(self, dtype, back=False):
+        """The same with every f32 input in another type (and back)."""
+        inputs, outputs = self.made_of
+        inputs = [x if x is None or x.dtype != np.float32 else
+                  x.astype(dtype).astype(np.float32) if back else
+                  x.astype(dtype) for x in inputs]
+        return Call(self.op, inputs, outputs, self.domain, self.opset,
+                    **self.attrs)
 
     def ours(self, **how):
         return engine.run(self.model, self.feeds, **how)
@@ -648,6 +658,65 @@ def rotary_embedding_matches():
         ids = pick(ids, np.array([randint(0, 10)]))
         compare(Call("RotaryEmbedding", [x, ids, cos, sin],
                      domain="com.microsoft", **attrs))
+
+
+# ---- other types --------------------------------------------------------------------
+
+def plain_calls():
+    """One f32 call of each operator whose other types are computed apart."""
+    x, c = noise(2, 6, 7, 8), 6
+    yield Call("ConvTranspose", [x, noise(6, 4, 3, 3), noise(4)], opset=22,
+               strides=[2, 1], pads=[1, 0, 1, 1])
+    yield Call("ConvTranspose", [x, noise(6, 2, 3, 3)], group=3)
+    yield Call("DeformConv", [x, noise(5, 6, 2, 2), noise(2, 8, 6, 7)],
+               opset=19)
+    yield Call("MaxPool", [x], outputs=2, kernel_shape=[3, 2],
+               strides=[2, 1])
+    yield Call("AveragePool", [x], kernel_shape=[3, 3],
+               pads=[1, 1, 1, 1])
+    yield Call("LpPool", [x], kernel_shape=[2, 2], p=3)
+    yield Call("GlobalAveragePool", [x])
+    yield Call("GlobalMaxPool", [x])
+    yield Call("GlobalLpPool", [x])
+    stats = [noise(c), noise(c), noise(c), np.abs(noise(c)) + 0.5]
+    yield Call("BatchNormalization", [x] + stats, opset=15)
+    yield Call("BatchNormalization", [x] + stats, outputs=3, opset=15,
+               training_mode=1)
+    yield Call("InstanceNormalization", [x, noise(c), noise(c)])
+    yield Call("GroupNormalization", [x, noise(c), noise(c)], opset=21,
+               num_groups=3)
+    yield Call("LayerNormalization", [x, noise(7, 8), noise(7, 8)], opset=17,
+               axis=2)
+    yield Call("RMSNormalization", [x, noise(8)], opset=23)
+    yield Call("LRN", [x], opset=13, size=3)
+    yield Call("LpNormalization", [x], axis=1)
+    yield Call("MeanVarianceNormalization", [x], opset=13)
+    seq, w = noise(4, 2, 5), np.float32(0.3)
+    for op, gates in (("RNN", 1), ("GRU", 3), ("LSTM", 4)):
+        yield Call(op, [seq, noise(2, gates * 6, 5) * w,
+                        noise(2, gates * 6, 6) * w,
+                        noise(2, 12 * gates) * w], hidden_size=6,
+                   direction="bidirectional",
+                   outputs=3 if op == "LSTM" else 2)
+    q, k, v = noise(2, 4, 5, 8), noise(2, 2, 9, 8), noise(2, 2, 9, 4)
+    yield Call("Attention", [q, k, v, noise(5, 9)], opset=23)
+    target = rng.integers(0, 6, (2, 7, 8))
+    yield Call("NegativeLogLikelihoodLoss", [x, target, np.abs(noise(6))],
+               opset=22)
+    yield Call("SoftmaxCrossEntropyLoss", [x, target], opset=13, outputs=2)
+
+
+def other_types_match():
+    for call in plain_calls():
+        for dtype, tolerance in ((np.float64, 1e-5), (np.float16, 4e-3),
+                                 (engine.DTYPES[16], 4e-2)):
+            got = call.cast(dtype).ours()
+            want = call.cast(dtype, back=True).theirs()
+            for n, (a, b) in enumerate(zip(got, want)):
+                # Indices stay what they are, LayerNormalization's mean too.
+                assert a.dtype in (np.dtype(dtype), b.dtype), f"{call}: {n}"
+            same(call, [a.astype(b.dtype) for a, b in zip(got, want)], want,
+                 tolerance, tolerance)
 
 
 # ---- losses -------------------------------------------------------------------------
