@@ -287,11 +287,17 @@ static V(conv_fn) *const V(plain_1)[] = {EACH_1(PLAIN_1_NAME)};
 static V(conv_fn) *const V(plain_2)[] = {EACH_2(PLAIN_2_NAME)};
 
 static void V(blocked)(const oc__conv_tile *t) {
-    (t->out_blocks == 1 ? V(blocked_1) : V(blocked_2))[t->px - 1](t);
+    if (t->out_blocks == 1)
+        V(blocked_1)[t->px - 1](t);
+    else
+        V(blocked_2)[t->px - 1](t);
 }
 
 static void V(plain)(const oc__conv_tile *t) {
-    (t->out_blocks == 1 ? V(plain_1) : V(plain_2))[t->px - 1](t);
+    if (t->out_blocks == 1)
+        V(plain_1)[t->px - 1](t);
+    else
+        V(plain_2)[t->px - 1](t);
 }
 
 const oc__conv_f32_kernel K(conv_f32) = {
