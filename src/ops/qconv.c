@@ -15,6 +15,7 @@
  * matrix.  One channel a group (depthwise) makes products of one column,
  * which are no use; qconv_depth.c does those.
  */
+#include "ops/pack_i8.h"
 #include "ops/qconv.h"
 
 #include <string.h>
@@ -76,6 +77,9 @@ static oc_status read_types(const oc__ctx *c, oc__qconv *q) {
     q->x = oc__in(c, 0);
     q->w = oc__in(c, integer ? 1 : 3);
     q->bias = integer ? NULL : oc__in(c, 8);
+    q->weights = NULL;
+    /* The packed weights, of our own operators alone. */
+    q->packed_at = c->op->domain[0] ? c->op->max_in - 1 : -1;
     q->x_signed = q->x->dtype == OC_DTYPE_I8;
     q->w_signed = q->w->dtype == OC_DTYPE_I8;
     q->y_type = OC_DTYPE_I32;
@@ -105,8 +109,8 @@ static int add(size_t *at, size_t *total, size_t a, size_t b) {
 
 /*
  * Scratch: [scales][biases][zero points of w][then, unless depthwise: input,
- * channels last][w reordered][w packed, by group][for each worker: tile,
- * sums, bytes, GEMM's own]
+ * channels last][unless packed ahead: w reordered, w packed by group][for each
+ * worker: tile, sums, bytes, GEMM's own]
  */
 static oc_status lay_out(const oc__ctx *c, oc__qconv *q) {
     size_t out = (size_t)(q->group * q->group_out), depth = (size_t)q->depth;
@@ -126,12 +130,16 @@ static oc_status lay_out(const oc__ctx *c, oc__qconv *q) {
         bad |= add(&q->workers, &q->total, q->worker_bytes, (size_t)c->threads);
         return bad ? oc__op_fail(c, OC_E_LIMIT, "too large") : OC_OK;
     }
-    q->packed_each =
-        oc__align_up(oc__gemm_i8_packed_bytes(c->kernels, depth, og), OC_ALIGN);
+    size_t all;
+    q->packed_each = oc__pack_i8_bytes(c->kernels, q->depth, q->group_out);
+    bad |= oc__size_mul(q->packed_each, (size_t)q->group, &all);
+    if (!bad) OC_TRY(oc__pack_i8_input(c, all, &q->weights));
+    int packed = q->packed_at >= 0 && oc__in(c, q->packed_at) != NULL;
     bad |=
         add(&q->input, &q->total, (size_t)q->x->dims[1], (size_t)q->in_pixels);
-    bad |= add(&q->reordered, &q->total, og, depth);
-    bad |= add(&q->packed, &q->total, q->packed_each, (size_t)q->group);
+    bad |= add(&q->reordered, &q->total, packed ? 0 : og, depth);
+    bad |= add(&q->packed, &q->total, packed ? 0 : q->packed_each,
+               (size_t)q->group);
     q->worker_bytes = 0;
     bad |= add(&q->at_tile, &q->worker_bytes, tile, q->pointwise ? 0 : depth);
     bad |= add(&q->at_sums, &q->worker_bytes, tile * 4, og);
@@ -250,7 +258,7 @@ static void tile_range(void *user, int64_t begin, int64_t end, int worker) {
         a.b_signed = q->w_signed;
         a.a_zero = q->x_zero_value;
         a.b_zeros = (const int32_t *)(const void *)(s + q->zeros) + channel;
-        a.packed_b = s + q->packed + (size_t)g * q->packed_each;
+        a.packed_b = (const char *)q->weights + (size_t)g * q->packed_each;
         a.c = sums;
         a.c_row_stride = out;
         oc__gemm_i8(kt, NULL, &a, mine + q->at_gemm);
@@ -289,24 +297,6 @@ static void prepare_params(const oc__ctx *c, oc__qconv *q) {
     }
 }
 
-/* Weights (out, in, taps) to (out, taps, in), and from there to panels. */
-static void pack_weights(const oc__ctx *c, const oc__qconv *q) {
-    char *s = c->scratch, *reordered = s + q->reordered;
-    size_t in = (size_t)q->group_in, depth = (size_t)q->depth;
-    size_t taps = in ? depth / in : 0, out = (size_t)q->group_out;
-    for (int64_t g = 0; g < q->group; g++) {
-        const char *w = (const char *)q->w->data + (size_t)g * out * depth;
-        if (taps > 1 && in > 1) {
-            for (size_t o = 0; o < out; o++)
-                c->kernels->transpose_b1(w + o * depth, taps,
-                                         reordered + o * depth, in, in, taps);
-            w = reordered;
-        }
-        oc__gemm_i8_pack_b(c->kernels, depth, out, w, q->w_signed, 1, depth,
-                           s + q->packed + (size_t)g * q->packed_each);
-    }
-}
-
 typedef struct turn_job {
     const oc__kernels *kt;
     const char *x;
@@ -332,7 +322,13 @@ static oc_status run_qconv(oc__ctx *c) {
         oc__qconv_depthwise(c, &q, y);
         return OC_OK;
     }
-    pack_weights(c, &q);
+    if (!q.weights) {
+        char *s = c->scratch;
+        oc__pack_i8_conv(c->kernels, q.w->data, q.w_signed, q.group,
+                         q.group_out, q.group_in, q.depth, s + q.reordered,
+                         s + q.packed);
+        q.weights = s + q.packed;
+    }
     size_t channels = (size_t)q.x->dims[1];
     size_t image = channels * (size_t)q.in_pixels;
     size_t result = (size_t)(q.group * q.group_out * q.out_pixels) *
@@ -361,6 +357,10 @@ const oc__op oc__ops_qconv[] = {
     {"", "ConvInteger", 10, 2, 4, 1, 0, K_INTEGER, infer_qconv, run_qconv,
      flops_qconv},
     {"", "QLinearConv", 10, 8, 9, 1, 0, K_QLINEAR, infer_qconv, run_qconv,
+     flops_qconv},
+    {"ocelli", "ConvInteger", 1, 2, 5, 1, 0, K_INTEGER, infer_qconv, run_qconv,
+     flops_qconv},
+    {"ocelli", "QLinearConv", 1, 8, 10, 1, 0, K_QLINEAR, infer_qconv, run_qconv,
      flops_qconv},
     {0},
 };

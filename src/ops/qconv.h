@@ -18,8 +18,10 @@ typedef struct oc__qconv {
     int x_signed, w_signed;
     oc_dtype y_type; /* i32: the sums themselves */
     int depthwise, pointwise;
-    int64_t tile;      /* output positions */
-    int64_t band_rows; /* of output, in the depthwise form */
+    int packed_at;       /* number of the input of packed weights, or -1 */
+    const void *weights; /* packed; NULL: not yet */
+    int64_t tile;        /* output positions */
+    int64_t band_rows;   /* of output, in the depthwise form */
     /* Offsets into scratch, and of the workers' parts. */
     size_t scales, biases, zeros, input, reordered, packed, packed_each;
     size_t workers, worker_bytes, total;

@@ -12,6 +12,7 @@
  *     QGemm                    (sum + C) * alpha * sa * sb, float or quantized
  */
 #include "base/half.h"
+#include "ops/pack_i8.h"
 #include "ops/product.h"
 #include "ops/requantize.h"
 
@@ -42,13 +43,16 @@ typedef struct qproduct {
     oc__param a_scale, b_scale, a_zero, b_zero, y_scale, y_zero;
     int floats; /* f8 operands: a plain loop does them */
     int trans_a;
+    const void *b_packed; /* ahead; NULL: not */
+    int has_packed;
     int wrap; /* what is too large loses its high bits instead */
     float alpha;
     oc_dtype y_type;
     int rank;
     int64_t dims[OC_MAX_RANK];
     /* Scratch. */
-    size_t a_copy, packed, gemm, sums, a_zeros, b_zeros, b_scales, total;
+    size_t a_copy, packed, gemm, sums, a_zeros, b_zeros, b_scales;
+    size_t y_scales, no_bias, total;
 } qproduct;
 
 #define T_I8 (OC_T(U8) | OC_T(I8))
@@ -174,20 +178,26 @@ static oc_status lay_out(const oc__ctx *c, qproduct *q) {
     if (q->floats) return OC_OK;
     bad |= take(&q->a_copy, &q->total, copy ? (size_t)oc_tensor_elems(q->a) : 0,
                 1, 1);
-    bad |=
-        take(&q->packed, &q->total, oc__gemm_i8_packed_bytes(kt, k, n), 1, 1);
+    size_t packed = oc__pack_i8_bytes(kt, q->k, q->n);
+    OC_TRY(oc__pack_i8_input(c, packed, &q->b_packed));
+    q->has_packed = c->op->domain[0] == 'o' && oc__in(c, c->op->max_in - 1);
+    bad |= take(&q->packed, &q->total, q->has_packed ? 0 : packed, 1, 1);
     bad |= take(&q->gemm, &q->total,
                 oc__gemm_i8_scratch_bytes(kt, m, n, k, c->threads), 1, 1);
     bad |= take(&q->sums, &q->total, m, q->y_type == OC_DTYPE_I32 ? 0 : n, 4);
     bad |= take(&q->a_zeros, &q->total, m, 1, 4);
     bad |= take(&q->b_zeros, &q->total, n, 1, 4);
     bad |= take(&q->b_scales, &q->total, n, 1, 4);
+    bad |= take(&q->y_scales, &q->total, n, 1, 4);
+    bad |= take(&q->no_bias, &q->total, n, 1, 4);
     return bad ? oc__op_fail(c, OC_E_LIMIT, "the product is too large") : OC_OK;
 }
 
 static oc_status setup(const oc__ctx *c, qproduct *q) {
     int64_t na, nb;
     q->at = &slots_of[c->op->kind];
+    q->b_packed = NULL;
+    q->has_packed = 0;
     uint32_t f8 = c->op->kind == K_QLINEAR ? T_F8 : 0;
     OC_TRY(oc__want(c, q->at->a,
                     c->op->kind == K_DYNAMIC ? OC_T(F32) : T_I8 | f8));
@@ -267,12 +277,29 @@ static void out_row_i8(const out_job *j, const int32_t *sums, float sa,
     }
 }
 
+/* All rows at once, when they share their scale. */
+static int out_by_kernel(const out_job *j, int64_t begin, int64_t end) {
+    const qproduct *q = j->q;
+    const char *s = j->c->scratch;
+    int i8 = q->y_type == OC_DTYPE_U8 || q->y_type == OC_DTYPE_I8;
+    if (!i8 || q->bias || q->wrap || q->a_scale.elems != 1 ||
+        q->y_scale.elems != 1 || q->y_zero.elems != 1)
+        return 0;
+    j->c->kernels->requantize_i8(
+        j->sums + begin * q->n, (const int32_t *)(const void *)(s + q->no_bias),
+        (const float *)(const void *)(s + q->y_scales),
+        (int)oc__param_get(&q->y_zero, 0, 0), q->y_type == OC_DTYPE_I8,
+        j->y + begin * q->n, (size_t)(end - begin), (size_t)q->n);
+    return 1;
+}
+
 static void out_range(void *user, int64_t begin, int64_t end, int worker) {
     const out_job *j = user;
     const qproduct *q = j->q;
     int gemm = j->c->op->kind == K_QGEMM;
     int i8 = q->y_type == OC_DTYPE_U8 || q->y_type == OC_DTYPE_I8;
     (void)worker;
+    if (out_by_kernel(j, begin, end)) return;
     for (int64_t r = begin; r < end; r++) {
         const int32_t *sums = j->sums + r * q->n;
         int zero = (int)oc__param_get(&q->y_zero, j->my, r);
@@ -359,7 +386,7 @@ static void multiply_one(const oc__ctx *c, const qproduct *q, in_state *in,
     g.a_row_stride = (size_t)q->a_row;
     g.a_signed = q->a->dtype == OC_DTYPE_I8;
     g.b_signed = q->b->dtype == OC_DTYPE_I8;
-    g.packed_b = s + q->packed;
+    g.packed_b = q->b_packed ? q->b_packed : s + q->packed;
     g.c = q->y_type == OC_DTYPE_I32 ? (int32_t *)(void *)y
                                     : (int32_t *)(void *)(s + q->sums);
     g.c_row_stride = n;
@@ -368,7 +395,7 @@ static void multiply_one(const oc__ctx *c, const qproduct *q, in_state *in,
     g.b_zeros = zeros_of(&q->b_zero, j.mb, q->n, &g.b_zero,
                          (int32_t *)(void *)(s + q->b_zeros));
     if (q->a->dtype == OC_DTYPE_F32) g.a_zero = in->zero;
-    if (ob != in->packed_at)
+    if (!q->b_packed && ob != in->packed_at)
         oc__gemm_i8_pack_b(c->kernels, k, n, (const char *)q->b->data + ob,
                            g.b_signed, (size_t)q->b_row, (size_t)q->b_col,
                            s + q->packed);
@@ -377,6 +404,15 @@ static void multiply_one(const oc__ctx *c, const qproduct *q, in_state *in,
     j.sums = g.c;
     for (int64_t i = 0; i < q->n; i++)
         b_scales[i] = (float)oc__param_get(&q->b_scale, j.mb, i);
+    if (q->y_scale.t && q->a_scale.t) {
+        float *y_scales = (float *)(void *)(s + q->y_scales);
+        float sa = (float)oc__param_get(&q->a_scale, 0, 0);
+        float sy = (float)oc__param_get(&q->y_scale, 0, 0);
+        if (c->op->kind == K_QGEMM) sa *= q->alpha;
+        for (int64_t i = 0; i < q->n; i++)
+            y_scales[i] = scale_of(q, sa, b_scales[i], sy);
+        memset(s + q->no_bias, 0, n * sizeof(int32_t));
+    }
     if (q->y_type != OC_DTYPE_I32)
         oc__parallel(c, q->m, 8192 / (q->n + 1) + 1, out_range, &j);
 }
@@ -457,5 +493,10 @@ const oc__op oc__ops_qproduct[] = {
     QPRODUCT("com.microsoft", "QGemm", 1, 6, 9, K_QGEMM),
     QPRODUCT("com.microsoft", "DynamicQuantizeMatMul", 1, 3, 5, K_DYNAMIC),
     QPRODUCT("com.microsoft", "MatMulIntegerToFloat", 1, 4, 7, K_TO_FLOAT),
+    QPRODUCT("ocelli", "MatMulInteger", 1, 2, 5, K_INTEGER),
+    QPRODUCT("ocelli", "QLinearMatMul", 1, 8, 9, K_QLINEAR),
+    QPRODUCT("ocelli", "QGemm", 1, 6, 10, K_QGEMM),
+    QPRODUCT("ocelli", "DynamicQuantizeMatMul", 1, 3, 6, K_DYNAMIC),
+    QPRODUCT("ocelli", "MatMulIntegerToFloat", 1, 4, 8, K_TO_FLOAT),
     {0},
 };

@@ -60,6 +60,9 @@ oc_status oc__pass_fuse_activation(oc__graph *g, const oc__pass_env *env,
 /** pack_product.c: MatMul and Gemm with their weights packed, fused. */
 oc_status oc__pass_pack_product(oc__graph *g, const oc__pass_env *env,
                                 oc_error *err);
+/** pack_integer.c: 8-bit weights packed. */
+oc_status oc__pass_pack_integer(oc__graph *g, const oc__pass_env *env,
+                                oc_error *err);
 /** layout.c: convolutional parts into blocked channels, fused. */
 oc_status oc__pass_layout(oc__graph *g, const oc__pass_env *env, oc_error *err);
 
