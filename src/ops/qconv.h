@@ -25,7 +25,7 @@ typedef struct oc__qconv {
     /* Offsets into scratch, and of the workers' parts. */
     size_t scales, biases, zeros, input, reordered, packed, packed_each;
     size_t workers, worker_bytes, total;
-    size_t at_tile, at_sums, at_bytes, at_gemm;
+    size_t at_tile, at_sums, at_bytes, at_gemm, at_input;
     /* Known at run time. */
     int32_t x_zero_value;
     int y_zero_value, pad_byte;

@@ -30,6 +30,7 @@ typedef struct depth_job {
     char *y;
     int64_t in_h, in_w, out_h, out_w, kernel_h, kernel_w;
     int64_t stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
+    int64_t band_in;              /* input rows that a band sees, at most */
     int64_t bands;                /* of a plane, q->band_rows outputs each */
     int64_t plane_w, plane_elems; /* of one pair of phases */
 } depth_job;
@@ -64,6 +65,7 @@ static void shape_job(const oc__qconv *q, depth_job *j) {
                    (j->kernel_h - 1) * j->dilation_h + 1;
     j->plane_w = ceil_div(OC_MAX(across, 1), j->stride_w);
     j->plane_elems = j->plane_w * ceil_div(OC_MAX(down, 1), j->stride_h);
+    j->band_in = OC_MIN(OC_MAX(down, 1), j->in_h);
     j->bands = ceil_div(j->out_h, q->band_rows);
 }
 
@@ -78,56 +80,56 @@ size_t oc__qconv_depth_scratch(oc__qconv *q) {
         if (elems <= BAND_ELEMS || q->band_rows == 1) break;
         q->band_rows = (q->band_rows + 1) / 2;
     }
-    /* The planes; sums and a row before it is dealt out to the phases. */
-    q->at_sums = oc__align_up(
-        (size_t)(j.plane_elems * j.stride_h * j.stride_w) * sizeof(float),
-        OC_ALIGN);
-    q->at_bytes = q->at_sums + oc__align_up((size_t)(q->band_rows * j.plane_w) *
-                                                sizeof(float),
-                                            OC_ALIGN);
-    return q->at_bytes + oc__align_up((size_t)j.in_w * sizeof(float), OC_ALIGN);
+    size_t planes = (size_t)(j.plane_elems * j.stride_h * j.stride_w);
+    size_t sums = (size_t)(q->band_rows * j.plane_w);
+    q->at_sums = oc__align_up(planes * sizeof(float), OC_ALIGN);
+    q->at_input = q->at_sums + oc__align_up(sums * sizeof(float), OC_ALIGN);
+    q->at_bytes =
+        q->at_input +
+        oc__align_up((size_t)(j.band_in * j.in_w) * sizeof(float), OC_ALIGN);
+    return q->at_bytes + oc__align_up(sums, OC_ALIGN);
 }
 
-/* One input row into the planes of its phase; NULL is a row of padding. */
-static void fill_row(const depth_job *j, const char *x, float *row,
-                     float *planes) {
-    const oc__qconv *q = j->q;
-    const oc__kernels *kt = j->c->kernels;
-    size_t n = (size_t)j->in_w;
+/* One row of the input, as floats, into the planes of its phase. */
+static void fill_row(const depth_job *j, const float *row, float *planes) {
     int64_t s = j->stride_w;
-    for (int64_t p = 0; p < s; p++)
-        memset(planes + p * j->plane_elems, 0,
-               (size_t)j->plane_w * sizeof(*planes));
-    if (!x) return;
     /* Columns of the row that some tap sees. */
     int64_t first = OC_MAX(j->pad_w, 0);
     int64_t last = OC_MIN(j->pad_w + j->in_w, j->plane_w * s);
     if (first >= last) return;
-    const char *from = x + (first - j->pad_w);
-    float *to = s == 1 ? planes + first : row;
-    n = (size_t)(last - first);
-    if (q->x_signed)
-        kt->dequantize_i8((const int8_t *)from, 1, q->x_zero_value, to, n);
-    else
-        kt->dequantize_u8((const uint8_t *)from, 1, q->x_zero_value, to, n);
-    if (s == 1) return;
+    row += first - j->pad_w;
+    if (s == 1) {
+        memcpy(planes + first, row, (size_t)(last - first) * sizeof(*row));
+        return;
+    }
     for (int64_t p = 0; p < s; p++) {
         /* Columns first + i with (first + i) % s == p. */
         int64_t i = (p - first % s + s) % s;
-        float *to_plane = planes + p * j->plane_elems + (first + i) / s;
+        float *to = planes + p * j->plane_elems + (first + i) / s;
         for (int64_t k = 0; i < last - first; i += s, k++)
-            to_plane[k] = row[i];
+            to[k] = row[i];
     }
 }
 
+/* The planes of a band: its input rows in one piece, then row by row. */
 static void fill_planes(const depth_job *j, const char *x, int64_t y0,
-                        int64_t rows, float *row, float *planes) {
-    int64_t s = j->stride_h;
+                        int64_t rows, float *input, float *planes) {
+    const oc__qconv *q = j->q;
+    const oc__kernels *kt = j->c->kernels;
+    int64_t s = j->stride_h, top = y0 * s - j->pad_h;
     int64_t down = (rows - 1) * s + (j->kernel_h - 1) * j->dilation_h + 1;
-    for (int64_t r = 0; r < down; r++) {
-        int64_t at = y0 * s + r - j->pad_h;
-        const char *from = at >= 0 && at < j->in_h ? x + at * j->in_w : NULL;
-        fill_row(j, from, row,
+    int64_t lo = OC_MAX(top, 0), hi = OC_MIN(top + down, j->in_h);
+    memset(planes, 0, q->at_sums);
+    if (lo >= hi) return;
+    size_t n = (size_t)((hi - lo) * j->in_w);
+    x += lo * j->in_w;
+    if (q->x_signed)
+        kt->dequantize_i8((const int8_t *)x, 1, q->x_zero_value, input, n);
+    else
+        kt->dequantize_u8((const uint8_t *)x, 1, q->x_zero_value, input, n);
+    for (int64_t at = lo; at < hi; at++) {
+        int64_t r = at - top;
+        fill_row(j, input + (at - lo) * j->in_w,
                  planes + r % s * j->stride_w * j->plane_elems +
                      r / s * j->plane_w);
     }
@@ -153,30 +155,32 @@ static size_t read_taps(const depth_job *j, int64_t channel, float *w,
     return t;
 }
 
+/* Sums to bytes all at once, the columns between the rows included; then the
+   rows alone. */
 static void store_rows(const depth_job *j, int64_t channel, int64_t rows,
-                       float *sums, char *y) {
+                       float *sums, uint8_t *bytes, char *y) {
     const oc__qconv *q = j->q;
     const oc__kernels *kt = j->c->kernels;
     const char *s = j->c->scratch;
     float scale = ((const float *)(const void *)(s + q->scales))[channel];
     float bias =
         (float)((const int32_t *)(const void *)(s + q->biases))[channel];
-    size_t n = (size_t)j->out_w;
-    for (int64_t r = 0; r < rows; r++, sums += j->plane_w) {
-        if (q->y_type == OC_DTYPE_I32) {
-            int32_t *to = (int32_t *)(void *)y + r * j->out_w;
-            for (size_t i = 0; i < n; i++)
-                to[i] = (int32_t)sums[i];
-            continue;
-        }
-        kt->binary_f32(OC_BINARY_ADD, sums, 1, &bias, 0, sums, n);
-        kt->binary_f32(OC_BINARY_MUL, sums, 1, &scale, 0, sums, n);
-        char *to = y + r * j->out_w;
-        if (q->y_type == OC_DTYPE_I8)
-            kt->quantize_i8(sums, 1, q->y_zero_value, (int8_t *)to, n);
-        else
-            kt->quantize_u8(sums, 1, q->y_zero_value, (uint8_t *)to, n);
+    size_t n = (size_t)((rows - 1) * j->plane_w + j->out_w);
+    if (q->y_type == OC_DTYPE_I32) {
+        int32_t *to = (int32_t *)(void *)y;
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < j->out_w; i++)
+                *to++ = (int32_t)sums[r * j->plane_w + i];
+        return;
     }
+    kt->binary_f32(OC_BINARY_ADD, sums, 1, &bias, 0, sums, n);
+    kt->binary_f32(OC_BINARY_MUL, sums, 1, &scale, 0, sums, n);
+    if (q->y_type == OC_DTYPE_I8)
+        kt->quantize_i8(sums, 1, q->y_zero_value, (int8_t *)bytes, n);
+    else
+        kt->quantize_u8(sums, 1, q->y_zero_value, bytes, n);
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(y + r * j->out_w, bytes + r * j->plane_w, (size_t)j->out_w);
 }
 
 /* Items are bands of all planes. */
@@ -187,7 +191,8 @@ static void depth_range(void *user, int64_t begin, int64_t end, int worker) {
         (char *)j->c->scratch + q->workers + (size_t)worker * q->worker_bytes;
     float *planes = (float *)(void *)mine;
     float *sums = (float *)(void *)(mine + q->at_sums);
-    float *row = (float *)(void *)(mine + q->at_bytes);
+    float *input = (float *)(void *)(mine + q->at_input);
+    uint8_t *bytes = (uint8_t *)mine + q->at_bytes;
     float w[TAPS_MOST];
     size_t at[TAPS_MOST], each = oc_dtype_bytes(q->y_type);
     for (int64_t item = begin; item < end; item++) {
@@ -196,11 +201,11 @@ static void depth_range(void *user, int64_t begin, int64_t end, int worker) {
         int64_t rows = OC_MIN(q->band_rows, j->out_h - y0);
         const char *x = (const char *)q->x->data + plane * q->in_pixels;
         size_t to = (size_t)(plane * q->out_pixels + y0 * j->out_w);
-        fill_planes(j, x, y0, rows, row, planes);
+        fill_planes(j, x, y0, rows, input, planes);
         size_t taps = read_taps(j, channel, w, at);
         j->c->kernels->taps_f32(planes, at, w, taps, sums,
                                 (size_t)((rows - 1) * j->plane_w + j->out_w));
-        store_rows(j, channel, rows, sums, j->y + to * each);
+        store_rows(j, channel, rows, sums, bytes, j->y + to * each);
     }
 }
 
