@@ -4,6 +4,10 @@
 # the rim, so a new one needs no line here.
 set(OC_CORE_DIRS base cpu kernels graph ops passes runtime onnx)
 
+# Operators whose plain loops stand in for kernels.
+set(OC_LOOP_SOURCES src/ops/binary_math.c src/ops/cast.c src/ops/elementwise.c
+    src/ops/lanes.c src/ops/qlinear.c src/ops/reduce.c src/ops/select.c)
+
 set(OC_CORE_SOURCES)
 set(OC_RIM_SOURCES)
 file(GLOB oc_all CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
@@ -16,7 +20,7 @@ foreach(file ${oc_all})
         list(APPEND OC_RIM_SOURCES ${file})
     endif()
     # Inner loops earn -O3; elsewhere it only grows the binary.
-    if(dir STREQUAL "kernels")
+    if(dir STREQUAL "kernels" OR file IN_LIST OC_LOOP_SOURCES)
         set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS
             "$<$<CONFIG:Release,RelWithDebInfo>:-O3>")
     endif()

@@ -21,10 +21,23 @@ typedef struct binary_job {
     oc__binary_fn *fn; /* NULL: the kernel does it */
     oc__binary kernel;
     int to_bool; /* fn writes bytes, not wide elements */
+    int direct;  /* nothing needs converting */
+    /* Operand `repeat` (-1: none) is a vector of `period` elements that comes
+       again and again along the innermost dimension: merge_repeats(). */
+    int repeat;
+    int64_t period;
 } binary_job;
 
 static const void *at(const void *data, oc_dtype d, int64_t i) {
     return (const char *)data + (size_t)i * oc_dtype_bytes(d);
+}
+
+static void call(const binary_job *j, const void *a, size_t a_step,
+                 const void *b, size_t b_step, void *y, size_t n) {
+    if (j->fn)
+        j->fn(a, a_step, b, b_step, y, n);
+    else
+        j->kt->binary_f32(j->kernel, a, a_step, b, b_step, y, n);
 }
 
 /* Both operands f32 (or wide) and used where they lie: one call a run. */
@@ -34,10 +47,32 @@ static void run_direct(const binary_job *j, const oc__walk_pos *p) {
     const void *a = at(j->a, j->a_type, p->offset[0]);
     const void *b = at(j->b, j->b_type, p->offset[1]);
     void *y = (char *)j->y + (size_t)p->at * oc_dtype_bytes(j->y_type);
-    if (j->fn)
-        j->fn(a, a_step, b, b_step, y, n);
-    else
-        j->kt->binary_f32(j->kernel, a, a_step, b, b_step, y, n);
+    call(j, a, a_step, b, b_step, y, n);
+}
+
+/* A short vector against a long run: it is written out a few times, and the
+   run handled in pieces of that length. */
+static void run_repeat(const binary_job *j, const oc__walk_pos *p) {
+    double strip[256];
+    size_t size = oc_dtype_bytes(j->a_type);
+    size_t out = j->to_bool ? 1 : size;
+    int r = j->repeat;
+    const char *vector = at(r ? j->b : j->a, j->a_type, p->offset[r]);
+    const char *run = at(r ? j->a : j->b, j->a_type, p->offset[!r]);
+    char *y = (char *)j->y + (size_t)p->at * out;
+    int64_t phase = p->index[j->w.rank - 1] % j->period;
+    int64_t times = (int64_t)(sizeof(strip) / size) / j->period;
+    times = OC_MIN(times, (phase + p->n) / j->period + 1);
+    for (int64_t k = 0; k < times; k++)
+        memcpy((char *)strip + (size_t)(k * j->period) * size, vector,
+               (size_t)j->period * size);
+    for (int64_t i = 0; i < p->n; phase = 0) {
+        int64_t n = OC_MIN(times * j->period - phase, p->n - i);
+        const char *v = (const char *)strip + (size_t)phase * size;
+        const char *u = run + (size_t)i * size;
+        call(j, r ? u : v, 1, r ? v : u, 1, y + (size_t)i * out, (size_t)n);
+        i += n;
+    }
 }
 
 static void run_lanes(const binary_job *j, const oc__walk_pos *p) {
@@ -55,11 +90,7 @@ static void run_lanes(const binary_job *j, const oc__walk_pos *p) {
             continue;
         }
         void *y = oc__lanes_target(j->y_type, j->y, p->at + i, &ly);
-        if (j->fn)
-            j->fn(a, (size_t)sa, b, (size_t)sb, y, (size_t)n);
-        else
-            j->kt->binary_f32(j->kernel, a, (size_t)sa, b, (size_t)sb, y,
-                              (size_t)n);
+        call(j, a, (size_t)sa, b, (size_t)sb, y, (size_t)n);
         oc__lanes_store(j->kt, j->y_type, j->y, p->at + i, n, y);
     }
 }
@@ -68,10 +99,10 @@ static void binary_range(void *user, int64_t begin, int64_t end, int worker) {
     const binary_job *j = user;
     oc__walk_pos p;
     (void)worker;
-    int direct = oc__wide_is(j->a_type) && oc__wide_is(j->b_type) &&
-                 (j->to_bool || oc__wide_is(j->y_type));
     for (oc__walk_seek(&j->w, begin, end, &p); p.n; oc__walk_next(&j->w, &p)) {
-        if (direct)
+        if (j->repeat >= 0)
+            run_repeat(j, &p);
+        else if (j->direct)
             run_direct(j, &p);
         else
             run_lanes(j, &p);
@@ -188,7 +219,36 @@ static int kernel_of(int kind, oc__binary *out) {
     case OC_BIN_DIV: *out = OC_BINARY_DIV; return 1;
     case OC_BIN_MIN: *out = OC_BINARY_MIN; return 1;
     case OC_BIN_MAX: *out = OC_BINARY_MAX; return 1;
+    case OC_BIN_PRELU: *out = OC_BINARY_PRELU; return 1;
     default: return 0;
+    }
+}
+
+/*
+ * Channels last, [pixels][channels] against [1][channels], leave runs of a few
+ * elements: calling a kernel for each costs more than it computes.  Where one
+ * operand is dense over the last two dimensions and the other the same for
+ * each of the outer one, they become a single dimension.
+ */
+static void merge_repeats(binary_job *j) {
+    oc__walk *w = &j->w;
+    int last = w->rank - 1;
+    j->repeat = -1;
+    if (!j->direct || j->a_type != j->b_type || w->rank < 2 ||
+        w->dims[last] > 128 || w->dims[last - 1] < 4)
+        return;
+    for (int r = 0; r < 2; r++) {
+        if (w->step[0] != 1 || w->step[1] != 1 ||
+            w->strides[r][last - 1] != 0 ||
+            w->strides[!r][last - 1] != w->dims[last])
+            continue;
+        j->repeat = r;
+        j->period = w->dims[last];
+        w->dims[last - 1] *= j->period;
+        w->strides[!r][last - 1] = 1;
+        w->rank--;
+        w->step[r] = 0;
+        return;
     }
 }
 
@@ -212,6 +272,9 @@ static void start(oc__ctx *c, int kind, const oc_tensor *a, const oc_tensor *b,
     oc__walk_add(&j.w, a);
     oc__walk_add(&j.w, b);
     oc__walk_merge(&j.w);
+    j.direct = oc__wide_is(j.a_type) && oc__wide_is(j.b_type) &&
+               (j.to_bool || oc__wide_is(j.y_type));
+    merge_repeats(&j);
     int64_t grain = kind == OC_BIN_POW ? 2048 : 16384;
     oc__parallel(c, j.w.total, grain, binary_range, &j);
 }

@@ -120,7 +120,6 @@ SAME(max_f64, double, MAX_NAN)
 SAME(mod_f64, double, fmod(u, v))
 SAME(prelu_f64, double, u < 0 ? u * v : u)
 SAME(mod_f32, float, fmodf(u, v))
-SAME(prelu_f32, float, u < 0 ? u * v : u)
 
 /* ---- powers -------------------------------------------------------------- */
 
@@ -204,7 +203,7 @@ static oc__binary_fn *const table[][OC_WIDE_COUNT] = {
     ROW(MEAN, NULL, NULL, NULL, NULL),
     ROW(MOD, mod_f32, mod_f64, mod_loop_i64, mod_u64),
     ROW(FMOD, mod_f32, mod_f64, fmod_loop_i64, mod_u64),
-    ROW(PRELU, prelu_f32, prelu_f64, prelu_i64, prelu_u64),
+    ROW(PRELU, NULL, prelu_f64, prelu_i64, prelu_u64),
     ROW(SHIFT_LEFT, NULL, NULL, shl_i64, shl_i64),
     ROW(SHIFT_RIGHT, NULL, NULL, shr_i64, shr_i64),
     ROW(BIT_AND, NULL, NULL, and_i64, and_i64),
