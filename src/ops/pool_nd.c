@@ -22,6 +22,12 @@ typedef struct pool_job {
     const void *x;
     void *y;
     int64_t *indices;
+    int64_t *counts; /* taps_inside() of the last dimension's outputs */
+    /* Of the fast form: a padded row and its neighbours' maximum or sum, a
+       pair a worker. */
+    const oc__kernels *kernels;
+    int64_t row_elems;
+    float *rows;
 } pool_job;
 
 /* Taps of window o along d that are divided by: all inside the input, or,
@@ -70,6 +76,100 @@ static int64_t taps_inside(const oc__window *w, int d, int64_t o,
 #undef IS_NAN
 #undef POOL_MAX_ONLY
 
+/* ---- the fast form --------------------------------------------------------
+ */
+
+/*
+ * Maximum and average of f32, by kernels on whole rows: what the window's
+ * rows have is joined into one padded row, that row is joined with itself
+ * shifted by each tap, and every stride-th element of it is an output.  A
+ * k x k window costs k + k operations instead of k * k.
+ */
+static int has_fast_form(const oc__ctx *c, const pool_job *job) {
+    return job->real == OC_DTYPE_F32 && job->kind != POOL_LP &&
+           (job->kind != POOL_MAX || !oc__out_value(c, 1));
+}
+
+/* Elements of a padded row: from the first tap to the last. */
+static int64_t padded_row(const oc__window *w) {
+    int last = w->rank - 1;
+    return OC_MAX(w->out[last] - 1, 0) * w->stride[last] +
+           oc__window_extent(w, last);
+}
+
+/* Joins the rows of the window at outer position o into row[0 .. width - 1];
+ * 0 when all of them are padding. */
+static int join_rows(const pool_job *job, const float *in, const int64_t *o,
+                     float *row) {
+    const oc__window *w = &job->w;
+    int last = w->rank - 1, seen = 0;
+    size_t width = (size_t)w->in[last];
+    oc__binary op = job->kind == POOL_MAX ? OC_BINARY_MAX : OC_BINARY_ADD;
+    int64_t tap[OC_MAX_RANK] = {0};
+    do {
+        int64_t at = 0;
+        int inside = 1;
+        for (int d = 0; d < last; d++) {
+            int64_t y =
+                o[d] * w->stride[d] - w->pad_lo[d] + tap[d] * w->dilation[d];
+            inside &= y >= 0 && y < w->in[d];
+            at = at * w->in[d] + y;
+        }
+        if (!inside) continue;
+        const float *from = in + at * w->in[last];
+        if (seen++)
+            job->kernels->binary_f32(op, row, 1, from, 1, row, width);
+        else
+            memcpy(row, from, width * sizeof(float));
+    } while (oc__odometer(tap, w->kernel, last));
+    return seen > 0;
+}
+
+static void pool_plane_fast(const pool_job *job, const float *in, float *out,
+                            float *rows) {
+    const oc__window *w = &job->w;
+    int last = w->rank - 1;
+    int64_t n = job->row_elems, width = w->in[last], row_len = w->out[last];
+    int64_t pad = w->pad_lo[last];
+    int64_t reach = (row_len - 1) * w->stride[last] + 1;
+    oc__binary op = job->kind == POOL_MAX ? OC_BINARY_MAX : OC_BINARY_ADD;
+    float *joined = rows + n, nothing = job->kind == POOL_MAX ? -INFINITY : 0;
+    /* The part of the input that windows reach at all. */
+    int64_t shown = OC_MIN(width, n - pad), skip = OC_MAX(-pad, 0);
+    int64_t o[OC_MAX_RANK] = {0};
+    do {
+        int seen = join_rows(job, in, o, joined);
+        for (int64_t j = 0; j < n; j++)
+            rows[j] = nothing;
+        if (seen && shown > skip)
+            memcpy(rows + pad + skip, joined + skip,
+                   (size_t)(shown - skip) * sizeof(float));
+        memcpy(joined, rows, (size_t)reach * sizeof(float));
+        for (int64_t k = 1; k < w->kernel[last]; k++)
+            job->kernels->binary_f32(op, joined, 1,
+                                     rows + k * w->dilation[last], 1, joined,
+                                     (size_t)reach);
+        for (int64_t x = 0; x < row_len; x++)
+            out[x] = joined[x * w->stride[last]];
+        finish_row_f32(job, o, out);
+        out += row_len;
+    } while (oc__odometer(o, w->out, last));
+}
+
+static void fast_range(void *user, int64_t begin, int64_t end, int worker) {
+    const pool_job *job = user;
+    int64_t in = oc__count(job->w.in, job->w.rank);
+    int64_t out = oc__count(job->w.out, job->w.rank);
+    int64_t each =
+        job->row_elems + OC_MAX(job->row_elems, job->w.in[job->w.rank - 1]);
+    for (int64_t i = begin; i < end; i++)
+        pool_plane_fast(job, (const float *)job->x + i * in,
+                        (float *)job->y + i * out, job->rows + worker * each);
+}
+
+/* ---- the operators --------------------------------------------------------
+ */
+
 static oc_status read_pool(const oc__ctx *c, pool_job *job) {
     memset(job, 0, sizeof(*job));
     job->kind = c->op->kind;
@@ -99,6 +199,16 @@ static void layout(oc__ctx *c, oc__bump *b, pool_job *job) {
     job->x = oc__real_in(c, b, 0, job->real);
     job->y = oc__real_out(c, b, 0, job->dtype,
                           oc__count(job->dims, job->w.rank + 2), job->real);
+    if (job->kind == POOL_AVERAGE)
+        job->counts =
+            oc__bump_take(b, job->w.out[job->w.rank - 1], sizeof(*job->counts));
+    if (!has_fast_form(c, job)) return;
+    job->kernels = c->kernels;
+    job->row_elems = padded_row(&job->w);
+    int64_t each =
+        job->row_elems + OC_MAX(job->row_elems, job->w.in[job->w.rank - 1]);
+    job->rows =
+        oc__bump_take(b, each, sizeof(float) * (size_t)OC_MAX(c->threads, 1));
 }
 
 static oc_status infer_pool(oc__ctx *c) {
@@ -121,12 +231,16 @@ static oc_status run_pool(oc__ctx *c) {
     job.indices = indices ? indices->data : NULL;
     if (oc__count(job.dims, job.w.rank + 2) == 0) return OC_OK;
     if (!job.y && !job.indices) return OC_OK;
+    int last = job.w.rank - 1;
+    for (int64_t x = 0; job.counts && x < job.w.out[last]; x++)
+        job.counts[x] = taps_inside(&job.w, last, x, job.include_pad);
     int64_t planes = job.dims[0] * job.dims[1];
     oc__parallel(c, planes, 1,
-                 job.real == OC_DTYPE_F64  ? pool_range_f64
-                 : job.real == OC_DTYPE_I8 ? pool_range_i8
-                 : job.real == OC_DTYPE_U8 ? pool_range_u8
-                                           : pool_range_f32,
+                 has_fast_form(c, &job)     ? fast_range
+                 : job.real == OC_DTYPE_F64 ? pool_range_f64
+                 : job.real == OC_DTYPE_I8  ? pool_range_i8
+                 : job.real == OC_DTYPE_U8  ? pool_range_u8
+                                            : pool_range_f32,
                  &job);
     oc__real_done(c, 0, job.y, job.real);
     return OC_OK;
