@@ -172,33 +172,43 @@ static size_t direct_packed_elems(const oc__kernels *kt,
            p.strip.tap_elems;
 }
 
-/* The weight from input channel `in` to output channel `out` of the whole
- * tensor, 0 between groups and outside the channels there are. */
-static float weight(const oc__conv_geom *g, const float *w, size_t out,
-                    size_t in, size_t tap) {
+/* One block of one input and a pair of output blocks: n output channels from
+ * out0 on, steps input channels from in0 on.  Weights between groups and
+ * outside the channels there are stay 0. */
+static void pack_block(const direct_plan *p, const oc__conv_geom *g,
+                       const float *w, size_t out0, size_t n, size_t in0,
+                       float *packed) {
+    size_t c = p->strip.c, taps = p->strip.tap_count;
     size_t in_per = (size_t)(g->in_c / g->group);
     size_t out_per = (size_t)(g->out_c / g->group);
-    if (out >= (size_t)g->out_c || in >= (size_t)g->in_c) return 0.0f;
-    if (out / out_per != in / in_per) return 0.0f;
-    size_t taps = (size_t)(g->kernel_h * g->kernel_w);
-    return w[(out * in_per + in % in_per) * taps + tap];
+    for (size_t k = 0; k < n && out0 + k < (size_t)g->out_c; k++) {
+        /* Of this block, the inputs in the group of output out0 + k. */
+        size_t first = (out0 + k) / out_per * in_per;
+        size_t from = OC_MAX(in0, first);
+        size_t to = OC_MIN(in0 + c, first + in_per);
+        for (size_t in = from; in < to; in++) {
+            const float *row = w + ((out0 + k) * in_per + in - first) * taps;
+            float *out = packed + (in - in0) * n + k;
+            for (size_t t = 0; t < taps; t++)
+                out[t * c * n] = row[t];
+        }
+    }
 }
 
 static void direct_pack(const oc__kernels *kt, const oc__conv_geom *g,
                         const float *w, float *packed) {
     direct_plan p = plan_of(kt, g);
     size_t c = p.strip.c, in_blocks = p.strip.in_blocks;
+    memset(packed, 0, direct_packed_elems(kt, g) * sizeof *packed);
     for (size_t group = 0; group < p.groups; group++)
         for (size_t o = 0; o < p.out_blocks; o += OC_CONV_MAX_BLOCKS) {
             size_t n = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p.out_blocks - o) * c;
             size_t out0 = (group * p.out_blocks + o) * c;
-            for (size_t i = 0; i < in_blocks; i++)
-                for (size_t t = 0; t < p.strip.tap_count; t++)
-                    for (size_t s = 0; s < c; s++)
-                        for (size_t k = 0; k < n; k++)
-                            *packed++ =
-                                weight(g, w, out0 + k,
-                                       (group * in_blocks + i) * c + s, t);
+            for (size_t i = 0; i < in_blocks; i++) {
+                pack_block(&p, g, w, out0, n, (group * in_blocks + i) * c,
+                           packed);
+                packed += p.strip.tap_count * c * n;
+            }
         }
 }
 

@@ -163,39 +163,45 @@ static void filter_matrix(size_t n, double (*to)[3]) {
     to[n - 1][2] = 1.0;
 }
 
-/* One filter (3, 3) to its values at the points, `step` apart. */
-static void pack_filter(size_t n, double (*matrix)[3], const float *w,
-                        float *out, size_t step) {
-    double half[MAX_N][3];
+/* Filters (3, 3) of `count` output channels, w_step apart, to their values at
+ * the points, `step` apart; side by side, so that the compiler can make
+ * vectors of them. */
+static void pack_filters(size_t n, double (*matrix)[3], const float *w,
+                         size_t w_step, size_t count, float *out, size_t step) {
+    enum { WIDTH = OC_CONV_MAX_BLOCKS * MAX_C };
+    double in[9][WIDTH], half[MAX_N][3][WIDTH];
+    for (size_t i = 0; i < 9; i++)
+        for (size_t k = 0; k < count; k++)
+            in[i][k] = (double)w[k * w_step + i];
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < 3; j++)
-            half[i][j] = matrix[i][0] * (double)w[j] +
-                         matrix[i][1] * (double)w[3 + j] +
-                         matrix[i][2] * (double)w[6 + j];
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < n; j++) {
-            double x = half[i][0] * matrix[j][0] + half[i][1] * matrix[j][1] +
-                       half[i][2] * matrix[j][2];
-            out[(i * n + j) * step] = (float)x;
-        }
+            for (size_t k = 0; k < count; k++)
+                half[i][j][k] = matrix[i][0] * in[j][k] +
+                                matrix[i][1] * in[3 + j][k] +
+                                matrix[i][2] * in[6 + j][k];
+    for (size_t i = 0; i < n * n; i++) {
+        const double *m = matrix[i % n];
+        double(*h)[WIDTH] = half[i / n];
+        for (size_t k = 0; k < count; k++)
+            out[i * step + k] =
+                (float)(h[0][k] * m[0] + h[1][k] * m[1] + h[2][k] * m[2]);
+    }
 }
 
 static void winograd_pack(const oc__kernels *kt, const oc__conv_geom *g,
                           const float *w, float *packed) {
     winograd_plan p = plan_of(kt, g);
     size_t c = p.c, step = p.in_blocks * p.out_blocks * c * c;
-    size_t in_c = (size_t)g->in_c;
+    size_t in_c = (size_t)g->in_c, out_c = (size_t)g->out_c;
     double matrix[MAX_N][3];
     filter_matrix(p.n, matrix);
     memset(packed, 0, step * p.points * sizeof *packed);
-    for (size_t o = 0; o < (size_t)g->out_c; o++) {
-        size_t first = o / c / OC_CONV_MAX_BLOCKS * OC_CONV_MAX_BLOCKS;
-        size_t width =
-            OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p.out_blocks - first) * c;
-        float *out = packed + first * p.in_blocks * c * c + (o - first * c);
+    for (size_t o = 0; o < p.out_blocks; o += OC_CONV_MAX_BLOCKS) {
+        size_t width = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p.out_blocks - o) * c;
+        float *out = packed + o * p.in_blocks * c * c;
         for (size_t i = 0; i < in_c; i++)
-            pack_filter(p.n, matrix, w + (o * in_c + i) * 9, out + i * width,
-                        step);
+            pack_filters(p.n, matrix, w + (o * c * in_c + i) * 9, in_c * 9,
+                         OC_MIN(width, out_c - o * c), out + i * width, step);
     }
 }
 

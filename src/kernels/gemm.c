@@ -133,6 +133,7 @@ typedef struct gemm_plan {
     size_t n_step, steps; /* columns a tile takes at once; how many of them */
     float lo, hi;
     oc__act_args act; /* what is left after lo and hi */
+    int plain;        /* nothing happens to a sum before act */
     float *scratch;
     size_t worker_elems;
 } gemm_plan;
@@ -186,6 +187,7 @@ static void run_block(const gemm_plan *p, float *packed, size_t panel0,
         t.k = OC_MIN(p->k_block, g->k - k0);
         t.first = k0 == 0;
         t.last = k0 + t.k == g->k;
+        t.simple = t.first && (!t.last || p->plain);
         for (size_t i = panel0; i < panel1; i++) {
             size_t row = g->m * i / p->panels;
             t.rows = g->m * (i + 1) / p->panels - row;
@@ -242,6 +244,8 @@ void oc__gemm_f32(const struct oc__kernels *kt, oc__pool *pool,
         p.n_step = kernel->nr * kernel->thin_panels;
     p.steps = ceil_div(args->n, p.n_step);
     p.act = oc__act_clamp(args->act, args->act_a, args->act_b, &p.lo, &p.hi);
+    p.plain = args->alpha == 1.0f && !args->bias_n && !args->bias_m &&
+              !args->d && p.lo == -INFINITY && p.hi == INFINITY;
     p.worker_elems = worker_elems(kt, args->m, args->k);
     divide(&p, oc__pool_threads(pool));
     oc__pool_run(pool, (int)(p.m_parts * p.n_parts), gemm_task, &p);

@@ -51,6 +51,7 @@ typedef struct oc__gemm_f32_tile {
     /* Of a product cut along k: the first part does not read C, only the last
      * one does what follows. */
     int first, last;
+    int simple; /* C is the sum and nothing else: no reading, no epilogue */
     float alpha;
     const float *bias_n, *bias_m; /* of this tile, or NULL */
     const float *d;               /* of this tile, or NULL */

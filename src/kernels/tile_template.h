@@ -152,6 +152,13 @@ VINLINE void V(gemm_body)(const oc__gemm_f32_tile *t, const int rows,
         a += t->a_step;
         k -= n;
     }
+    if (t->simple && t->cols - col0 >= (size_t)(vectors * V_WIDTH)) {
+        float *c = t->c + col0;
+        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0;
+                                                          j < vectors; j++)
+            V(store)(c + (size_t)i * t->c_row_stride + j * V_WIDTH, acc[i][j]);
+        return;
+    }
     V(spill)(acc, rows, vectors, sums);
     V(gemm_finish)(t, sums, (size_t)vectors, col0);
 }
