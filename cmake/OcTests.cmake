@@ -87,7 +87,8 @@ endforeach()
 foreach(file ${oc_api})
     get_filename_component(name ${file} NAME_WE)
     add_executable(api_${name} ${file})
-    target_link_libraries(api_${name} PRIVATE ${OC_API_LIBRARY} oc_cmocka oc_flags)
+    target_link_libraries(api_${name} PRIVATE ${OC_API_LIBRARY} oc_cmocka
+                          oc_flags m)
     oc_register(api.${name} api_${name})
 endforeach()
 

@@ -4,8 +4,8 @@
 
 # ---- ./dev docs -----------------------------------------------------------
 
-# Writes docs/operators.md, docs/cli.md and docs/conformance.md anew, and the
-# table of verbs in README.md.
+# Writes docs/operators.md, docs/cli.md and docs/conformance.md anew, the table
+# of verbs in README.md, and the picture there.
 docs() {
     need_for build check
     build_release
@@ -17,7 +17,23 @@ docs() {
     with_verbs README.md >build/docs.new
     mv build/docs.new README.md
     note "README.md: the verbs"
+    docs_picture
     docs_conformance
+}
+
+# The picture on the first page: drawn by us, looked at by a detector.
+docs_picture() {
+    model=$shared/models/yolox_nano_coco.onnx
+    [ -f "$model" ] || {
+        note "docs/img/scene.png stays: no $model"
+        return 0
+    }
+    build_preset release -DOC_TESTS=ON || return 1
+    build/api_scene build/scene.png &&
+        build/ocelli detect --quiet "$model" build/scene.png \
+            --out docs/img >build/logs/scene.log 2>&1 ||
+        die "docs/img/scene.png could not be made"
+    note "docs/img/scene.png"
 }
 
 # with_verbs FILE: the file with its table of verbs as it should be.
@@ -71,6 +87,12 @@ docs_tables_fresh() {
     done
     with_verbs README.md | cmp -s - README.md || {
         echo "    | README.md has not the verbs there are: run ./dev docs"
+        stale=1
+    }
+    # The program on the first page is the one that tests/api/embed.c runs.
+    awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' README.md |
+        cmp -s - docs/embed.c || {
+        echo "    | README.md shows another program than docs/embed.c"
         stale=1
     }
     return $stale
