@@ -87,6 +87,8 @@ endforeach()
 foreach(file ${oc_api})
     get_filename_component(name ${file} NAME_WE)
     add_executable(api_${name} ${file})
+    # For the examples that docs/ shows; the rest of the tree is not for them.
+    target_include_directories(api_${name} PRIVATE ${PROJECT_SOURCE_DIR})
     target_link_libraries(api_${name} PRIVATE ${OC_API_LIBRARY} oc_cmocka
                           oc_flags m)
     oc_register(api.${name} api_${name})

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define main embed_main
-#include "../../docs/embed.c"
+#include "docs/embed.c"
 #undef main
 
 #include <stdarg.h>
