@@ -19,7 +19,7 @@ BEGIN {
     allow("tasks", "base image card graph ops runtime")
     allow("backends", "base graph runtime")
     # Programs, and tests of the interface, are users like any other.
-    users = "^(cli|server|tests/api|bench)/"
+    users = "^(cli|server|tests/api)/"
 }
 
 function allow(dir, others) {
