@@ -195,5 +195,6 @@ int main(void) {
         tests[i].test_func = functions[i / n];
         tests[i].initial_state = (void *)(uintptr_t)names[i % n];
     }
-    return _cmocka_run_group_tests("models", tests, (size_t)(3 * n), NULL, NULL);
+    return _cmocka_run_group_tests("models", tests, (size_t)(3 * n), NULL,
+                                   NULL);
 }
