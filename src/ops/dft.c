@@ -77,10 +77,12 @@ static void dft_range(void *user, int64_t begin, int64_t end, int worker) {
 static oc_status batch_init(oc__ctx *c, batch *b, int64_t n) {
     const oc_tensor *in = oc__in(c, 0);
     /* Real signals are worth the second half of f64: their spectra have
-       exact zeros and symmetries, which f32 would blur. */
+       exact zeros and symmetries, which f32 would blur.  Models of before
+       opset 19 get f64 too: so did the reference of their time, and its
+       published results hold what that gave. */
     int real =
         (c->op->kind == SIGNAL && in->rank == 2) || in->dims[in->rank - 1] == 1;
-    int wide = in->dtype == OC_DTYPE_F64 || real;
+    int wide = in->dtype == OC_DTYPE_F64 || real || c->node->version < 19;
     size_t table, work, all, x = oc__align_up((size_t)n * (wide ? 16 : 8), 64);
     OC_TRY(oc__fft_bytes(c, n, wide, &table, &work));
     if (oc__size_add(work, x, &work) ||
