@@ -12,6 +12,7 @@
  * Block and Unblock read or write NHWC and the Transpose falls away.
  */
 #include "ops/blocked.h"
+#include "ops/resample.h"
 #include "passes/activation.h"
 
 #include <string.h>
@@ -501,6 +502,72 @@ static oc_status visit_pool(layout *l, oc__node *n, int *done) {
     return OC_OK;
 }
 
+/* What a Resize of a twin asks for; 0 when its inputs are not constant. */
+static int read_resize(const layout *l, const oc__node *n,
+                       oc__resize_spec *spec) {
+    oc_value values[4] = {{0}};
+    oc_value *refs[4] = {NULL};
+    oc_error ignored;
+    if ((!oc__is_op(n, "Resize") && !oc__is_op(n, "Upsample")) ||
+        n->n_explicit > 4)
+        return 0;
+    const oc__value_def *x = def(l, n->in[0]);
+    oc__tensor_set(&values[0].t, x->dtype, x->rank, x->dims);
+    for (int j = 0; j < n->n_explicit; j++) {
+        const oc_tensor *t = NULL;
+        if (n->in[j] < 0) continue;
+        if (j > 0 && !(t = oc__constant(l->g, n->in[j]))) return 0;
+        if (t) values[j].t = *t;
+        values[j].kind = OC_KIND_TENSOR;
+        refs[j] = &values[j];
+    }
+    oc__ctx c = {.node = n,
+                 .op = n->op,
+                 .kernels = l->env->kernels,
+                 .allocator = l->env->allocator,
+                 .err = &ignored,
+                 .n_in = n->n_explicit,
+                 .in = refs};
+    return oc__resize_read(&c, spec) == OC_OK;
+}
+
+/* The scale that was given; 0 when it is what the sizes say. */
+static float given_scale(const oc__resize_axis *a) {
+    return a->scale == (double)a->out / (double)a->in ? 0 : (float)a->scale;
+}
+
+static oc_status visit_resize(layout *l, oc__node *n, int *done) {
+    oc__resize_spec s;
+    if (!is_f32_rank4(l, n->in[0]) || !is_f32_rank4(l, n->out[0]) ||
+        l->twin[n->in[0]] < 0 || !read_resize(l, n, &s))
+        return OC_OK;
+    const oc__resize_axis *h = &s.axis[2], *w = &s.axis[3];
+    /* Scales that keep a ratio are not those of either size. */
+    int kept = strcmp(oc__attr_string(n, "keep_aspect_ratio_policy", "stretch"),
+                      "stretch");
+    if (s.axis[0].resized || s.axis[1].resized || s.antialias ||
+        s.exclude_outside || s.coord == OC_COORD_TF_CROP_AND_RESIZE || kept)
+        return OC_OK;
+    int64_t *sizes = oc__arena_array(l->g->arena, 2, sizeof(*sizes));
+    int t = add_twin(l, n->out[0]);
+    oc__node *r = t < 0 || !sizes
+                      ? NULL
+                      : emit1(l, l->resize, n->name, l->twin[n->in[0]], t, 7);
+    if (!r) return no_memory(l);
+    sizes[0] = h->out;
+    sizes[1] = w->out;
+    oc__attr_set_ints(r, 0, "sizes", sizes, 2);
+    oc__attr_set_int(r, 1, "mode", s.mode);
+    oc__attr_set_int(r, 2, "coords", s.coord);
+    oc__attr_set_int(r, 3, "round", s.round);
+    oc__attr_set_float(r, 4, "cubic_coeff_a", (float)s.a);
+    oc__attr_set_float(r, 5, "scale_h", given_scale(h));
+    oc__attr_set_float(r, 6, "scale_w", given_scale(w));
+    set_twin(l, n->out[0], t, NULL);
+    *done = 1;
+    return OC_OK;
+}
+
 /* Concat of channels when each part fills whole blocks. */
 static oc_status visit_concat(layout *l, oc__node *n, int *done) {
     if (!oc__is_op(n, "Concat") || !is_f32_rank4(l, n->out[0])) return OC_OK;
@@ -548,8 +615,8 @@ static oc_status visit_transpose(layout *l, oc__node *n, int *done) {
 typedef oc_status visit_fn(layout *l, oc__node *n, int *done);
 
 static visit_fn *const visitors[] = {
-    visit_conv, visit_residual, visit_activation, visit_binary,
-    visit_pool, visit_concat,   visit_transpose,  visit_batch_norm,
+    visit_conv,   visit_residual,  visit_activation, visit_binary, visit_pool,
+    visit_concat, visit_transpose, visit_batch_norm, visit_resize,
 };
 
 static oc_status visit(layout *l, oc__node *n) {

@@ -34,6 +34,10 @@ def noise(*shape, dtype=np.float32):
     return rng.standard_normal(shape).astype(dtype)
 
 
+def node(op, inputs, output, **attrs):
+    return helper.make_node(op, inputs, [output], **attrs)
+
+
 class Call:
     """One node with its inputs; None is an absent one."""
 
@@ -316,6 +320,51 @@ def crop_and_resize_matches():
                       rng.integers(0, 2, 5).astype(np.int32), size],
                      domain="com.microsoft", mode=pick("bilinear", "nearest"),
                      extrapolation_value=0.5))
+
+
+def resize_between_convolutions_matches():
+    """Where the optimiser keeps it in blocked channels."""
+    for _ in range(40):
+        mode = pick("nearest", "nearest", "linear", "cubic")
+        attrs = dict(mode=mode, coordinate_transformation_mode=pick(
+            "half_pixel", "asymmetric", "align_corners",
+            "pytorch_half_pixel"))
+        if mode == "nearest":
+            attrs["nearest_mode"] = pick("floor", "round_prefer_floor",
+                                         "ceil")
+        h, w = randint(4, 9), randint(4, 9)
+        c = pick(16, 24)
+        # Of corners and scales the two understand different things.
+        if randint(0, 1) and "align_corners" not in attrs.values():
+            scales = [1, 1, pick(0.75, 1.25, 2, 3), pick(0.5, 1.5, 2)]
+            extra = ["", "scales"]
+            more = [helper.make_tensor("scales", 1, [4], scales)]
+        else:
+            sizes = [1, c, randint(2, 20), randint(2, 20)]
+            if mode == "nearest":  # else the last bit of a position decides
+                sizes[2:] = [h * pick(1, 2, 4), w * pick(1, 2, 4)]
+            extra = ["", "", "sizes"]
+            more = [helper.make_tensor("sizes", 7, [4], sizes)]
+        weights = [noise(c, 3, 3, 3), noise(8, c, 1, 1)]
+        graph = helper.make_graph(
+            [node("Conv", ["x", "w0"], "a", pads=[1, 1, 1, 1]),
+             node("Relu", ["a"], "b"),
+             node("Resize", ["b"] + extra, "c", **attrs),
+             node("Conv", ["c", "w1"], "y")], "resize",
+            [helper.make_tensor_value_info("x", 1, [1, 3, h, w])],
+            [onnx.ValueInfoProto(name="y")],
+            [onnx.numpy_helper.from_array(v, f"w{i}")
+             for i, v in enumerate(weights)] + more)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 13)],
+            ir_version=8).SerializeToString()
+        feeds = {"x": noise(1, 3, h, w)}
+        session = ort.InferenceSession(model,
+                                       providers=["CPUExecutionProvider"])
+        want = session.run(None, feeds)
+        for threads in (1, 2):
+            same(f"{attrs} {h}x{w} {more}",
+                 engine.run(model, feeds, threads, optimize=0), want)
 
 
 # ---- normalisation ------------------------------------------------------------
@@ -744,10 +793,6 @@ def losses_match():
 
 
 # ---- derivatives ----------------------------------------------------------------------
-
-def node(op, inputs, output, **attrs):
-    return helper.make_node(op, inputs, [output], **attrs)
-
 
 def ints(name, values):
     return helper.make_node("Constant", [], [name], value_ints=values)
