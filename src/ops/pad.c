@@ -109,6 +109,13 @@ static void pad_copy_piece(oc__ctx *c, const pad_axis *p, const oc_tensor *x,
                  (char *)y->data + to * (int64_t)bytes);
 }
 
+/* Whether the piece is all of the output, so that nothing needs filling. */
+static int pad_is_copy(const pad_axis *p, int rank) {
+    for (int i = 0; i < rank; i++)
+        if (p[i].n != p[i].out) return 0;
+    return 1;
+}
+
 /* Input index for output index i of an axis; i counts from the piece. */
 static int64_t pad_source(pad_mode mode, int64_t i, int64_t n) {
     if (i >= 0 && i < n) return i;
@@ -207,8 +214,7 @@ static oc_status run_pad(oc__ctx *c) {
         fill = oc__in(c, 2)->data;
     else if (c->node->version < 11 && x->dtype != OC_DTYPE_STRING)
         oc__tensor_set_f64(&one, 0, oc__attr_float(c->node, "value", 0));
-    if (n != oc_tensor_elems(x) || !oc__tensor_same_shape(x, y))
-        oc__move_fill(c, y->data, fill, bytes, n);
+    if (!pad_is_copy(p, x->rank)) oc__move_fill(c, y->data, fill, bytes, n);
     pad_copy_piece(c, p, x, y);
     return OC_OK;
 }
@@ -260,7 +266,7 @@ static oc_status run_center(oc__ctx *c) {
     pad_axis p[OC_MAX_RANK];
     OC_TRY(center_plan(c, p));
     uint64_t zero[2] = {0, 0};
-    if (!oc__tensor_same_shape(x, y))
+    if (!pad_is_copy(p, x->rank))
         oc__move_fill(c, y->data, zero, oc_dtype_bytes(x->dtype),
                       oc_tensor_elems(y));
     pad_copy_piece(c, p, x, y);

@@ -48,16 +48,19 @@ static oc_status slice_read(oc__ctx *c, slice_lists *s) {
     return OC_OK;
 }
 
-/* Numpy's rule for one axis; INT64_MIN and _MAX stand for "to the end". */
+/* One axis; INT64_MIN and _MAX stand for "to the end".  As numpy's rule, but
+   a start before the first element is the first backwards, too. */
 static void slice_clamp(int64_t dim, int64_t start, int64_t end, int64_t step,
                         int64_t *begin, int64_t *size) {
     int64_t lo = step > 0 ? 0 : -1, hi = step > 0 ? dim : dim - 1;
     if (start < 0) start += dim;
     if (end < 0) end += dim;
-    start = OC_MAX(lo, OC_MIN(start, hi));
+    start = OC_MAX(0, OC_MIN(start, hi));
     end = OC_MAX(lo, OC_MIN(end, hi));
     *begin = start;
-    if (step > 0)
+    if (dim == 0)
+        *size = 0;
+    else if (step > 0)
         *size = end > start ? (end - start - 1) / step + 1 : 0;
     else /* -(step + 1) + 1 is |step| without overflow at INT64_MIN */
         *size = start > end ? (int64_t)((uint64_t)(start - end - 1) /

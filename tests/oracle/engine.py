@@ -33,7 +33,12 @@ class SessionOptions(c.Structure):
                 ("profile", c.c_int)]
 
 
+class String(c.Structure):
+    _fields_ = [("data", c.c_void_p), ("bytes", c.c_size_t)]
+
+
 _lib.oc_session_output_tensor.restype = c.POINTER(Tensor)
+STRING = 8
 
 # ONNX's numbers of the types.
 DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16,
@@ -55,6 +60,18 @@ class Failure(Exception):
     pass
 
 
+def _strings(array):
+    """A tensor of strings, and what it points at."""
+    texts = [x.encode() for x in array.ravel()]
+    items = (String * max(len(texts), 1))()
+    for item, text in zip(items, texts):
+        item.data = c.cast(c.c_char_p(text), c.c_void_p)
+        item.bytes = len(text)
+    tensor = Tensor(STRING, array.ndim, (c.c_int64 * 8)(*array.shape),
+                    c.addressof(items))
+    return tensor, (texts, items)
+
+
 def _tensor(array):
     """A view of array (of its plain form for types below a byte)."""
     return Tensor(NUMBERS[array.dtype], array.ndim,
@@ -62,6 +79,14 @@ def _tensor(array):
 
 
 def _array(tensor):
+    if tensor.dtype == STRING:
+        shape = tuple(tensor.dims[i] for i in range(tensor.rank))
+        count = int(np.prod(shape, dtype=np.int64))
+        items = c.cast(tensor.data, c.POINTER(String))
+        out = np.empty(count, object)
+        for i in range(count):
+            out[i] = c.string_at(items[i].data, items[i].bytes).decode()
+        return out.reshape(shape)
     dtype = np.dtype(DTYPES[tensor.dtype])
     shape = tuple(tensor.dims[i] for i in range(tensor.rank))
     count = int(np.prod(shape, dtype=np.int64))
@@ -90,12 +115,16 @@ def run(model, feeds, threads=1, optimize=-1, cpu_mask=0):
         kept = []
         for name, value in feeds.items():
             value = np.asarray(value, order="C")
-            number = NUMBERS[value.dtype]
-            if number in _WIDER:
-                value = value.astype(_WIDER[number])
-            kept.append(value)
-            tensor = _tensor(value)
-            tensor.dtype = number
+            if value.dtype == object:
+                tensor, owner = _strings(value)
+                kept.append(owner)
+            else:
+                number = NUMBERS[value.dtype]
+                if number in _WIDER:
+                    value = value.astype(_WIDER[number])
+                kept.append(value)
+                tensor = _tensor(value)
+                tensor.dtype = number
             at = _lib.oc_model_find_input(loaded, name.encode())
             check(_lib.oc_session_set_input(
                 session, at, c.byref(tensor), c.byref(error)))
