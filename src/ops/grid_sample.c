@@ -76,7 +76,8 @@ static void make_taps(const sampler *s, double v, int64_t size, taps *t) {
     double n = (double)size, at = to_pixels(s, v, size);
     double lo = s->align ? 0 : -0.5, hi = s->align ? n - 1 : n - 0.5;
     if (s->mode == NEAREST) at = nearbyint(at);
-    if (at < lo || at > hi) {
+    /* Cubic moves its four places one by one, not the point between them. */
+    if (s->mode != CUBIC && (at < lo || at > hi)) {
         if (s->pad == BORDER) at = fmax(0, fmin(at, n - 1));
         if (s->pad == REFLECTION) at = (float)reflect(at, lo, hi);
     }
