@@ -391,13 +391,13 @@ static oc_status build_node(oc__importer *im, oc__scope *s,
 static oc_status import_node(oc__importer *im, oc__scope *s,
                              const oc__node_message *m) {
     if (m->constant) return OC_OK;
-    if (++im->node_count > OC_IMPORT_MAX_NODES ||
-        m->n_inputs > OC_IMPORT_MAX_NODES ||
-        m->n_outputs > OC_IMPORT_MAX_NODES) {
+    /* Nodes of the file are as many as its bytes; those of functions may be
+       exponentially more. */
+    if ((s->frame && ++im->inlined_count > OC_IMPORT_MAX_INLINED) ||
+        m->n_inputs > INT32_MAX / 2 || m->n_outputs > INT32_MAX / 2) {
         return oc__fail_at(im->err, OC_E_LIMIT, m->offset,
-                           "the model has more than %d nodes, its functions "
-                           "expanded",
-                           OC_IMPORT_MAX_NODES);
+                           "the model's functions expand to more than %d nodes",
+                           OC_IMPORT_MAX_INLINED);
     }
     if (m->function) return oc__import_call(im, s, m, m->function);
     const oc__op *op;

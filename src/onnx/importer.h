@@ -31,7 +31,7 @@
 enum {
     OC_IMPORT_MAX_DEPTH = 64,
     OC_IMPORT_MAX_TYPE_DEPTH = 16,
-    OC_IMPORT_MAX_NODES = 1 << 20,
+    OC_IMPORT_MAX_INLINED = 1 << 18, /* nodes of inlined functions */
     OC_IMPORT_MAX_OPSET = 1000,
     OC_IMPORT_MAX_ATTRIBUTES = 1024, /* of one node */
 };
@@ -105,9 +105,9 @@ typedef struct oc__importer {
     oc__function *functions;
     size_t n_functions;
     oc__names function_names;
-    int level;          /* graphs and functions being read */
-    int64_t node_count; /* inlined ones too */
-    int n_calls;        /* makes names of unnamed calls differ */
+    int level;             /* graphs and functions being read */
+    int64_t inlined_count; /* nodes of functions, so far */
+    int n_calls;           /* makes names of unnamed calls differ */
     /* Operators that are not there. */
     oc__names missing;
     int n_missing;
