@@ -304,11 +304,14 @@ static oc_status find_op(oc__importer *im, oc__scope *s,
     return st;
 }
 
+/*
+ * in: the inputs' values.  Trailing absent ones may be written out or left
+ * out; inside of functions they show only once the names are looked up.
+ */
 static oc_status check_arity(oc__importer *im, const oc__node_message *m,
-                             const oc__op *op) {
+                             const oc__op *op, const int *in) {
     long long n_in = (long long)m->n_inputs, n_out = (long long)m->n_outputs;
-    /* Trailing absent inputs may be written out or left out. */
-    while (n_in > 0 && !*m->inputs[n_in - 1])
+    while (n_in > 0 && in[n_in - 1] < 0)
         n_in--;
     if (n_in < op->min_in || (op->max_in >= 0 && n_in > op->max_in)) {
         return oc__fail_at(im->err, OC_E_FORMAT, m->offset,
@@ -366,6 +369,7 @@ static oc_status build_node(oc__importer *im, oc__scope *s,
         if (!*m->inputs[i]) continue;
         OC_TRY(oc__import_resolve(im, s, m->inputs[i], m->name, &in[i]));
     }
+    if (op) OC_TRY(check_arity(im, m, op, in));
     OC_TRY(read_attributes(im, s, m, &captures, attrs, &n_attrs));
     if (!op) return OC_OK; /* noted as missing */
 
@@ -403,7 +407,6 @@ static oc_status import_node(oc__importer *im, oc__scope *s,
     const oc__op *op;
     int version;
     OC_TRY(find_op(im, s, m, &op, &version));
-    if (op) OC_TRY(check_arity(im, m, op));
     return build_node(im, s, m, op, version);
 }
 

@@ -288,20 +288,42 @@ void oc__tensor_put(oc__wire_out *o, const oc_tensor *t, const char *name) {
     }
 }
 
+/* The field of SequenceProto and OptionalProto for a value of this kind. */
+static uint32_t field_of(oc_kind kind) {
+    switch (kind) {
+    case OC_KIND_TENSOR: return S_TENSOR;
+    case OC_KIND_SEQUENCE: return S_SEQUENCE;
+    case OC_KIND_MAP: return S_MAP;
+    default: return S_OPTIONAL;
+    }
+}
+
+/* DataType: TENSOR 1, SEQUENCE 3, MAP 4, OPTIONAL 5. */
+static int64_t data_type_of(uint32_t field) {
+    return field == S_TENSOR ? 1 : field - 2;
+}
+
 static oc_status put_sequence(oc__wire_out *o, const oc_value *v,
                               oc_error *err) {
-    oc_kind kind = v->n ? v->items[0].kind : OC_KIND_TENSOR;
-    uint32_t field = kind == OC_KIND_TENSOR     ? S_TENSOR
-                     : kind == OC_KIND_SEQUENCE ? S_SEQUENCE
-                     : kind == OC_KIND_MAP      ? S_MAP
-                                                : S_OPTIONAL;
+    /* One absent element makes it a sequence of optionals. */
+    int optional = 0;
+    for (size_t i = 0; i < v->n; i++) {
+        optional |= v->items[i].kind == OC_KIND_NONE;
+    }
+    uint32_t field = S_TENSOR;
     for (size_t i = v->n; i-- > 0;) {
+        const oc_value *item = &v->items[i];
         size_t mark = oc__put_mark(o);
-        OC_TRY(oc__value_put(o, &v->items[i], NULL, err));
+        OC_TRY(oc__value_put(o, item, NULL, err));
+        field = field_of(item->kind);
+        if (optional && item->kind != OC_KIND_NONE) {
+            oc__put_close(o, field, mark);
+            oc__put_int(o, S_ELEM_TYPE, data_type_of(field));
+        }
+        if (optional) field = S_OPTIONAL;
         oc__put_close(o, field, mark);
     }
-    /* DataType: TENSOR 1, SEQUENCE 3, MAP 4, OPTIONAL 5. */
-    oc__put_int(o, S_ELEM_TYPE, kind == OC_KIND_TENSOR ? 1 : field - 2);
+    oc__put_int(o, S_ELEM_TYPE, data_type_of(field));
     return OC_OK;
 }
 
