@@ -67,6 +67,12 @@ for name, image in (("bits", color.convert("1")), ("palette", palette),
                     ("deep", Image.fromarray(gray.astype(np.uint16)))):
     pil("tiff", name, image, "TIFF")
 pil("tiff", "fax", color.convert("1"), "TIFF", compression="group4")
+for name, image in (("gray", color.convert("L")), ("rgb", color),
+                    ("rgba", Image.fromarray(rgba))):
+    pil("jp2", name, image, "JPEG2000", num_resolutions=2)
+pil("jp2", "bare", color, "JPEG2000", no_jp2=True, irreversible=True,
+    num_resolutions=2, quality_layers=[20])
+pil("jp2", "tiles", color, "JPEG2000", tile_size=(8, 8), num_resolutions=1)
 put("pnm", "bits", b"P4\n9 2\n\xaa\x80\x55\x00")
 put("pnm", "bit-digits", b"P1\n# c\n3 2\n101 0 1 0\n")
 put("pnm", "gray-digits", b"P2 2 2 15 0 7 15 3\n")

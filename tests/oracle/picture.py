@@ -82,6 +82,10 @@ def call(name, *args):
         raise Failure(error.message.decode())
 
 
+def reads(fmt):
+    return lib.oc_image_format_support(fmt) & 1
+
+
 def channels(array):
     return 1 if array.ndim == 2 else array.shape[2]
 

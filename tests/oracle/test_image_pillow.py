@@ -8,7 +8,7 @@ import sys
 import traceback
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import picture as oc
@@ -279,6 +279,22 @@ def tiff_matches_pillow():
     deep = rng.integers(0, 65536, (20, 30), np.uint16)
     got = oc.load(encoded(Image.fromarray(deep), "TIFF"), color=oc.GRAY)
     assert worst(got, np.rint(deep / 257.0)) <= 1, "16 bit"
+
+
+def jpeg2000_matches_pillow():
+    if not features.check("jpg_2000") or not oc.reads(oc.JP2):
+        return "no JPEG 2000"
+    rgb = Image.fromarray(scene(37, 53))
+    for what, image in (("rgb", rgb), ("gray", rgb.convert("L"))):
+        same_as_pillow(encoded(image, "JPEG2000"), 0, what)
+        same_as_pillow(encoded(image, "JPEG2000", irreversible=True,
+                               quality_layers=[10]), 1, f"lossy {what}")
+        same_as_pillow(encoded(image, "JPEG2000", no_jp2=True,
+                               tile_size=(16, 16), num_resolutions=2), 0,
+                       f"bare {what}")
+    alpha = Image.fromarray(noise(31, 33, 4), "RGBA")
+    got = oc.load(encoded(alpha, "JPEG2000"), color=oc.RGBA)
+    assert worst(got, np.asarray(alpha)) == 0, "alpha"
 
 
 def bmp_matches_pillow():
