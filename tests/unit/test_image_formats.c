@@ -204,12 +204,13 @@ static void every_failed_allocation_is_reported(void **state) {
 }
 
 static void a_palette_gives_back_its_indices(void **state) {
-    oc_image img = picture_noise(23, 9, 1, 3), back;
     uint8_t palette[21 * 3];
+    oc_image back;
     oc_bytes b;
     oc_error e;
     (void)state;
     if (!oc_image_format_support(OC_IMAGE_PNG)) skip();
+    oc_image img = picture_noise(23, 9, 1, 3);
     for (size_t i = 0; i < img.owned_bytes; i++)
         img.pixels[i] %= 21;
     oc_palette_fill(palette, 21);
@@ -267,10 +268,11 @@ static void jpeg_is_turned_by_exif_of_either_order(void **state) {
                           0x12, 1,   3,  0, 1, 0, 0, 0, 99, 0};
     uint8_t big[26] = {'M', 'M',  0, 42, 0, 0, 0, 8, 0, 1,
                        1,   0x12, 0, 3,  0, 0, 0, 1, 0, 99};
-    oc_image img = picture_make(48, 32, 3), plain;
-    oc_bytes b = encode(&img, OC_IMAGE_JPEG);
+    oc_image img, plain;
     (void)state;
     if (!oc_image_format_support(OC_IMAGE_JPEG)) skip();
+    img = picture_make(48, 32, 3);
+    oc_bytes b = encode(&img, OC_IMAGE_JPEG);
     assert_int_equal(load_exact(&plain, b.data, b.size, NULL, NULL), OC_OK);
     for (int o = 0; o <= 9; o++) {
         for (int order = 0; order < 2; order++) {
@@ -326,9 +328,9 @@ static void jpeg_is_scaled_to_what_suffices(void **state) {
         {40, 1, 0, 40, 30},      {41, 0, 0, 80, 60},  {81, 0, 0, 160, 120},
         {999, 999, 0, 160, 120}, {40, 31, 1, 40, 30}, {1, 999, 1, 20, 15},
     };
-    oc_image img = picture_make(160, 120, 3);
     (void)state;
     if (!oc_image_format_support(OC_IMAGE_JPEG)) skip();
+    oc_image img = picture_make(160, 120, 3);
     oc_bytes b = encode(&img, OC_IMAGE_JPEG);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         oc_image_options opt = {.min_width = cases[i].w,
