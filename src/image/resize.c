@@ -24,30 +24,32 @@ typedef struct {
     oc__resize_axis x, y;
     oc__resize_h *h;
     oc__resize_v *v;
-    size_t row_bytes, room; /* of an output row, without and with slack */
-    uint8_t *ring;          /* y.most rows */
-    size_t ring_bytes;
-    uint8_t *line; /* the finished row */
-    uint8_t *edge; /* a row in x's source width with slack behind it */
-    size_t edge_bytes;
-    const uint8_t **rows; /* those of the current output */
-    size_t rows_bytes;
     int vertical_first;
-    int next; /* the source row to filter next */
+    size_t row_bytes, room; /* of an output row, without and with slack */
+    int ring_rows;
+    uint8_t *ring;
+    size_t ring_bytes;
+    uint8_t *line[2]; /* finished rows */
+    uint8_t *edge[2]; /* source rows with slack behind them */
+    size_t edge_bytes;
+    const uint8_t **kept; /* where source row y is: kept[y % ring_rows] */
+    const uint8_t **rows; /* those of the current output, in order */
+    size_t rows_bytes;    /* of each of the two */
+    int next;             /* the source row to filter next */
     oc__row_sink *sink;
     void *user;
 } resizer;
 
 /** The bytes of source row y, readable as far as the kernels reach. */
-static const uint8_t *source_row(resizer *r, int y) {
+static const uint8_t *source_row(resizer *r, int y, uint8_t *edge) {
     const oc_image *img = r->img;
     const uint8_t *row = img->pixels + (size_t)y * img->stride;
     size_t n = (size_t)img->width * (size_t)img->channels;
     /* Up to the last row there are more pixels behind this one. */
     size_t behind = (size_t)(img->height - 1 - y) * img->stride + n;
     if (behind >= r->edge_bytes) return row;
-    memcpy(r->edge, row, n);
-    return r->edge;
+    memcpy(edge, row, n);
+    return edge;
 }
 
 static void copy_pixels(uint8_t *dst, const uint8_t *src,
@@ -65,52 +67,87 @@ static void copy_pixels(uint8_t *dst, const uint8_t *src,
     }
 }
 
-/** Source row y filtered in x: into dst, or where it already is. */
-static const uint8_t *filter_row(resizer *r, int y, uint8_t *dst) {
-    if (r->x.copies) {
-        const uint8_t *row = r->img->pixels + (size_t)y * r->img->stride;
-        size_t n = (size_t)r->img->channels;
-        int32_t first = r->x.start[0];
-        /* Steps of one axis differ by at most 1, so that this span means
-           consecutive starts: the row can be lent as it is. */
-        if (r->x.start[r->x.out - 1] - first == r->x.out - 1)
-            return row + (size_t)first * n;
-        copy_pixels(dst, row, &r->x, r->img->channels);
-    } else {
-        r->h(dst, source_row(r, y), &r->x, r->img->channels);
-    }
+/** Source row y with x copied: in dst, or where it already is. */
+static const uint8_t *copied_row(resizer *r, int y, uint8_t *dst) {
+    const uint8_t *row = r->img->pixels + (size_t)y * r->img->stride;
+    int32_t first = r->x.start[0];
+    /* Steps of one axis differ by at most 1, so that this span means
+       consecutive starts: the row can be lent as it is. */
+    if (r->x.start[r->x.out - 1] - first == r->x.out - 1)
+        return row + (size_t)first * (size_t)r->img->channels;
+    copy_pixels(dst, row, &r->x, r->img->channels);
     return dst;
 }
 
-static uint8_t *ring_row(resizer *r, int y) {
-    return r->ring + (size_t)(y % r->y.most) * r->room;
+/** Source rows a and b filtered in x, to where dst says. */
+static void filter_rows(resizer *r, int a, int b, uint8_t *const dst[2]) {
+    const uint8_t *src[2];
+    src[0] = source_row(r, a, r->edge[0]);
+    src[1] = a == b ? src[0] : source_row(r, b, r->edge[1]);
+    r->h(dst, src, &r->x, r->img->channels);
 }
 
-static void run(resizer *r) {
-    const uint8_t *kept = NULL; /* for repeated rows of a copying y axis */
-    int kept_y = -1;
+static void weigh_rows(resizer *r, int i, const uint8_t *const *rows,
+                       uint8_t *to, size_t bytes) {
+    size_t at = (size_t)i * (size_t)r->y.taps;
+    const int16_t *fine = r->y.fine ? r->y.fine + at : NULL;
+    r->v(to, rows, r->y.coef + at, fine, r->y.count[i], bytes, r->y.shift);
+}
+
+/* ---- the three orders of work ------------------------------------------ */
+
+/** y copies rows: they come one by one, some more than once. */
+static void run_rows(resizer *r) {
+    const uint8_t *row = NULL;
+    int row_y = -1;
     for (int i = 0; i < r->y.out; i++) {
-        int first = r->y.start[i], count = r->y.count[i];
-        if (r->y.copies) {
-            if (first != kept_y) kept = filter_row(r, first, r->line);
-            kept_y = first;
-            r->sink(r->user, i, kept);
+        int y = r->y.start[i];
+        if (y != row_y && r->x.copies) {
+            row = copied_row(r, y, r->line[0]);
+        } else if (y != row_y && row == r->line[0] && r->next == y) {
+            row = r->line[1]; /* was made together with the last one */
+        } else if (y != row_y) {
+            int more = i + 1;
+            while (more < r->y.out && r->y.start[more] == y)
+                more++;
+            r->next = more < r->y.out ? r->y.start[more] : y;
+            filter_rows(r, y, r->next, r->line);
+            row = r->line[0];
+        }
+        row_y = y;
+        r->sink(r->user, i, row);
+    }
+}
+
+/** Makes source rows up to the last one that output i takes. */
+static void fill_ring(resizer *r, int i) {
+    int first = r->y.start[i], end = first + r->y.count[i];
+    int last = r->y.start[r->y.out - 1] + r->y.count[r->y.out - 1] - 1;
+    if (r->next < first) r->next = first;
+    while (r->next < end) {
+        int a = r->next, b = OC_MIN(a + 1, last);
+        int sa = a % r->ring_rows, sb = b % r->ring_rows;
+        uint8_t *dst[2] = {r->ring + (size_t)sa * r->room,
+                           r->ring + (size_t)sb * r->room};
+        if (r->x.copies) {
+            r->kept[sa] = copied_row(r, a, dst[0]);
+            r->next = a + 1;
             continue;
         }
-        if (r->next < first) r->next = first;
-        for (; r->next < first + count; r->next++) {
-            const uint8_t *row = filter_row(r, r->next, ring_row(r, r->next));
-            r->rows[r->y.most + r->next % r->y.most] = row;
-        }
-        /* rows[] holds the ring in its second half, the window in its
-           first. */
-        for (int t = 0; t < count; t++)
-            r->rows[t] = r->rows[r->y.most + (first + t) % r->y.most];
-        size_t at = (size_t)i * (size_t)r->y.taps;
-        r->v(r->line, r->rows, r->y.coef + at,
-             r->y.fine ? r->y.fine + at : NULL, count, r->row_bytes,
-             r->y.shift);
-        r->sink(r->user, i, r->line);
+        filter_rows(r, a, b, dst);
+        r->kept[sa] = dst[0];
+        r->kept[sb] = dst[1];
+        r->next = b + 1;
+    }
+}
+
+static void run_ring(resizer *r) {
+    for (int i = 0; i < r->y.out; i++) {
+        fill_ring(r, i);
+        for (int t = 0; t < r->y.count[i]; t++)
+            r->rows[t] = r->kept[(r->y.start[i] + t) % r->ring_rows];
+        weigh_rows(r, i, r->rows, r->line[0], r->row_bytes);
+        r->sink(r->user, i, r->line[0]);
     }
 }
 
@@ -120,43 +157,58 @@ static void run_vertical_first(resizer *r) {
     size_t n = (size_t)img->channels;
     int32_t last = r->x.start[r->x.out - 1] + r->x.count[r->x.out - 1];
     size_t first = (size_t)r->x.start[0] * n, end = (size_t)last * n;
-    for (int i = 0; i < r->y.out; i++) {
-        size_t at = (size_t)i * (size_t)r->y.taps;
-        for (int t = 0; t < r->y.count[i]; t++)
-            r->rows[t] =
-                img->pixels + (size_t)(r->y.start[i] + t) * img->stride + first;
-        r->v(r->edge + first, r->rows, r->y.coef + at,
-             r->y.fine ? r->y.fine + at : NULL, r->y.count[i], end - first,
-             r->y.shift);
-        r->h(r->line, r->edge, &r->x, img->channels);
-        r->sink(r->user, i, r->line);
+    for (int i = 0; i < r->y.out; i += 2) {
+        int pair = i + 1 < r->y.out ? 2 : 1;
+        for (int k = 0; k < pair; k++) {
+            for (int t = 0; t < r->y.count[i + k]; t++)
+                r->rows[t] = img->pixels + first +
+                             (size_t)(r->y.start[i + k] + t) * img->stride;
+            weigh_rows(r, i + k, r->rows, r->edge[k] + first, end - first);
+        }
+        const uint8_t *src[2] = {r->edge[0], r->edge[pair - 1]};
+        uint8_t *dst[2] = {r->line[0], r->line[pair - 1]};
+        r->h(dst, src, &r->x, img->channels);
+        for (int k = 0; k < pair; k++)
+            r->sink(r->user, i + k, r->line[k]);
     }
 }
 
 static oc_status allocate(resizer *r, oc_error *err) {
-    size_t n = (size_t)r->img->channels, most = (size_t)r->y.most;
+    const oc_allocator *a = r->allocator;
+    size_t n = (size_t)r->img->channels;
+    int missing = 0;
     r->row_bytes = (size_t)r->x.out * n;
     r->room = r->row_bytes + OC__RESIZE_SLACK;
     r->edge_bytes =
         ((size_t)r->img->width + (size_t)r->x.taps) * n + OC__RESIZE_SLACK;
-    r->line = oc__image_get(r->allocator, r->room);
-    if (!r->x.copies) r->edge = oc__image_get_zero(r->allocator, r->edge_bytes);
-    if (!r->line || (!r->edge && !r->x.copies)) return oc__fail_nomem(err);
+    for (int k = 0; k < 2; k++) {
+        r->line[k] = oc__image_get(a, r->room);
+        /* Zeroed: what is behind a row is read, though multiplied by 0. */
+        if (!r->x.copies) r->edge[k] = oc__image_get_zero(a, r->edge_bytes);
+        missing |= !r->line[k] || (!r->edge[k] && !r->x.copies);
+    }
+    if (missing) return oc__fail_nomem(err);
     if (r->y.copies) return OC_OK;
-    if (oc__size_mul(r->room, most, &r->ring_bytes)) return oc__fail_nomem(err);
-    r->rows_bytes = 2 * most * sizeof(*r->rows);
-    if (!r->vertical_first)
-        r->ring = oc__image_get(r->allocator, r->ring_bytes);
-    r->rows = oc__image_get(r->allocator, r->rows_bytes);
-    if (!r->rows || (!r->ring && !r->vertical_first))
+    /* One more than a window: rows are made in pairs. */
+    r->ring_rows = r->y.most + 1;
+    r->rows_bytes = (size_t)r->ring_rows * sizeof(*r->rows);
+    if (oc__size_mul(r->room, (size_t)r->ring_rows, &r->ring_bytes))
+        return oc__fail_nomem(err);
+    if (!r->vertical_first) r->ring = oc__image_get(a, r->ring_bytes);
+    r->kept = oc__image_get_zero(a, r->rows_bytes);
+    r->rows = oc__image_get_zero(a, r->rows_bytes);
+    if (!r->kept || !r->rows || (!r->ring && !r->vertical_first))
         return oc__fail_nomem(err);
     return OC_OK;
 }
 
 static void deinit(resizer *r) {
-    oc__image_put(r->allocator, r->line, r->room);
-    oc__image_put(r->allocator, r->edge, r->edge_bytes);
+    for (int k = 0; k < 2; k++) {
+        oc__image_put(r->allocator, r->line[k], r->room);
+        oc__image_put(r->allocator, r->edge[k], r->edge_bytes);
+    }
     oc__image_put(r->allocator, r->ring, r->ring_bytes);
+    oc__image_put(r->allocator, (void *)r->kept, r->rows_bytes);
     oc__image_put(r->allocator, (void *)r->rows, r->rows_bytes);
     oc__resize_axis_deinit(&r->x);
     oc__resize_axis_deinit(&r->y);
@@ -204,6 +256,7 @@ oc_status oc__image_resize_rows_on(const oc_image *img, const oc_resize *how,
     assert(w.x >= 0 && w.y >= 0 && w.width > 0 && w.height > 0);
     assert(w.width <= how->width - w.x && w.height <= how->height - w.y);
     memset(&r, 0, sizeof(r));
+    r.next = -1;
     r.img = img;
     r.allocator = how->allocator;
     r.sink = sink;
@@ -232,7 +285,11 @@ oc_status oc__image_resize_rows_on(const oc_image *img, const oc_resize *how,
                            less_high > 0 && less_high > 2 * less_wide;
         st = allocate(&r, err);
     }
-    if (st == OC_OK) (r.vertical_first ? run_vertical_first : run)(&r);
+    if (st == OC_OK && r.vertical_first) {
+        run_vertical_first(&r);
+    } else if (st == OC_OK) {
+        (r.y.copies ? run_rows : run_ring)(&r);
+    }
     deinit(&r);
     return st;
 }

@@ -53,12 +53,13 @@ void oc__resize_axis_deinit(oc__resize_axis *axis);
 #define OC__RESIZE_SLACK 32
 
 /**
- * One row in x direction.
+ * Two rows in x direction, which share the loads of weights.
  *   src  pixels of `channels` bytes; readable up to the largest
  *        (start + taps) * channels + OC__RESIZE_SLACK bytes
- *   dst  axis->out pixels and OC__RESIZE_SLACK bytes of room
+ *   dst  axis->out pixels and OC__RESIZE_SLACK bytes of room each; both may
+ *        be the same where both sources are
  */
-typedef void oc__resize_h(uint8_t *dst, const uint8_t *src,
+typedef void oc__resize_h(uint8_t *const dst[2], const uint8_t *const src[2],
                           const oc__resize_axis *axis, int channels);
 
 /**

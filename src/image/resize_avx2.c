@@ -13,13 +13,16 @@
 #define AVX2 __attribute__((target("avx2")))
 
 /*
- * Horizontal, 3 or 4 channels: each half of a register works for one output,
- * four taps at a time.  vpshufb turns 16 bytes of pixels into 16-bit pairs
+ * Horizontal, 3 or 4 channels: each half of a register works for one of two
+ * rows, four taps at a time.  vpshufb turns 16 bytes of pixels into 16-bit
+ * pairs
  *
  *     r0 g0 b0 r1 g1 b1 r2 g2 b2 r3 g3 b3 ....
  *     -> r0 r1 g0 g1 b0 b1 - -   and   r2 r3 g2 g3 b2 b3 - -
  *
- * The fourth channel of rgb stays 0 and is overwritten by the next output.
+ * which meet a pair of weights broadcast from memory, the cheapest way to get
+ * one.  The fourth channel of rgb stays 0 and is overwritten by the next
+ * output.
  */
 #define Z (-128)
 static const int8_t pairs3[2][16] = {
@@ -30,114 +33,106 @@ static const int8_t pairs4[2][16] = {
     {8, Z, 12, Z, 9, Z, 13, Z, 10, Z, 14, Z, 11, Z, 15, Z}};
 #undef Z
 
-AVX2 static inline __m256i two_halves(const void *low, const void *high) {
+AVX2 static inline __m256i two_rows(const void *low, const void *high) {
     return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(low)),
                                    _mm_loadu_si128(high), 1);
 }
 
-/** Four weights of each of two outputs, in the low 8 bytes of each half. */
-AVX2 static inline __m256i two_weights(const int16_t *low,
-                                       const int16_t *high) {
-    return _mm256_inserti128_si256(
-        _mm256_castsi128_si256(_mm_loadl_epi64((const __m128i *)low)),
-        _mm_loadl_epi64((const __m128i *)high), 1);
+/** sum + pairs of taps times w[0], w[1] */
+AVX2 static inline __m256i add_pair(__m256i sum, __m256i v, const int16_t *w) {
+    int32_t pair;
+    memcpy(&pair, w, 4);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(v, _mm256_set1_epi32(pair)));
 }
 
-/** sum += the four taps in v (both orders of pairs) times w. */
-AVX2 static inline __m256i add_taps(__m256i sum, __m256i v01, __m256i v23,
-                                    __m256i w) {
-    sum = _mm256_add_epi32(
-        sum, _mm256_madd_epi16(v01, _mm256_shuffle_epi32(w, 0x00)));
-    return _mm256_add_epi32(
-        sum, _mm256_madd_epi16(v23, _mm256_shuffle_epi32(w, 0x55)));
-}
-
-AVX2 static void rows_color(uint8_t *dst, const uint8_t *src,
-                            const oc__resize_axis *axis, int channels) {
-    size_t n = (size_t)channels, taps = (size_t)axis->taps;
-    const int8_t(*pairs)[16] = channels == 3 ? pairs3 : pairs4;
+AVX2 static inline void rows_color(uint8_t *const dst[2],
+                                   const uint8_t *const src[2],
+                                   const oc__resize_axis *axis, size_t n,
+                                   int with_fine) {
+    size_t taps = (size_t)axis->taps;
+    const int8_t(*pairs)[16] = n == 3 ? pairs3 : pairs4;
     __m256i front =
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)pairs[0]));
     __m256i back =
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)pairs[1]));
     __m256i half = _mm256_set1_epi32(1 << (axis->shift - 1));
     __m128i shift = _mm_cvtsi32_si128(axis->shift);
-    for (int i = 0; i < axis->out; i += 2) {
-        int j = i + 1 < axis->out ? i + 1 : i; /* an odd last one, twice */
-        const uint8_t *p = src + (size_t)axis->start[i] * n;
-        const uint8_t *q = src + (size_t)axis->start[j] * n;
-        size_t a = (size_t)i * taps, b = (size_t)j * taps;
-        int count = OC_MAX(axis->count[i], axis->count[j]);
+    for (int i = 0; i < axis->out; i++) {
+        size_t from = (size_t)axis->start[i] * n, to = (size_t)i * n;
+        const uint8_t *p = src[0] + from, *q = src[1] + from;
+        const int16_t *coef = axis->coef + (size_t)i * taps;
+        const int16_t *fine = with_fine ? axis->fine + (size_t)i * taps : coef;
+        int count = axis->count[i];
         __m256i sum = half, high = _mm256_setzero_si256();
-        if (axis->fine) {
-            for (int t = 0; t < count; t += 4, a += 4, b += 4) {
-                __m256i v = two_halves(p, q);
-                __m256i v01 = _mm256_shuffle_epi8(v, front);
-                __m256i v23 = _mm256_shuffle_epi8(v, back);
-                high = add_taps(high, v01, v23,
-                                two_weights(axis->coef + a, axis->coef + b));
-                sum = add_taps(sum, v01, v23,
-                               two_weights(axis->fine + a, axis->fine + b));
-                p += 4 * n;
-                q += 4 * n;
-            }
-            high = _mm256_slli_epi32(high, OC__RESIZE_FINE_BITS);
-            sum = _mm256_add_epi32(sum, high);
-        } else {
-            for (int t = 0; t < count; t += 4, a += 4, b += 4) {
-                __m256i v = two_halves(p, q);
-                sum = add_taps(sum, _mm256_shuffle_epi8(v, front),
-                               _mm256_shuffle_epi8(v, back),
-                               two_weights(axis->coef + a, axis->coef + b));
-                p += 4 * n;
-                q += 4 * n;
-            }
+        for (int t = 0; t < count; t += 4, p += 4 * n, q += 4 * n) {
+            __m256i v = two_rows(p, q);
+            __m256i v01 = _mm256_shuffle_epi8(v, front);
+            __m256i v23 = _mm256_shuffle_epi8(v, back);
+            sum = add_pair(sum, v01, fine + t);
+            sum = add_pair(sum, v23, fine + t + 2);
+            if (!with_fine) continue;
+            high = add_pair(high, v01, coef + t);
+            high = add_pair(high, v23, coef + t + 2);
         }
-        sum = _mm256_sra_epi32(sum, shift);
+        high = _mm256_slli_epi32(high, OC__RESIZE_FINE_BITS);
+        sum = _mm256_sra_epi32(_mm256_add_epi32(sum, high), shift);
         sum = _mm256_packs_epi32(sum, sum);
         sum = _mm256_packus_epi16(sum, sum);
         int32_t one = _mm256_extract_epi32(sum, 0);
         int32_t two = _mm256_extract_epi32(sum, 4);
-        memcpy(dst + (size_t)i * n, &one, 4);
-        memcpy(dst + (size_t)j * n, &two, 4);
+        memcpy(dst[0] + to, &one, 4);
+        memcpy(dst[1] + to, &two, 4);
     }
 }
 
-AVX2 static inline int32_t add_halves(__m128i sum) {
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
-    return _mm_cvtsi128_si32(sum);
+/** The sum of the four words in each half. */
+AVX2 static inline __m256i add_halves(__m256i sum) {
+    sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0x4E));
+    return _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0xB1));
 }
 
-/** Horizontal, gray: eight taps at a time. */
-AVX2 static void rows_gray(uint8_t *dst, const uint8_t *src,
+/** Horizontal, gray: eight taps of each row at a time. */
+AVX2 static void rows_gray(uint8_t *const dst[2], const uint8_t *const src[2],
                            const oc__resize_axis *axis) {
+    __m256i half = _mm256_set1_epi32(1 << (axis->shift - 1));
+    __m128i shift = _mm_cvtsi32_si128(axis->shift);
     for (int i = 0; i < axis->out; i++) {
-        const uint8_t *p = src + (size_t)axis->start[i];
+        size_t from = (size_t)axis->start[i];
         size_t at = (size_t)i * (size_t)axis->taps;
-        __m128i sum = _mm_setzero_si128(), low = sum;
-        for (int t = 0; t < axis->count[i]; t += 8, at += 8) {
-            __m128i v =
-                _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(p + t)));
-            __m128i w = _mm_loadu_si128((const __m128i *)(axis->coef + at));
-            sum = _mm_add_epi32(sum, _mm_madd_epi16(v, w));
+        __m256i high = _mm256_setzero_si256(), low = high;
+        for (int t = 0; t < axis->count[i]; t += 8, at += 8, from += 8) {
+            __m128i p = _mm_loadl_epi64((const __m128i *)(src[0] + from));
+            __m128i q = _mm_loadl_epi64((const __m128i *)(src[1] + from));
+            __m256i v = _mm256_cvtepu8_epi16(_mm_unpacklo_epi64(p, q));
+            __m256i w = _mm256_broadcastsi128_si256(
+                _mm_loadu_si128((const __m128i *)(axis->coef + at)));
+            high = _mm256_add_epi32(high, _mm256_madd_epi16(v, w));
             if (!axis->fine) continue;
-            w = _mm_loadu_si128((const __m128i *)(axis->fine + at));
-            low = _mm_add_epi32(low, _mm_madd_epi16(v, w));
+            w = _mm256_broadcastsi128_si256(
+                _mm_loadu_si128((const __m128i *)(axis->fine + at)));
+            low = _mm256_add_epi32(low, _mm256_madd_epi16(v, w));
         }
-        int32_t v = add_halves(sum);
-        if (axis->fine) v = v * (1 << OC__RESIZE_FINE_BITS) + add_halves(low);
-        v = (v + (1 << (axis->shift - 1))) >> axis->shift;
-        dst[i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+        if (axis->fine) high = _mm256_slli_epi32(high, OC__RESIZE_FINE_BITS);
+        __m256i sum = add_halves(_mm256_add_epi32(high, low));
+        sum = _mm256_sra_epi32(_mm256_add_epi32(sum, half), shift);
+        sum = _mm256_packs_epi32(sum, sum);
+        sum = _mm256_packus_epi16(sum, sum);
+        dst[0][i] = (uint8_t)_mm256_extract_epi8(sum, 0);
+        dst[1][i] = (uint8_t)_mm256_extract_epi8(sum, 16);
     }
 }
 
-void oc__resize_h_avx2(uint8_t *dst, const uint8_t *src,
-                       const oc__resize_axis *axis, int channels) {
+AVX2 void oc__resize_h_avx2(uint8_t *const dst[2], const uint8_t *const src[2],
+                            const oc__resize_axis *axis, int channels) {
+    /* Constant arguments let the compiler drop what a case does not need. */
     if (channels == 1) {
         rows_gray(dst, src, axis);
+    } else if (channels == 3 && axis->fine) {
+        rows_color(dst, src, axis, 3, 1);
+    } else if (channels == 3) {
+        rows_color(dst, src, axis, 3, 0);
     } else {
-        rows_color(dst, src, axis, channels);
+        rows_color(dst, src, axis, 4, axis->fine != NULL);
     }
 }
 

@@ -12,8 +12,8 @@ static inline int32_t weight(const int16_t *coef, const int16_t *fine, int t) {
     return fine ? coef[t] * (1 << OC__RESIZE_FINE_BITS) + fine[t] : coef[t];
 }
 
-void oc__resize_h_scalar(uint8_t *dst, const uint8_t *src,
-                         const oc__resize_axis *axis, int channels) {
+static void row(uint8_t *dst, const uint8_t *src, const oc__resize_axis *axis,
+                int channels) {
     size_t n = (size_t)channels;
     int32_t half = 1 << (axis->shift - 1);
     for (int i = 0; i < axis->out; i++, dst += n) {
@@ -30,6 +30,12 @@ void oc__resize_h_scalar(uint8_t *dst, const uint8_t *src,
         for (size_t c = 0; c < n; c++)
             dst[c] = clamp8(sum[c] >> axis->shift);
     }
+}
+
+void oc__resize_h_scalar(uint8_t *const dst[2], const uint8_t *const src[2],
+                         const oc__resize_axis *axis, int channels) {
+    row(dst[0], src[0], axis, channels);
+    if (dst[1] != dst[0]) row(dst[1], src[1], axis, channels);
 }
 
 void oc__resize_v_scalar(uint8_t *dst, const uint8_t *const *rows,
