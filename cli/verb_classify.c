@@ -1,5 +1,5 @@
-/* verb_classify.c - ocelli classify; the work is done in look.c. */
-#include "look.h"
+/* verb_classify.c - ocelli classify; the work is done in look_at.c. */
+#include "look_at.h"
 #include "vision_args.h"
 
 static int run_classify(cli_args *args) {

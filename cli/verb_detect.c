@@ -1,5 +1,5 @@
-/* verb_detect.c - ocelli detect; the work is done in look.c. */
-#include "look.h"
+/* verb_detect.c - ocelli detect; the work is done in look_at.c. */
+#include "look_at.h"
 #include "vision_args.h"
 
 static int run_detect(cli_args *args) {

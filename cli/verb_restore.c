@@ -1,5 +1,5 @@
-/* verb_restore.c - ocelli restore; the work is done in look.c. */
-#include "look.h"
+/* verb_restore.c - ocelli restore; the work is done in look_at.c. */
+#include "look_at.h"
 #include "vision_args.h"
 
 static int run_restore(cli_args *args) {

@@ -137,7 +137,8 @@ oc_status oc__decode_movenet(const oc__heads *, oc__candidates *, oc_error *);
  */
 int64_t oc__count_classes(const oc__heads *h);
 
-/* ---- NMS (nms.c) -----------------------------------------------------------
+/* ---- NMS (overlap.c)
+ * -----------------------------------------------------------
  */
 
 /**

@@ -1,7 +1,7 @@
-/* look.c - see look.h. */
+/* look_at.c - see look_at.h. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "look.h"
+#include "look_at.h"
 
 #include "json.h"
 #include "out.h"

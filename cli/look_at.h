@@ -1,9 +1,9 @@
 /*
- * look.h - what classify, detect, segment and restore share: pictures one
+ * look_at.h - what classify, detect, segment and restore share: pictures one
  * after the other through a model, results as text, JSON and pictures.
  */
-#ifndef OCELLI_CLI_LOOK_H
-#define OCELLI_CLI_LOOK_H
+#ifndef OCELLI_CLI_LOOK_AT_H
+#define OCELLI_CLI_LOOK_AT_H
 
 #include "cli.h"
 

@@ -1,5 +1,5 @@
 /*
- * nms.c - non-maximum suppression: of boxes that mean the same thing, one.
+ * overlap.c - non-maximum suppression: of boxes that mean the same thing, one.
  *
  * Greedy, as everywhere: the best box stays, lesser ones that overlap it by
  * more than a limit go, and so on.  Soft-NMS (Bodla et al., arXiv:1704.04503,
