@@ -20,10 +20,10 @@
 #include <string.h>
 
 /* Steps of k in a block.  A panel of A must stay in L1 (32 KiB or more) next
- * to the passing panel of B and the tile of C: 14 rows * 320 steps * 4 bytes
- * = 17.5 KiB.  Longer blocks read and write C less often. */
-#define K_BLOCK 320
-/* Columns of a task.  320 steps * 512 columns * 4 bytes = 640 KiB of B, used
+ * to the passing panel of B and the tile of C: 14 rows * 384 steps * 4 bytes
+ * = 21 KiB.  Longer blocks read and write C less often. */
+#define K_BLOCK 384
+/* Columns of a task.  384 steps * 512 columns * 4 bytes = 768 KiB of B, used
  * by all panels of A in the task, lie in an L2 of 1 MiB. */
 #define N_BLOCK 512
 

@@ -7,12 +7,12 @@
 #include <math.h>
 
 /* Around every tile (4x8, 6x16, 14x32, their thin forms), the block of 16
- * steps, the cut of k at 320, the 512 columns of a task. */
+ * steps, the cut of k at 384, the 512 columns of a task. */
 static const size_t ms[] = {0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 15, 16, 17, 29, 43};
 static const size_t ns[] = {0,  1,  2,  7,  8,  9,  15,  16,  17,
                             31, 32, 33, 63, 65, 97, 131, 257, 515};
 static const size_t ks[] = {0,  1,  2,  3,   7,   15,  16,  17,
-                            31, 48, 61, 319, 320, 321, 337, 647};
+                            31, 48, 61, 383, 384, 385, 401, 775};
 
 typedef struct product {
     size_t m, n, k;
