@@ -19,7 +19,7 @@ typedef struct blocked_job {
     float *y;
     /* Scratch: taps of each output row and column, a row a worker. */
     int64_t *h_index, *w_index;
-    double *h_weight, *w_weight;
+    float *h_weight, *w_weight;
     float *rows;
 } blocked_job;
 
@@ -68,8 +68,8 @@ static void layout(const oc__ctx *c, oc__bump *b, blocked_job *job) {
     int64_t h = job->h.out * job->h.taps, w = job->w.out * job->w.taps;
     job->h_index = oc__bump_take(b, h, sizeof(int64_t));
     job->w_index = oc__bump_take(b, w, sizeof(int64_t));
-    job->h_weight = oc__bump_take(b, h, sizeof(double));
-    job->w_weight = oc__bump_take(b, w, sizeof(double));
+    job->h_weight = oc__bump_take(b, h, sizeof(float));
+    job->w_weight = oc__bump_take(b, w, sizeof(float));
     job->rows = oc__bump_take(b, job->w.in * job->block,
                               sizeof(float) * (size_t)OC_MAX(c->threads, 1));
 }
@@ -87,36 +87,43 @@ static oc_status infer_blocked(oc__ctx *c) {
 
 /* The taps of every position of an axis, once for all planes. */
 static void make_tables(const blocked_job *job, const oc__resize_axis *a,
-                        int64_t *index, double *weight) {
-    for (int64_t j = 0; j < a->out; j++, index += a->taps, weight += a->taps)
-        if (job->spec.mode == OC_RESIZE_NEAREST)
+                        int64_t *index, float *weight) {
+    double w[4];
+    for (int64_t j = 0; j < a->out; j++, index += a->taps, weight += a->taps) {
+        if (job->spec.mode == OC_RESIZE_NEAREST) {
             *index = oc__resize_nearest(&job->spec, a, j);
-        else
-            oc__resize_taps(&job->spec, a, j, index, weight);
+            continue;
+        }
+        oc__resize_taps(&job->spec, a, j, index, w);
+        for (int k = 0; k < a->taps; k++)
+            weight[k] = (float)w[k];
+    }
 }
 
-/* y += v x, or y = v x for the first tap. */
-static void blend(float v, const float *x, float *y, int64_t n, int first) {
-    if (first)
-        for (int64_t i = 0; i < n; i++)
-            y[i] = v * x[i];
-    else
-        for (int64_t i = 0; i < n; i++)
-            y[i] += v * x[i];
+/* y = the weighted sum of `taps` stretches of x that start at index * step. */
+static void blend(int taps, const float *x, const int64_t *index,
+                  const float *weight, int64_t step, float *y, int64_t n) {
+    const float *a = x + index[0] * step, *b = x + index[1] * step;
+    float u = weight[0], v = weight[1];
+    for (int64_t i = 0; i < n; i++)
+        y[i] = u * a[i] + v * b[i];
+    if (taps == 2) return;
+    a = x + index[2] * step;
+    b = x + index[3] * step;
+    u = weight[2];
+    v = weight[3];
+    for (int64_t i = 0; i < n; i++)
+        y[i] += u * a[i] + v * b[i];
 }
 
 static void blend_row(const blocked_job *job, const float *plane, int64_t at,
                       float *row, float *y) {
     int64_t c = job->block, n = job->w.in * c;
-    const int64_t *ih = job->h_index + at * job->h.taps;
-    const double *wh = job->h_weight + at * job->h.taps;
-    for (int k = 0; k < job->h.taps; k++)
-        blend((float)wh[k], plane + ih[k] * n, row, n, k == 0);
-    const int64_t *iw = job->w_index;
-    const double *ww = job->w_weight;
-    for (int64_t x = 0; x < job->w.out; x++, y += c)
-        for (int k = 0; k < job->w.taps; k++)
-            blend((float)*ww++, row + *iw++ * c, y, c, k == 0);
+    int h = job->h.taps, w = job->w.taps;
+    blend(h, plane, job->h_index + at * h, job->h_weight + at * h, n, row, n);
+    for (int64_t x = 0; x < job->w.out; x++)
+        blend(w, row, job->w_index + x * w, job->w_weight + x * w, c, y + x * c,
+              c);
 }
 
 /* Rows begin .. end - 1 of all planes of the output. */
