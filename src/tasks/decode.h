@@ -137,7 +137,7 @@ oc_status oc__decode_movenet(const oc__heads *, oc__candidates *, oc_error *);
  */
 int64_t oc__count_classes(const oc__heads *h);
 
-/* ---- NMS (overlap.c) ------------------------------------------------------ */
+/* ---- NMS (overlap.c) ----------------------------------------------------- */
 
 /**
  * Thins candidates out in place and sorts them, best first (equal scores
