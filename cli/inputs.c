@@ -192,7 +192,7 @@ static int parse_dims(const char *text, oc_tensor *t) {
         long long v = strtoll(s, &end, 10);
         if (end == s || errno || v < 0 || t->rank == OC_MAX_RANK) return 1;
         t->dims[t->rank++] = v;
-        if (*end && *end != 'x' && *end != ',') return 1;
+        if (*end && ((*end != 'x' && *end != ',') || !end[1])) return 1;
         s = end + (*end != 0);
     }
     return 0;
