@@ -321,6 +321,36 @@ def pnm_matches_pillow():
         same_as_pillow(text, 1, str(text))
 
 
+def files_cut_anywhere_are_refused():
+    """The variants that our own encoders do not write."""
+    image = Image.fromarray(scene(17, 23))
+    files = {
+        "progressive": encoded(image, "JPEG", progressive=True),
+        "restarts": encoded(image, "JPEG", restart_marker_blocks=1),
+        "palette": encoded(image.quantize(20), "PNG"),
+        "strips": encoded(image, "TIFF"),
+        "lzw": encoded(image, "TIFF", compression="tiff_lzw"),
+        "animation": encoded(image, "WEBP", save_all=True, lossless=True,
+                             append_images=[image.rotate(90)]),
+    }
+    if oc.reads(oc.JP2):
+        files["jpeg 2000"] = encoded(image, "JPEG2000", num_resolutions=2)
+    for what, data in files.items():
+        whole, accepted = oc.load(data), 0
+        for n in range(len(data)):
+            try:
+                part = oc.load(data[:n])
+            except oc.Failure as problem:
+                assert len(str(problem)) > 10
+                continue
+            accepted += 1
+            # Only where nothing of the picture is missing: behind it stand
+            # end marks, tags that say nothing of pixels, later frames.
+            d = worst(part, whole)
+            assert d == 0, f"{what} cut at {n} of {len(data)}: {d}"
+        assert accepted < len(data) // 2 + 1, f"{what}: {accepted} accepted"
+
+
 # ---- writing, colours ------------------------------------------------------
 
 def pillow_reads_what_is_written():
