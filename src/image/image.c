@@ -13,6 +13,7 @@
 
 /* ---- the table of formats ---------------------------------------------- */
 
+/* A library that was left out leaves this: nothing works, nothing is NULL. */
 static const oc__image_codec absent = {0};
 
 static const oc__image_codec *codec_of(oc_image_format format) {
@@ -70,6 +71,7 @@ oc_image_format oc_image_detect(const void *data, size_t bytes) {
     if (bytes >= 8 && memcmp(p, jp2_box, 8) == 0) return OC_IMAGE_JP2;
     if (bytes >= 4 && memcmp(p, "\xFF\x4F\xFF\x51", 4) == 0)
         return OC_IMAGE_JP2; /* a bare code stream */
+    /* Last, because their signatures are short enough for accidents. */
     if (p[0] == 'B' && p[1] == 'M') return OC_IMAGE_BMP;
     if (bytes >= 3 && p[0] == 'P' && p[1] >= '1' && p[1] <= '7' &&
         (p[2] == ' ' || p[2] == '#' || (p[2] >= '\t' && p[2] <= '\r')))
@@ -92,6 +94,7 @@ oc_image_format oc_image_format_of_path(const char *path) {
         {"jp2", OC_IMAGE_JP2},   {"j2k", OC_IMAGE_JP2},
         {"jpx", OC_IMAGE_JP2},
     };
+    /* A dot in a folder's name is no ending. */
     const char *dot = path ? strrchr(path, '.') : NULL;
     if (!dot || strchr(dot, '/')) return OC_IMAGE_UNKNOWN;
     for (size_t i = 0; i < OC_COUNT(table); i++)
@@ -197,6 +200,7 @@ oc_status oc__image_alloc(oc_image *out, uint64_t width, uint64_t height,
 
 /* ---- bytes ------------------------------------------------------------- */
 
+/* Doubling keeps the copying linear; allocators here cannot grow in place. */
 int oc__bytes_append(oc_bytes *b, const void *data, size_t n) {
     size_t need;
     if (oc__size_add(b->size, n, &need)) return 1;
@@ -263,6 +267,7 @@ oc_status oc_image_probe_memory(oc_image_info *out, const void *data,
     oc__image_source src = {data, bytes, {0}};
     oc_image_info info = {.orientation = 1};
     if (!out) return oc__fail(err, OC_E_ARG, "no place for the answer given");
+    /* To say how large a picture is costs nothing, however large. */
     src.opt.max_pixels = SIZE_MAX;
     OC_TRY(find_codec(&codec, data, bytes, err));
     info.format = oc_image_detect(data, bytes);
@@ -276,6 +281,7 @@ oc_status oc_image_probe_memory(oc_image_info *out, const void *data,
     return OC_OK;
 }
 
+/** What a codec's channels are, before anything is asked for. */
 static oc_color natural_color(int channels) {
     return channels == 1   ? OC_COLOR_GRAY
            : channels == 3 ? OC_COLOR_RGB
@@ -302,6 +308,7 @@ static oc_status finish_color(oc_image *img, oc_color want, oc_error *err) {
     return OC_OK;
 }
 
+/** Turns what a camera held sideways; the same for every format. */
 static oc_status finish_orientation(oc_image *img, int orientation,
                                     oc_error *err) {
     oc_image other = {0};
@@ -332,6 +339,7 @@ oc_status oc_image_load_memory(oc_image *out, const void *data, size_t bytes,
                         "%zu: shrink it or raise the limit",
                         bytes, src.opt.max_file_bytes);
     OC_TRY(find_codec(&codec, data, bytes, err));
+    /* Colour before turning: what is dropped need not be turned. */
     st = codec->decode(&src, &img, &info, err);
     if (st == OC_OK) st = finish_color(&img, src.opt.color, err);
     if (st == OC_OK && !src.opt.ignore_orientation)
@@ -386,6 +394,7 @@ oc_status oc_image_save_memory(oc_bytes *out, const oc_image *img,
                         "this build writes no %s pictures: write png, or "
                         "bmp where there is no PNG library",
                         oc_image_format_name(o.format));
+    /* Whole in memory first: a failure half-way leaves no half file. */
     oc_bytes bytes = {.allocator = o.allocator};
     oc_status st = codec->encode(&bytes, img, &o, err);
     if (st != OC_OK) {
