@@ -39,6 +39,13 @@ static double set_font(cairo_t *cr, float px) {
     return floor(((double)px + e.ascent - e.descent) / 2 + 0.5);
 }
 
+/** Where no font is installed cairo draws with one of its own, which knows
+    less than ours. */
+static int without_fonts(cairo_t *cr) {
+    return cairo_scaled_font_get_type(cairo_get_scaled_font(cr)) ==
+           CAIRO_FONT_TYPE_USER;
+}
+
 static int has_ink(const char *text) {
     return text[strspn(text, " \t")] != 0;
 }
@@ -49,10 +56,10 @@ int oc__cairo_width(const char *text, float px, float *width) {
     cairo_t *cr = cairo_create(s);
     set_font(cr, px);
     cairo_text_extents(cr, text, &e);
-    int bad = cairo_status(cr) != CAIRO_STATUS_SUCCESS;
+    int bad = cairo_status(cr) != CAIRO_STATUS_SUCCESS || without_fonts(cr);
     cairo_destroy(cr);
     cairo_surface_destroy(s);
-    /* A machine without fonts measures 0, and draws nothing. */
+    /* Fonts that lack every letter measure 0, and draw nothing. */
     if (bad || !(e.x_advance > 0) || (has_ink(text) && !(e.width > 0)))
         return 1;
     *width = (float)fmax(e.x_advance, e.x_bearing + e.width);
