@@ -12,6 +12,8 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node_call import Call, compare, main, noise, numbers, pick, randint, rng
 
+np.seterr(all="ignore")
+
 BF16 = np.dtype(ml_dtypes.bfloat16)
 FLOATS = [np.float32, np.float64, np.float16, BF16]
 SIGNED = [np.int8, np.int16, np.int32, np.int64]
