@@ -6,7 +6,8 @@ set(OC_CORE_DIRS base cpu kernels graph ops passes runtime onnx)
 
 # Operators whose plain loops stand in for kernels.
 set(OC_LOOP_SOURCES src/ops/binary_math.c src/ops/cast.c src/ops/elementwise.c
-    src/ops/lanes.c src/ops/qlinear.c src/ops/reduce.c src/ops/select.c)
+    src/ops/lanes.c src/ops/qlinear.c src/ops/ranking.c src/ops/reduce.c
+    src/ops/select.c)
 
 set(OC_CORE_SOURCES)
 set(OC_RIM_SOURCES)

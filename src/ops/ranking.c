@@ -7,8 +7,10 @@
  *
  *     integers   the sign bit flipped
  *     floats     all bits of a negative, the sign bit of others flipped;
- *                -0 as +0, NaN above everything
+ *                -0 as +0
  *     smallest   all bits of the key flipped
+ *     NaN        as numpy has it: for ArgMax and ArgMin before all numbers,
+ *                for TopK the largest
  */
 #include "ops/lanes.h"
 #include "ops/op.h"
@@ -18,11 +20,15 @@
 
 enum rank_kind { K_ARGMAX, K_ARGMIN };
 
+enum {
+    SHORT_ROW = 64, /* rows up to here are turned into columns */
+    TURN_ROWS = 64, /* so many at once */
+};
+
 #define SIGN_BIT (UINT64_C(1) << 63)
 
 static uint64_t key_f64(double v) {
     uint64_t u;
-    if (isnan(v)) return UINT64_MAX;
     v += 0.0; /* -0 + 0 = +0 */
     memcpy(&u, &v, sizeof(u));
     return u & SIGN_BIT ? ~u : u | SIGN_BIT;
@@ -30,17 +36,22 @@ static uint64_t key_f64(double v) {
 
 /* Keys of elements first .. first + n - 1, n <= OC_LANES. */
 static void make_keys(const oc__kernels *kt, oc_dtype dtype, const void *data,
-                      int64_t first, int64_t n, uint64_t flip, uint64_t *keys) {
+                      int64_t first, int64_t n, uint64_t flip, uint64_t nan,
+                      uint64_t *keys) {
     oc__lanes buffer;
     const void *x = oc__lanes_load(kt, dtype, data, first, n, &buffer);
     switch (oc__wide_of(dtype)) {
     case OC_WIDE_F32:
-        for (int64_t i = 0; i < n; i++)
-            keys[i] = key_f64(((const float *)x)[i]) ^ flip;
+        for (int64_t i = 0; i < n; i++) {
+            float v = ((const float *)x)[i];
+            keys[i] = isnan(v) ? nan : key_f64(v) ^ flip;
+        }
         break;
     case OC_WIDE_F64:
-        for (int64_t i = 0; i < n; i++)
-            keys[i] = key_f64(((const double *)x)[i]) ^ flip;
+        for (int64_t i = 0; i < n; i++) {
+            double v = ((const double *)x)[i];
+            keys[i] = isnan(v) ? nan : key_f64(v) ^ flip;
+        }
         break;
     case OC_WIDE_U64:
         for (int64_t i = 0; i < n; i++)
@@ -98,29 +109,66 @@ static oc_status infer_arg(oc__ctx *c) {
     return oc__out_set(c, 0, OC_DTYPE_I64, rank, dims);
 }
 
-/* A contiguous row of f32: no keys, two plain comparisons.  -1 when there is
-   a NaN, which the comparisons do not order. */
-static int64_t arg_row_f32(const arg_job *j, const float *x) {
-    int64_t best = 0;
-    int nan = isnan(x[0]);
-    for (int64_t i = 1; i < j->length; i++) {
-        float v = x[i], b = x[best];
-        int better = j->min ? v < b : v > b;
-        nan |= isnan(v);
-        if (better || (j->last && v == b)) best = i;
+/*
+ * A strip of f32 columns, `pitch` apart down the axis: no keys, one plain
+ * comparison for each element, and no branch, so that it is vectorised.
+ * 1 when there is a NaN, which comparisons do not order; y is then garbage.
+ */
+static int arg_columns_f32(const arg_job *j, const float *x, int64_t pitch,
+                           int64_t n, int64_t *y) {
+    float best[OC_LANES];
+    int32_t at[OC_LANES];
+    int nan = 0;
+    for (int64_t i = 0; i < n; i++) {
+        best[i] = x[i];
+        at[i] = 0;
+        nan |= x[i] != x[i];
     }
-    return nan ? -1 : best;
+    for (int32_t a = 1; a < (int32_t)j->length; a++) {
+        const float *row = x + a * pitch;
+        const int last = j->last;
+        if (j->min)
+            for (int64_t i = 0; i < n; i++) {
+                int better = (row[i] < best[i]) | (last & (row[i] == best[i]));
+                at[i] = better ? a : at[i];
+                best[i] = better ? row[i] : best[i];
+            }
+        else
+            for (int64_t i = 0; i < n; i++) {
+                int better = (row[i] > best[i]) | (last & (row[i] == best[i]));
+                at[i] = better ? a : at[i];
+                best[i] = better ? row[i] : best[i];
+            }
+        for (int64_t i = 0; i < n; i++)
+            nan |= row[i] != row[i];
+    }
+    for (int64_t i = 0; i < n; i++)
+        y[i] = at[i];
+    return nan;
+}
+
+/* A contiguous row: the extreme by a kernel, then where it first stands.  -1
+   when it stands nowhere, being NaN. */
+static int64_t arg_row_f32(const arg_job *j, const float *x) {
+    float best = j->kt->reduce_f32(j->min ? OC_REDUCE_MIN : OC_REDUCE_MAX, x,
+                                   (size_t)j->length);
+    for (int64_t k = 0; k < j->length; k++) {
+        int64_t i = j->last ? j->length - 1 - k : k;
+        if (x[i] == best) return i;
+    }
+    return -1;
 }
 
 /* A strip of neighbouring columns: each element is read once, in order. */
 static void arg_strip(const arg_job *j, int64_t first, int64_t n, int64_t *y) {
     uint64_t best[OC_LANES], keys[OC_LANES];
     uint64_t flip = j->min ? UINT64_MAX : 0;
-    make_keys(j->kt, j->dtype, j->x, first, n, flip, best);
+    make_keys(j->kt, j->dtype, j->x, first, n, flip, UINT64_MAX, best);
     for (int64_t i = 0; i < n; i++)
         y[i] = 0;
     for (int64_t a = 1; a < j->length; a++) {
-        make_keys(j->kt, j->dtype, j->x, first + a * j->inner, n, flip, keys);
+        make_keys(j->kt, j->dtype, j->x, first + a * j->inner, n, flip,
+                  UINT64_MAX, keys);
         for (int64_t i = 0; i < n; i++) {
             if (keys[i] > best[i] || (j->last && keys[i] == best[i])) {
                 best[i] = keys[i];
@@ -130,20 +178,41 @@ static void arg_strip(const arg_job *j, int64_t first, int64_t n, int64_t *y) {
     }
 }
 
+/* Short rows are turned into columns, a block of them at a time. */
+static void arg_turned(const arg_job *j, int64_t begin, int64_t end) {
+    float t[TURN_ROWS * SHORT_ROW];
+    const float *x = j->x;
+    for (int64_t r = begin; r < end; r += TURN_ROWS) {
+        int64_t n = OC_MIN(TURN_ROWS, end - r);
+        j->kt->transpose_b4(x + r * j->length, (size_t)j->length, t, TURN_ROWS,
+                            (size_t)n, (size_t)j->length);
+        if (!arg_columns_f32(j, t, TURN_ROWS, n, j->y + r)) continue;
+        for (int64_t i = r; i < r + n; i++)
+            arg_strip(j, i * j->length, 1, j->y + i);
+    }
+}
+
 static void arg_range(void *user, int64_t begin, int64_t end, int worker) {
     const arg_job *j = user;
+    int f32 = j->dtype == OC_DTYPE_F32 && j->length <= INT32_MAX;
     (void)worker;
+    if (f32 && j->inner == 1 && j->length <= SHORT_ROW) {
+        arg_turned(j, begin, end);
+        return;
+    }
     for (int64_t item = begin; item < end; item++) {
         int64_t o = item / j->blocks, i = item % j->blocks * OC_LANES;
-        int64_t first = o * j->length * j->inner + i;
-        int64_t row = -1;
-        if (j->dtype == OC_DTYPE_F32 && j->inner == 1)
-            row = arg_row_f32(j, (const float *)j->x + first);
-        if (row >= 0)
-            j->y[o] = row;
-        else
-            arg_strip(j, first, OC_MIN(OC_LANES, j->inner - i),
-                      j->y + o * j->inner + i);
+        int64_t first = o * j->length * j->inner + i, row = -1;
+        int64_t n = OC_MIN(OC_LANES, j->inner - i);
+        int64_t *y = j->y + o * j->inner + i;
+        const float *x = (const float *)j->x + (f32 ? first : 0);
+        if (f32 && j->inner == 1) {
+            row = arg_row_f32(j, x);
+            if (row >= 0) *y = row;
+        } else if (f32) {
+            row = -arg_columns_f32(j, x, j->inner, n, y);
+        }
+        if (row < 0) arg_strip(j, first, n, y);
     }
 }
 
@@ -272,7 +341,7 @@ static void topk_range(void *user, int64_t begin, int64_t end, int worker) {
         int64_t step = j->inner == 1 ? OC_LANES : 1;
         for (int64_t a = 0; a < j->length; a += step)
             make_keys(j->kt, j->dtype, j->x, from + a * j->inner,
-                      OC_MIN(step, j->length - a), j->flip, keys + a);
+                      OC_MIN(step, j->length - a), j->flip, ~j->flip, keys + a);
         if (j->k) select_top(keys, j->length, heap, j->k);
         for (int64_t a = 0; a < j->k; a++) {
             int64_t at = to + a * j->inner;

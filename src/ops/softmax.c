@@ -1,10 +1,16 @@
 /*
  * softmax.c - Softmax, LogSoftmax, Hardmax.
  *
- * The input is (outer, length, inner), normalised over `length`.  Rows that
- * are contiguous f32 go straight to the kernel.  Other rows are gathered into
- * scratch, a few neighbouring ones at a time so that every cache line of the
- * input is read once, and scattered back afterwards:
+ * The input is (outer, length, inner), normalised over `length`.
+ *
+ *   BY_ROW      contiguous f32 rows go straight to the kernel;
+ *   BY_COLUMN   f32, another axis: a strip of neighbouring columns at a time,
+ *               maximum, differences, exp and sum each over the whole strip;
+ *   BY_TURNING  rows of a few f32 (two classes for each of 4000 boxes), for
+ *               which a call each would be too much: a block of them is
+ *               transposed, is then a strip of columns, and transposed back;
+ *   BY_GATHER   the rest: rows are gathered into scratch, a few neighbouring
+ *               ones at a time so that every cache line is read once:
  *
  *     x[o][0 .. length)[i .. i + width)  ->  rows[width][length]
  */
@@ -16,14 +22,22 @@
 
 enum softmax_kind { K_SOFTMAX, K_LOG_SOFTMAX, K_HARDMAX };
 
+enum softmax_form { BY_ROW, BY_COLUMN, BY_TURNING, BY_GATHER };
+
+enum {
+    STRIP = 128,        /* columns, or rows turned at once */
+    SHORT_ROW = 24,     /* up to here rows are turned */
+    LONG_COLUMN = 4096, /* beyond, f32 sums of columns would be too rough */
+};
+
 typedef struct softmax_job {
     const oc__kernels *kt;
-    int kind;
+    int kind, form;
     oc_dtype dtype;
     const void *x;
     void *y;
     int64_t outer, length, inner;
-    int64_t width, blocks; /* rows gathered at once, blocks of them in inner */
+    int64_t width, blocks; /* columns at once, blocks of them in inner */
     char *scratch;
     size_t scratch_each; /* bytes for one worker */
 } softmax_job;
@@ -43,21 +57,27 @@ static oc_status read_shape(const oc__ctx *c, softmax_job *j) {
         else
             j->inner *= x->dims[i];
     }
+    j->kind = c->op->kind;
     j->dtype = x->dtype;
+    int plain = j->dtype == OC_DTYPE_F32 && j->kind != K_HARDMAX;
+    j->form = BY_GATHER;
+    if (j->dtype == OC_DTYPE_F32 && j->inner == 1) j->form = BY_ROW;
+    if (plain && j->inner > 1 && j->length <= LONG_COLUMN) j->form = BY_COLUMN;
+    if (plain && j->inner == 1 && j->length <= SHORT_ROW && j->outer >= 8)
+        j->form = BY_TURNING;
     /* A cache line's worth of columns, fewer where rows are long. */
-    j->width = j->inner < 16 ? j->inner : 16;
-    while (j->width > 1 && j->width * j->length > 65536)
+    j->width = OC_MIN(j->inner, j->form == BY_COLUMN ? STRIP : 16);
+    while (j->form == BY_GATHER && j->width > 1 && j->width * j->length > 65536)
         j->width /= 2;
     if (j->width < 1) j->width = 1;
     j->blocks = (j->inner + j->width - 1) / j->width;
-    j->scratch_each = oc__align_up((size_t)(j->width * j->length) *
-                                       oc__wide_bytes(oc__wide_of(x->dtype)),
-                                   OC_ALIGN);
+    j->scratch_each = 0;
+    if (j->form == BY_GATHER)
+        j->scratch_each =
+            oc__align_up((size_t)(j->width * j->length) *
+                             oc__wide_bytes(oc__wide_of(x->dtype)),
+                         OC_ALIGN);
     return OC_OK;
-}
-
-static int is_direct(const softmax_job *j) {
-    return j->dtype == OC_DTYPE_F32 && j->inner == 1;
 }
 
 /* ---- rows ---------------------------------------------------------------- */
@@ -105,6 +125,62 @@ static void direct_range(void *user, int64_t begin, int64_t end, int worker) {
     for (int64_t r = begin; r < end; r++)
         row_f32(j, (const float *)j->x + r * j->length,
                 (float *)j->y + r * j->length);
+}
+
+/* ---- columns ------------------------------------------------------------- */
+
+/* n <= STRIP columns, x_pitch and y_pitch apart down the axis.  y may be x. */
+static void columns(const softmax_job *j, const float *x, int64_t x_pitch,
+                    float *y, int64_t y_pitch, size_t n) {
+    const oc__kernels *kt = j->kt;
+    float most[STRIP], sum[STRIP], term[STRIP];
+    memcpy(most, x, n * sizeof(*most));
+    memset(sum, 0, n * sizeof(*sum));
+    for (int64_t a = 1; a < j->length; a++)
+        kt->binary_f32(OC_BINARY_MAX, x + a * x_pitch, 1, most, 1, most, n);
+    for (int64_t a = 0; a < j->length; a++) {
+        float *e = j->kind == K_SOFTMAX ? y + a * y_pitch : term;
+        kt->binary_f32(OC_BINARY_SUB, x + a * x_pitch, 1, most, 1, e, n);
+        kt->unary_f32(OC_UNARY_EXP, e, e, n);
+        kt->binary_f32(OC_BINARY_ADD, sum, 1, e, 1, sum, n);
+    }
+    if (j->kind == K_LOG_SOFTMAX) kt->unary_f32(OC_UNARY_LOG, sum, sum, n);
+    for (int64_t a = 0; a < j->length; a++) {
+        float *to = y + a * y_pitch;
+        if (j->kind == K_SOFTMAX) {
+            kt->binary_f32(OC_BINARY_DIV, to, 1, sum, 1, to, n);
+            continue;
+        }
+        kt->binary_f32(OC_BINARY_SUB, x + a * x_pitch, 1, most, 1, to, n);
+        kt->binary_f32(OC_BINARY_SUB, to, 1, sum, 1, to, n);
+    }
+}
+
+/* Item: strip b of inner, in slice o of outer. */
+static void column_range(void *user, int64_t begin, int64_t end, int worker) {
+    const softmax_job *j = user;
+    (void)worker;
+    for (int64_t item = begin; item < end; item++) {
+        int64_t o = item / j->blocks, i = item % j->blocks * j->width;
+        int64_t at = o * j->length * j->inner + i;
+        columns(j, (const float *)j->x + at, j->inner, (float *)j->y + at,
+                j->inner, (size_t)OC_MIN(j->width, j->inner - i));
+    }
+}
+
+static void turning_range(void *user, int64_t begin, int64_t end, int worker) {
+    const softmax_job *j = user;
+    float t[STRIP * SHORT_ROW];
+    size_t length = (size_t)j->length;
+    (void)worker;
+    for (int64_t r = begin; r < end; r += STRIP) {
+        size_t n = (size_t)OC_MIN(STRIP, end - r);
+        j->kt->transpose_b4((const float *)j->x + r * j->length, length, t,
+                            STRIP, n, length);
+        columns(j, t, STRIP, t, STRIP, n);
+        j->kt->transpose_b4(t, STRIP, (float *)j->y + r * j->length, length,
+                            length, n);
+    }
 }
 
 /* ---- gathered rows ------------------------------------------------------- */
@@ -163,8 +239,7 @@ static oc_status infer_softmax(oc__ctx *c) {
     softmax_job j;
     OC_TRY(oc__want(c, 0, OC_T_F));
     OC_TRY(read_shape(c, &j));
-    if (!is_direct(&j))
-        oc__scratch_need(c, j.scratch_each * (size_t)c->threads);
+    oc__scratch_need(c, j.scratch_each * (size_t)c->threads);
     return oc__out_like(c, 0, oc__in(c, 0));
 }
 
@@ -172,17 +247,19 @@ static oc_status run_softmax(oc__ctx *c) {
     softmax_job j;
     OC_TRY(read_shape(c, &j));
     j.kt = c->kernels;
-    j.kind = c->op->kind;
     j.x = oc__in(c, 0)->data;
     j.y = oc__out(c, 0)->data;
     j.scratch = c->scratch;
     if (!j.length) return OC_OK;
-    int64_t row = j.length * (is_direct(&j) ? 1 : j.width);
-    int64_t grain = 8192 / row + 1;
-    if (is_direct(&j))
-        oc__parallel(c, j.outer, grain, direct_range, &j);
-    else
-        oc__parallel(c, j.outer * j.blocks, grain, block_range, &j);
+    int64_t grain = 8192 / (j.length * j.width) + 1;
+    switch (j.form) {
+    case BY_ROW: oc__parallel(c, j.outer, grain, direct_range, &j); break;
+    case BY_TURNING: oc__parallel(c, j.outer, grain, turning_range, &j); break;
+    case BY_COLUMN:
+        oc__parallel(c, j.outer * j.blocks, grain, column_range, &j);
+        break;
+    default: oc__parallel(c, j.outer * j.blocks, grain, block_range, &j); break;
+    }
     return OC_OK;
 }
 

@@ -404,6 +404,30 @@ def arg_extremes_match():
                         [np.asarray(want, np.int64)])
 
 
+def arg_extremes_matches_on_large():
+    """Rows and columns that strips, and blocks of rows, do not divide."""
+    for dims, axis in (((300, 21), 1), ((2, 5, 300), 1), ((3, 100), 1),
+                       ((7, 1), 1), ((130, 64), 1), ((2, 70, 3), 1)):
+        for last in (0, 1):
+            x = numbers(dims, np.float32).round(1)
+            if randint(0, 1):
+                x.flat[randint(0, x.size - 1)] = np.nan
+            for name, f in (("ArgMax", np.argmax), ("ArgMin", np.argmin)):
+                want = f(np.flip(x, axis) if last else x, axis)
+                if last:
+                    want = dims[axis] - 1 - want
+                compare(Call(name, [x], opset=13, axis=axis, keepdims=0,
+                             select_last_index=last), [want])
+
+
+def softmax_matches_on_large():
+    for dims, axis in (((1, 4420, 2), 2), ((3, 1, 300), 1), ((2, 16, 301), 1),
+                       ((40, 24), 1), ((40, 25), 1), ((2, 5000, 2), 1)):
+        x = noise(*dims) * 3
+        for name in ("Softmax", "LogSoftmax", "Hardmax"):
+            compare(Call(name, [x], axis=axis), atol=1e-5)
+
+
 def topk_matches():
     for _ in range(10):
         for dtype in FLOATS + INTS:
