@@ -79,9 +79,9 @@ static oc_status pool_read(const oc__ctx *c, pool *p) {
                                (long long)p->outputs[i]);
         p->width = OC_MAX(p->width, p->outputs[i] + 1);
     }
-    if (p->weigh && p->n_weights && (int64_t)p->n_weights < p->width)
-        return oc__op_fail(c, OC_E_FORMAT, "%zu weights for %lld outputs",
-                           p->n_weights, (long long)p->width);
+    if (p->weigh && p->weights && p->n_weights < p->n_grams)
+        return oc__op_fail(c, OC_E_FORMAT, "%zu weights for %zu grams",
+                           p->n_weights, p->n_grams);
     return OC_OK;
 }
 
@@ -170,7 +170,11 @@ static void count_grams(const gram_order *o, const int64_t *order, size_t n,
             if (length > 1 && step > (size - 1) / (length - 1)) break;
             for (int64_t at = 0; at + step * (length - 1) < size; at++) {
                 int64_t k = find_gram(o, order, n, x, row * size + at, step);
-                if (k >= 0) y[row * p->width + p->outputs[id + (size_t)k]]++;
+                if (k < 0) continue;
+                size_t gram = id + (size_t)k;
+                float *to = &y[row * p->width + p->outputs[gram]];
+                float w = p->weigh && p->weights ? p->weights[gram] : 1;
+                *to = p->count ? *to + w : w;
             }
         }
 }
@@ -194,10 +198,6 @@ static oc_status run_tfidf(oc__ctx *c) {
             count_grams(&o, order, n, id, x, out);
         }
         id += n;
-    }
-    for (int64_t i = 0; p.weigh && i < oc_tensor_elems(y); i++) {
-        if (!p.count) out[i] = out[i] > 0 ? 1 : 0;
-        if (p.n_weights) out[i] *= p.weights[i % p.width];
     }
     return OC_OK;
 }
