@@ -75,15 +75,17 @@ int64_t oc__post_scores(oc__post post, oc__second second, double *s,
         oc__post_apply(post, s, n);
         return n;
     }
-    if (post == OC_POST_PROBIT) {
-        s[0] = probit(s[0]);
+    if (second == OC_SECOND_NONE) {
+        if (post == OC_POST_PROBIT) s[0] = probit(s[0]);
         return 1;
     }
-    if (second == OC_SECOND_NONE) return 1;
+    /* Probabilities have complements, margins opposites; the transforms but
+       probit's take margins. */
+    int part = post == OC_POST_PROBIT ||
+               (post == OC_POST_NONE && second == OC_SECOND_PART);
     s[1] = s[0];
-    s[0] = second == OC_SECOND_PART ? 1 - s[1] : -s[1];
-    if (second == OC_SECOND_OPPOSITE && post == OC_POST_LOGISTIC)
-        oc__post_apply(post, s, 2);
+    s[0] = part ? 1 - s[1] : -s[1];
+    oc__post_apply(post, s, 2);
     return 2;
 }
 

@@ -27,7 +27,7 @@ void oc__post_apply(oc__post post, double *scores, int64_t n);
 typedef enum oc__second {
     OC_SECOND_NONE,     /* it does not */
     OC_SECOND_PART,     /* 1 - s, s: a probability */
-    OC_SECOND_OPPOSITE, /* -s, s, or their logistics: a margin */
+    OC_SECOND_OPPOSITE, /* -s, s: a margin */
 } oc__second;
 /**
  * Transforms a row; of one score may come two.  scores has room for two.

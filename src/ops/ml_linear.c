@@ -89,9 +89,7 @@ static oc_status classifier_read(const oc__ctx *c, linear *l) {
 
 /* One score stands for two classes when there are two labels. */
 static int64_t score_count(const linear *l) {
-    return l->targets == 1 && l->labels.n == 2 && l->post != OC_POST_PROBIT
-               ? 2
-               : l->targets;
+    return l->targets == 1 && l->labels.n == 2 ? 2 : l->targets;
 }
 
 static oc_status infer_classifier(oc__ctx *c) {

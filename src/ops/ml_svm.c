@@ -223,9 +223,7 @@ static oc_status infer_classifier(oc__ctx *c) {
     size_t bytes;
     OC_TRY(classifier_read(c, &s));
     int64_t dims[2] = {s.n, raw_scores(&s)};
-    if (dims[1] == 1 && second_of(&s) != OC_SECOND_NONE &&
-        s.post != OC_POST_PROBIT)
-        dims[1] = 2;
+    if (dims[1] == 1 && second_of(&s) != OC_SECOND_NONE) dims[1] = 2;
     if (oc__size_mul((size_t)work_doubles(&s) * sizeof(double),
                      (size_t)OC_MAX(c->threads, 1), &bytes))
         return oc__op_fail(c, OC_E_LIMIT, "there are too many classes");

@@ -24,6 +24,7 @@ typedef struct forest {
     int64_t n_base;
     /* A classifier of two labels all of whose votes go to one class. */
     int binary, all_positive;
+    int64_t only; /* that class */
     const oc_tensor *x;
     oc_tensor *y, *z;
     double *work; /* targets + 2 of each worker, and marks */
@@ -196,15 +197,18 @@ static void regress_range(void *user, int64_t begin, int64_t end, int worker) {
 }
 
 /*
- * Two labels, votes for one class alone: its score is a probability when all
+ * Two labels, votes for one class alone: the score is a probability when all
  * weights are positive (then 0.5 divides), a margin otherwise (then 0).
+ * Votes for class 0 mean, by old custom, the positive class, whose opposite
+ * is made here; votes for class 1 leave class 0 with nothing.  *n: scores.
  */
-static int64_t judge_binary(const forest *f, double *s, oc__second *second) {
-    double score = s[0] + s[1]; /* only one of them got votes */
-    if (f->n_base == 1) score += base_at(f, 0);
-    if (f->n_base == 2) score += base_at(f, 1);
-    *second = f->all_positive ? OC_SECOND_PART : OC_SECOND_OPPOSITE;
-    s[0] = score;
+static int64_t judge_binary(const forest *f, double *s, int64_t *n) {
+    double score = s[f->only];
+    if (f->only == 0) {
+        score += base_at(f, 0);
+        s[0] = score;
+        *n = 1;
+    }
     return score > (f->all_positive ? 0.5 : 0);
 }
 
@@ -227,8 +231,8 @@ static void classify_range(void *user, int64_t begin, int64_t end, int worker) {
         double *seen = s + f->targets + 2;
         collect(f, r, s, seen);
         if (f->binary) {
-            best = judge_binary(f, s, &second);
-            n = 1;
+            best = judge_binary(f, s, &n);
+            second = f->all_positive ? OC_SECOND_PART : OC_SECOND_OPPOSITE;
         } else {
             best = judge_many(f, s, seen);
         }
@@ -239,22 +243,16 @@ static void classify_range(void *user, int64_t begin, int64_t end, int worker) {
     }
 }
 
+/* With a base value for each class nothing is left to guess. */
 static void find_binary(forest *f) {
-    f->binary = f->targets == 2 && f->trees.n_votes > 0;
+    const oc__trees *t = &f->trees;
+    f->binary = f->targets == 2 && t->n_votes > 0 && f->n_base < 2;
     f->all_positive = 1;
-    for (int64_t i = 0; i < f->trees.n_votes; i++) {
-        f->all_positive &= f->trees.votes[i].weight >= 0;
-        f->binary &= f->trees.votes[i].target == f->trees.votes[0].target;
+    f->only = t->n_votes ? t->votes[0].target : 0;
+    for (int64_t i = 0; i < t->n_votes; i++) {
+        f->all_positive &= t->votes[i].weight >= 0;
+        f->binary &= t->votes[i].target == f->only;
     }
-}
-
-/* Whether the votes name one class alone, from the attribute. */
-static int one_class_voted(const oc__ctx *c) {
-    size_t n;
-    const int64_t *ids = oc__attr_ints(c->node, "class_ids", &n);
-    for (size_t i = 1; i < n; i++)
-        if (ids[i] != ids[0]) return 0;
-    return n > 0;
 }
 
 /* ---- operators -------------------------------------------------------------
@@ -272,8 +270,6 @@ static oc_status infer_forest(oc__ctx *c) {
     oc__scratch_need(c, work);
     int64_t dims[2] = {f.n, f.targets};
     if (c->op->kind == CLASSIFIER) {
-        if (f.targets == 2 && one_class_voted(c) && f.post == OC_POST_PROBIT)
-            dims[1] = 1; /* a single score that stays single */
         OC_TRY(oc__out_set(c, 0, oc__labels_dtype(&f.labels), 1, dims));
         return oc__out_set(c, 1, OC_DTYPE_F32, 2, dims);
     }

@@ -37,7 +37,10 @@ class String(c.Structure):
     _fields_ = [("data", c.c_void_p), ("bytes", c.c_size_t)]
 
 
-_lib.oc_session_output_tensor.restype = c.POINTER(Tensor)
+_lib.oc_session_output.restype = c.c_void_p
+_lib.oc_value_tensor.restype = c.POINTER(Tensor)
+_lib.oc_value_count.restype = c.c_size_t
+_lib.oc_value_item.restype = c.c_void_p
 STRING = 8
 
 # ONNX's numbers of the types.
@@ -95,6 +98,20 @@ def _array(tensor):
     return np.frombuffer(raw, stored).reshape(shape).astype(dtype)
 
 
+def _value(value):
+    """Tensors as arrays, sequences as lists, maps as dicts, none as None."""
+    value = c.c_void_p(value)
+    kind = _lib.oc_value_kind(value)
+    if kind == 1:
+        return _array(_lib.oc_value_tensor(value).contents)
+    items = [_value(_lib.oc_value_item(value, c.c_size_t(i)))
+             for i in range(_lib.oc_value_count(value))]
+    if kind == 3:
+        keys, values = items
+        return dict(zip(keys.tolist(), values.tolist()))
+    return items if kind == 2 else None
+
+
 def run(model, feeds, threads=1, optimize=-1, cpu_mask=0):
     """Outputs of a serialised model for inputs by name."""
     error, loaded, session = Error(), c.c_void_p(), c.c_void_p()
@@ -131,8 +148,8 @@ def run(model, feeds, threads=1, optimize=-1, cpu_mask=0):
         check(_lib.oc_session_run(session, c.byref(error)))
         outputs = []
         for i in range(_lib.oc_model_output_count(loaded)):
-            got = _lib.oc_session_output_tensor(session, i)
-            outputs.append(_array(got.contents) if got else None)
+            got = _lib.oc_session_output(session, i)
+            outputs.append(_value(got) if got else None)
         return outputs
     finally:
         if session:

