@@ -76,7 +76,7 @@ static void *arena_take(oc__arena_block *b, size_t bytes, size_t align) {
     return (char *)b + start;
 }
 
-void *oc__arena_alloc(oc__arena *a, size_t bytes) {
+void *oc__arena_alloc_raw(oc__arena *a, size_t bytes) {
     size_t align = bytes >= ARENA_WIDE ? OC_ALIGN : 16;
     size_t header = oc__align_up(sizeof(oc__arena_block), OC_ALIGN);
     size_t need;
@@ -99,8 +99,13 @@ void *oc__arena_alloc(oc__arena *a, size_t bytes) {
             a->head = b;
         }
     }
-    memset(p, 0, bytes);
     a->total_bytes += bytes;
+    return p;
+}
+
+void *oc__arena_alloc(oc__arena *a, size_t bytes) {
+    void *p = oc__arena_alloc_raw(a, bytes);
+    if (p) memset(p, 0, bytes);
     return p;
 }
 
@@ -133,7 +138,7 @@ char *oc__arena_printf(oc__arena *a, const char *format, ...) {
 }
 
 void *oc__arena_dup(oc__arena *a, const void *p, size_t n) {
-    void *copy = oc__arena_alloc(a, n);
+    void *copy = oc__arena_alloc_raw(a, n);
     if (copy && n) memcpy(copy, p, n);
     return copy;
 }

@@ -41,6 +41,8 @@ void oc__arena_init(oc__arena *a, const oc_allocator *allocator);
 void oc__arena_deinit(oc__arena *a);
 /** Zeroed, aligned to 16 (to OC_ALIGN from 256 bytes up); NULL: no memory. */
 void *oc__arena_alloc(oc__arena *a, size_t bytes);
+/** The same, not zeroed: for what is written as a whole at once. */
+void *oc__arena_alloc_raw(oc__arena *a, size_t bytes);
 /** count elements of `bytes` each, overflow-checked. */
 void *oc__arena_array(oc__arena *a, size_t count, size_t bytes);
 /** A NUL-terminated copy of n bytes of s. */

@@ -235,7 +235,7 @@ static oc_status use_bytes(header *h, const uint8_t *in, oc_error *err) {
         h->t.data = (void *)(uintptr_t)in;
         return OC_OK;
     }
-    uint8_t *out = oc__arena_alloc(h->r->arena, bytes);
+    uint8_t *out = oc__arena_alloc_raw(h->r->arena, bytes);
     if (!out) return oc__fail_nomem(err);
     h->t.data = out;
     if (per > 1) {
