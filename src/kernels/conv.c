@@ -15,8 +15,9 @@ static int is_sound(const oc__conv_geom *g) {
     return g->batch >= 0 && g->in_c > 0 && g->out_c > 0 && g->in_h > 0 &&
            g->in_w > 0 && g->out_h >= 0 && g->out_w >= 0 && g->kernel_h > 0 &&
            g->kernel_w > 0 && g->stride_h > 0 && g->stride_w > 0 &&
-           g->dilation_h > 0 && g->dilation_w > 0 && g->group > 0 &&
-           g->in_c % g->group == 0 && g->out_c % g->group == 0;
+           g->dilation_h > 0 && g->dilation_w > 0 && g->pad_top >= 0 &&
+           g->pad_left >= 0 && g->group > 0 && g->in_c % g->group == 0 &&
+           g->out_c % g->group == 0;
 }
 
 int oc__conv_f32_can(const struct oc__kernels *kt, const oc__conv_geom *g,

@@ -199,6 +199,20 @@ size_t oc__conv_f32_scratch_bytes(const struct oc__kernels *kt,
 void oc__conv_f32(const struct oc__kernels *kt, oc__pool *pool,
                   const oc__conv_f32_args *args, void *scratch);
 
+/**
+ * The same on plain NCHW tensors with plain weights (out_c, in_c/group,
+ * kernel_h, kernel_w), packed on every run; bias has out_c values; algo and
+ * packed_w are ignored.  can() is 0 where it would not pay.
+ */
+int oc__conv_plain_f32_can(const struct oc__kernels *kt,
+                           const oc__conv_geom *g);
+size_t oc__conv_plain_f32_scratch_bytes(const struct oc__kernels *kt,
+                                        const oc__conv_geom *g, int residual,
+                                        int threads);
+void oc__conv_plain_f32(const struct oc__kernels *kt, oc__pool *pool,
+                        const oc__conv_f32_args *args, const float *w,
+                        void *scratch);
+
 typedef enum oc__pool_kind {
     OC_POOL_MAX,
     OC_POOL_AVERAGE,        /* divides by the taps inside the picture */

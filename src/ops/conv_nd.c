@@ -3,7 +3,8 @@
  *
  * Networks of pictures mostly run as blocked convolutions, which the layout
  * pass makes of these (see blocked.c).  What stays here: other ranks, other
- * types, unoptimised graphs.
+ * types, weights that may change, unoptimised graphs.  Of these, what has one
+ * or two dimensions is blocked on the way in and out.
  */
 #include "ops/conv_tiles.h"
 #include "ops/window.h"
@@ -26,7 +27,9 @@ typedef struct conv_job {
     oc__act_args act;
     const void *x, *wt, *bias, *add;
     void *y;
-    int direct;
+    int direct, blocked;
+    oc__conv_geom geom; /* when blocked */
+    void *scratch;
     oc__tiles tiles;
     const oc__ctx *c;
 } conv_job;
@@ -105,6 +108,33 @@ static int is_narrow(const conv_job *job) {
     return job->group_out < 3 && job->w.kernel[job->w.rank - 1] <= CONV_BLOCK;
 }
 
+/* Reads the window as one over pictures; a row is a picture one high. */
+static int is_blocked(const oc__ctx *c, conv_job *job) {
+    const oc__window *w = &job->w;
+    oc__conv_geom *g = &job->geom;
+    if (job->real != OC_DTYPE_F32 || w->rank > 2) return 0;
+    int x = w->rank - 1;
+    *g = (oc__conv_geom){.batch = job->batch, .group = job->group};
+    g->in_c = job->group * job->group_in;
+    g->out_c = job->group * job->group_out;
+    g->in_h = g->out_h = g->kernel_h = g->stride_h = g->dilation_h = 1;
+    if (w->rank == 2) {
+        g->in_h = w->in[0];
+        g->out_h = w->out[0];
+        g->kernel_h = w->kernel[0];
+        g->stride_h = w->stride[0];
+        g->dilation_h = w->dilation[0];
+        g->pad_top = w->pad_lo[0];
+    }
+    g->in_w = w->in[x];
+    g->out_w = w->out[x];
+    g->kernel_w = w->kernel[x];
+    g->stride_w = w->stride[x];
+    g->dilation_w = w->dilation[x];
+    g->pad_left = w->pad_lo[x];
+    return oc__conv_plain_f32_can(c->kernels, g);
+}
+
 static void layout(oc__ctx *c, oc__bump *b, conv_job *job) {
     job->x = oc__real_in(c, b, 0, job->real);
     job->wt = oc__real_in(c, b, 1, job->real);
@@ -112,6 +142,14 @@ static void layout(oc__ctx *c, oc__bump *b, conv_job *job) {
     job->add = oc__real_in(c, b, 3, job->real);
     job->y = oc__real_out(c, b, 0, job->dtype,
                           oc__count(job->dims, job->w.rank + 2), job->real);
+    job->blocked = is_blocked(c, job);
+    if (job->blocked) {
+        size_t bytes = oc__conv_plain_f32_scratch_bytes(
+            c->kernels, &job->geom, job->add != NULL || oc__in_value(c, 3),
+            OC_MAX(c->threads, 1));
+        job->scratch = oc__bump_take(b, (int64_t)bytes, 1);
+        return;
+    }
     job->direct = is_narrow(job);
     if (job->direct) return;
     oc__tiles *t = &job->tiles;
@@ -160,13 +198,26 @@ static void direct_planes(void *user, int64_t begin, int64_t end, int worker) {
     }
 }
 
+static void run_blocked(const conv_job *job) {
+    oc__conv_f32_args a = {.g = job->geom, .in = job->x, .out = job->y};
+    a.bias = job->bias;
+    a.residual = job->add;
+    a.act = (int)job->act.kind;
+    a.act_a = job->act.a;
+    a.act_b = job->act.b;
+    oc__conv_plain_f32(job->c->kernels, job->c->pool, &a, job->wt,
+                       job->scratch);
+}
+
 static oc_status run_conv(oc__ctx *c) {
     conv_job job;
     OC_TRY(read_conv(c, &job));
     oc__bump b = oc__bump_cutter(c);
     layout(c, &b, &job);
     if (oc__count(job.dims, job.w.rank + 2) == 0) return OC_OK;
-    if (job.direct)
+    if (job.blocked)
+        run_blocked(&job);
+    else if (job.direct)
         oc__parallel(c, job.dims[0] * job.dims[1], 1, direct_planes, &job);
     else
         oc__tiles_run(c, job.real, &job.tiles);

@@ -268,6 +268,57 @@ static void conv_f32_matches_double(void **state) {
     check_each_mask(each_conv);
 }
 
+/* Plain in, plain out, on the same geometries. */
+static void check_plain(const oc__kernels *k, const oc__conv_geom *g) {
+    int64_t in_elems = g->batch * g->in_c * g->in_h * g->in_w;
+    int64_t w_elems =
+        g->out_c * (g->in_c / g->group) * g->kernel_h * g->kernel_w;
+    int64_t out_elems = g->batch * g->out_c * g->out_h * g->out_w;
+    int64_t pixels = g->out_h * g->out_w;
+    float *in = new_floats(in_elems), *w = new_floats(w_elems);
+    float *bias = new_floats(g->out_c), *residual = new_floats(out_elems);
+    check_fill(in, (size_t)in_elems, -1, 1);
+    check_fill(w, (size_t)w_elems, -1, 1);
+    check_fill(bias, (size_t)g->out_c, -1, 1);
+    check_fill(residual, (size_t)out_elems, -1, 1);
+    reference r = run_reference(g, in, w);
+    epilogue e = random_epilogue();
+    oc__conv_f32_args a = {.g = *g, .in = in, .act = e.act, .act_a = e.a};
+    a.act_b = e.b;
+    a.bias = e.bias ? bias : NULL;
+    a.residual = e.residual ? residual : NULL;
+    a.out = new_floats(out_elems);
+    check_kernel(k, "conv plain c%d %dx%d -> c%d k%dx%d g%d", (int)g->in_c,
+                 (int)g->in_h, (int)g->in_w, (int)g->out_c, (int)g->kernel_h,
+                 (int)g->kernel_w, (int)g->group);
+    size_t bytes = oc__conv_plain_f32_scratch_bytes(k, g, e.residual, 1);
+    oc__conv_plain_f32(k, NULL, &a, w, check_alloc(oc__align_up(bytes, 64)));
+    for (int64_t i = 0; i < out_elems; i++) {
+        double x = r.sum[i];
+        if (a.bias) x += (double)bias[i / pixels % g->out_c];
+        if (a.residual) x += (double)residual[i];
+        double want = act_of(e.act, (double)e.a, (double)e.b, x);
+        check_close(&a.out[i], &want, 1, 1,
+                    room_of(g, OC_CONV_DIRECT, r.mass[i], x, 0));
+    }
+    check_free_all();
+    free(r.sum);
+    free(r.mass);
+}
+
+static void each_plain(const oc__kernels *k) {
+    for (int i = 0; i < 120; i++) {
+        oc__conv_geom g = random_geometry((oc__conv_algo)(i % 3));
+        if (work_of(&g) > 1.5e6 || !oc__conv_plain_f32_can(k, &g)) continue;
+        check_plain(k, &g);
+    }
+}
+
+static void conv_plain_f32_matches_double(void **state) {
+    (void)state;
+    check_each_mask(each_plain);
+}
+
 /* Every width of a tile, with one and with two blocks out; sums long enough
  * to be cut into parts. */
 static void each_width(const oc__kernels *k) {
@@ -512,6 +563,7 @@ static void blocked_layout_round_trips(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv_f32_matches_double),
+        cmocka_unit_test(conv_plain_f32_matches_double),
         cmocka_unit_test(conv_f32_does_every_width),
         cmocka_unit_test(conv_f32_is_the_same_for_all_thread_counts),
         cmocka_unit_test(conv_f32_chooses_what_can),
