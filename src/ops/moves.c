@@ -97,9 +97,9 @@ typedef struct nest {
     size_t bytes; /* of an element */
     const char *src;
     char *dst;
-    int64_t n, ss, ds;    /* inner row, or columns of a tile */
-    int64_t rows, rd;     /* rows of a tile; 0: the job is a row */
-    int64_t band, bands;  /* rows a task takes, tasks a tile */
+    int64_t n, ss, ds;   /* inner row, or columns of a tile */
+    int64_t rows, rd;    /* rows of a tile; 0: the job is a row */
+    int64_t band, bands; /* rows a task takes, tasks a tile */
     row_fn row;
     oc__transpose_fn *transpose;
 } nest;

@@ -31,12 +31,12 @@ void oc__move_dim(oc__move *m, int64_t dim, int64_t src, int64_t dst);
  * are the addresses of index 0 and must not overlap.  m is simplified on the
  * way.  The destinations of different indexes must differ.
  */
-void oc__move_run(const oc__ctx *c, oc__move *m, size_t bytes,
-                  const void *src, void *dst);
+void oc__move_run(const oc__ctx *c, oc__move *m, size_t bytes, const void *src,
+                  void *dst);
 /** Copies n bytes that lie contiguously, with the pool for long runs. */
 void oc__move_copy(const oc__ctx *c, void *dst, const void *src, size_t n);
 /** Fills n elements of `bytes` bytes with the one at value. */
-void oc__move_fill(const oc__ctx *c, void *dst, const void *value,
-                   size_t bytes, int64_t n);
+void oc__move_fill(const oc__ctx *c, void *dst, const void *value, size_t bytes,
+                   int64_t n);
 
 #endif
