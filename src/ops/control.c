@@ -83,8 +83,10 @@ static oc_status empty_output(oc__ctx *c, const oc__graph *body, int output,
         return oc__op_fail(c, OC_E_SHAPE,
                            "output %d of no iterations has no type", output);
     OC_TRY(oc__axis(c, axis, rank + 1, &at));
-    for (int i = 0, from = 0; i <= rank; i++)
-        dims[i] = i == at ? 0 : OC_MAX(d->dims[from++], 0);
+    for (int i = 0, from = 0; i <= rank; i++) {
+        dims[i] = i == at ? 0 : d->dims[from++];
+        if (dims[i] < 0) dims[i] = 0;
+    }
     return oc__value_alloc_tensor(y, c->allocator, d->dtype, rank + 1, dims,
                                   c->err);
 }
