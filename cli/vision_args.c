@@ -79,13 +79,12 @@ int cli_vision_card(cli_vision *v, const cli_args *args, oc_task task) {
     return CLI_OK;
 }
 
-int cli_vision_init(cli_vision *v, const cli_args *args, oc_task task,
-                    double threshold, int top) {
+int cli_vision_start(cli_vision *v, const cli_args *args, double threshold,
+                     int top) {
     oc_vision_options opt = {0};
     oc_error err;
     int64_t threads;
     int code = cli_get_int(args, "threads", 1, 1024, 0, &threads);
-    if (!code) code = cli_vision_card(v, args, task);
     if (code) return code;
     opt.card = v->card;
     opt.session.threads = (int)threads;
@@ -94,6 +93,12 @@ int cli_vision_init(cli_vision *v, const cli_args *args, oc_task task,
     if (oc_vision_create(&v->vision, v->model, &opt, &err))
         return cli_report(&err, args->operands[0]);
     return CLI_OK;
+}
+
+int cli_vision_init(cli_vision *v, const cli_args *args, oc_task task,
+                    double threshold, int top) {
+    int code = cli_vision_card(v, args, task);
+    return code ? code : cli_vision_start(v, args, threshold, top);
 }
 
 void cli_vision_deinit(cli_vision *v) {

@@ -47,8 +47,10 @@ typedef struct cli_vision {
  */
 int cli_vision_init(cli_vision *v, const cli_args *args, oc_task task,
                     double threshold, int top);
-/** The same up to the card. */
+/** The same up to the card; then the rest. */
 int cli_vision_card(cli_vision *v, const cli_args *args, oc_task task);
+int cli_vision_start(cli_vision *v, const cli_args *args, double threshold,
+                     int top);
 void cli_vision_deinit(cli_vision *v);
 
 /** Says what was guessed: in JSON, or dimly on standard output. */

@@ -15,6 +15,7 @@ BEGIN {
     allow("runtime", "base cpu kernels graph ops passes onnx")
     allow("image", "base")
     allow("card", "base")
+    allow("data", "base")
     # tasks looks at graphs to infer cards, and runs them.
     allow("tasks", "base image card graph ops runtime")
     allow("backends", "base graph runtime")
