@@ -225,6 +225,29 @@ OC_API uint32_t oc_cpu_features(void);
 /** Cores this process may use: affinity and cgroup quota considered. */
 OC_API int oc_cpu_count(void);
 
+/** What `ocelli devices` shows.  Sizes are 0 where the system does not say. */
+typedef struct oc_cpu_info {
+    const char *name;    /**< "AMD EPYC ...", or ""; static storage */
+    uint32_t features;   /**< oc_cpu_features() */
+    int cores;           /**< oc_cpu_count() */
+    size_t l1d_bytes;    /**< data cache of a core, first level */
+    size_t l2_bytes;     /**< second level */
+    size_t l3_bytes;     /**< third level, mostly shared */
+    size_t memory_bytes; /**< of the machine */
+} oc_cpu_info;
+/** Fills out. */
+OC_API void oc_cpu_describe(oc_cpu_info *out);
+/**
+ * The name of the i-th instruction set among OC_CPU_*, with its bit; NULL
+ * behind the last.  Static storage.
+ */
+OC_API const char *oc_cpu_feature_name(int i, uint32_t *bit);
+/**
+ * What one core can do: f32 operations a second in fused multiply-adds on
+ * registers alone, measured for some 30 ms.  cpu_mask is as in oc_options.
+ */
+OC_API double oc_cpu_peak_flops(uint32_t cpu_mask);
+
 /**
  * How a model is loaded.  Zero-initialise, then set what matters; zero
  * always means the default.

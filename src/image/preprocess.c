@@ -29,21 +29,22 @@ static int clamp_side(double v) {
 }
 
 /** Cover: the short side to `crop`-th part more than the target, then cut
-    from the middle.  Truncated and rounded like torchvision's transforms. */
+    from the middle.  The long side is rounded, which keeps the shape better
+    than truncating it, as torchvision does. */
 static placement place_cover(const oc_preprocess *p, int w, int h) {
     double keep = p->crop > 0 ? p->crop : 1.0;
     int need_w = clamp_side(rint(p->width / keep));
     int need_h = clamp_side(rint(p->height / keep));
     placement at = {need_w, need_h, 0, 0};
     if ((int64_t)w * need_h <= (int64_t)h * need_w) {
-        at.height = clamp_side((double)((int64_t)need_w * h / w));
+        at.height = clamp_side(rint((double)need_w * h / w));
         if (at.height < need_h) at.height = need_h;
     } else {
-        at.width = clamp_side((double)((int64_t)need_h * w / h));
+        at.width = clamp_side(rint((double)need_h * w / h));
         if (at.width < need_w) at.width = need_w;
     }
-    at.x = -(int)rint((at.width - p->width) / 2.0);
-    at.y = -(int)rint((at.height - p->height) / 2.0);
+    at.x = -((at.width - p->width) / 2);
+    at.y = -((at.height - p->height) / 2);
     return at;
 }
 

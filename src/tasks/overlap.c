@@ -26,69 +26,95 @@ static float overlap(const float *a, const float *b, float area_a,
     return both / (area_a + area_b - both);
 }
 
-static int by_score(const void *ctx, int64_t a, int64_t b) {
-    const oc__candidate *v = ctx;
-    return v[a].score < v[b].score ? 1 : v[a].score > v[b].score ? -1 : 0;
+/* Better first; of equals the earlier one, so that the order is total. */
+static int before(const oc__candidate *v, int64_t a, int64_t b) {
+    if (v[a].score != v[b].score) return v[a].score > v[b].score;
+    return a < b;
 }
 
-static int by_class_and_score(const void *ctx, int64_t a, int64_t b) {
-    const oc__candidate *v = ctx;
-    if (v[a].index != v[b].index) return v[a].index < v[b].index ? -1 : 1;
-    return by_score(ctx, a, b);
-}
+/* ---- a heap of the best ---------------------------------------------------
+ */
 
-/* Working memory for n candidates. */
-typedef struct scratch {
-    const oc_allocator *allocator;
-    void *block;
-    size_t bytes;
-    int64_t *index, *tmp;
-    oc__candidate *v;
-    float *area;
-} scratch;
+/*
+ * Only the best hundred or so of perhaps 200,000 candidates are wanted, so
+ * sorting them all would be most of the work: a heap gives them up one by one.
+ */
+typedef struct heap {
+    const oc__candidate *v;
+    int64_t *index;
+    size_t n;
+} heap;
 
-static oc_status scratch_init(scratch *s, const oc_allocator *a, size_t n,
-                              oc_error *err) {
-    size_t each = 2 * sizeof(int64_t) + sizeof(oc__candidate) + sizeof(float);
-    s->allocator = a;
-    if (oc__size_mul(n, each, &s->bytes)) return oc__fail_nomem(err);
-    s->block = oc__alloc(a, s->bytes);
-    if (!s->block) return oc__fail_nomem(err);
-    s->index = s->block;
-    s->tmp = s->index + n;
-    s->v = (oc__candidate *)(void *)(s->tmp + n);
-    s->area = (float *)(void *)(s->v + n);
-    return OC_OK;
-}
-
-/* Puts c in the order of compare. */
-static void arrange(oc__candidates *c, scratch *s, oc__compare_fn compare) {
-    for (size_t i = 0; i < c->n; i++) {
-        s->index[i] = (int64_t)i;
+static void sink(const heap *h, size_t i) {
+    int64_t one = h->index[i];
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= h->n) break;
+        if (child + 1 < h->n &&
+            before(h->v, h->index[child + 1], h->index[child]))
+            child++;
+        if (before(h->v, one, h->index[child])) break;
+        h->index[i] = h->index[child];
+        i = child;
     }
-    oc__sort_index(s->index, s->tmp, c->n, compare, c->v);
-    for (size_t i = 0; i < c->n; i++) {
-        s->v[i] = c->v[s->index[i]];
-    }
-    memcpy(c->v, s->v, c->n * sizeof *c->v);
+    h->index[i] = one;
 }
 
-/* v[0..n-1], best first, of one class; marks what goes with a score of -1. */
-static void suppress(oc__candidate *v, float *areas, size_t n, float iou) {
+static void heap_init(heap *h, const oc__candidate *v, int64_t *index,
+                      size_t n) {
+    *h = (heap){v, index, n};
     for (size_t i = 0; i < n; i++) {
-        areas[i] = area(v[i].box);
+        index[i] = (int64_t)i;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (v[i].score < 0) continue;
-        for (size_t j = i + 1; j < n; j++) {
-            if (v[j].score >= 0 &&
-                overlap(v[i].box, v[j].box, areas[i], areas[j]) > iou)
-                v[j].score = -1;
+    for (size_t i = n / 2; i-- > 0;) {
+        sink(h, i);
+    }
+}
+
+static int64_t heap_take(heap *h) {
+    int64_t best = h->index[0];
+    h->index[0] = h->index[--h->n];
+    if (h->n) sink(h, 0);
+    return best;
+}
+
+/* ---- hard -----------------------------------------------------------------
+ */
+
+/*
+ * Best first over all classes: one stays unless a kept one of its class
+ * overlaps it.  The same as class by class, and done when `most` are kept.
+ */
+static size_t keep_best(heap *h, oc__nms_mode mode, float iou, size_t most,
+                        oc__candidate *kept, float *areas) {
+    size_t n = 0;
+    while (h->n && n < most) {
+        const oc__candidate *one = &h->v[heap_take(h)];
+        float one_area = area(one->box);
+        int keep = 1;
+        for (size_t i = 0; mode != OC_NMS_NONE && keep && i < n; i++) {
+            if (mode == OC_NMS_CLASS && kept[i].index != one->index) continue;
+            keep = !(overlap(kept[i].box, one->box, areas[i], one_area) > iou);
         }
+        if (!keep) continue;
+        kept[n] = *one;
+        areas[n++] = one_area;
     }
+    return n;
 }
 
-/* The same for soft-NMS: the best of the rest changes after every step. */
+/* ---- soft -----------------------------------------------------------------
+ */
+
+static int by_class(const void *ctx, int64_t a, int64_t b) {
+    const oc__candidate *v = ctx;
+    return v[a].index < v[b].index ? -1 : v[a].index > v[b].index;
+}
+
+/*
+ * v[0..n-1] of one class.  The best of the rest changes after every step; what
+ * ends below the threshold gets a score of -1.
+ */
 static void soften(oc__candidate *v, float *areas, size_t n, float sigma,
                    float threshold) {
     for (size_t i = 0; i < n; i++) {
@@ -116,29 +142,48 @@ static void soften(oc__candidate *v, float *areas, size_t n, float sigma,
     }
 }
 
+/* Every class by itself; v is a copy of c->v in the order of classes. */
+static void soften_all(oc__candidates *c, oc__candidate *v, int64_t *index,
+                       float *areas, float sigma, float threshold) {
+    size_t n = c->n;
+    for (size_t i = 0; i < n; i++) {
+        index[i] = (int64_t)i;
+    }
+    oc__sort_index(index, index + n, n, by_class, c->v);
+    for (size_t i = 0; i < n; i++) {
+        v[i] = c->v[index[i]];
+    }
+    for (size_t from = 0, to; from < n; from = to) {
+        to = from + 1;
+        while (to < n && v[to].index == v[from].index)
+            to++;
+        soften(v + from, areas, to - from, sigma, threshold);
+    }
+    c->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].score >= 0) c->v[c->n++] = v[i];
+    }
+}
+
 oc_status oc__nms(oc__candidates *c, oc__nms_mode mode, float iou, float sigma,
                   float threshold, size_t most, oc_error *err) {
-    scratch s;
-    if (!c->n) return OC_OK;
-    OC_TRY(scratch_init(&s, c->allocator, c->n, err));
-    int class_wise = mode == OC_NMS_CLASS || mode == OC_NMS_SOFT;
-    arrange(c, &s, class_wise ? by_class_and_score : by_score);
-    for (size_t from = 0, to; mode != OC_NMS_NONE && from < c->n; from = to) {
-        to = class_wise ? from + 1 : c->n;
-        while (to < c->n && c->v[to].index == c->v[from].index)
-            to++;
-        if (mode == OC_NMS_SOFT)
-            soften(c->v + from, s.area, to - from, sigma, threshold);
-        else
-            suppress(c->v + from, s.area, to - from, iou);
+    size_t n = c->n, bytes;
+    size_t each = 2 * sizeof(int64_t) + sizeof(oc__candidate) + sizeof(float);
+    heap h;
+    if (!n) return OC_OK;
+    if (oc__size_mul(n, each, &bytes)) return oc__fail_nomem(err);
+    int64_t *index = oc__alloc(c->allocator, bytes);
+    if (!index) return oc__fail_nomem(err);
+    oc__candidate *v = (oc__candidate *)(void *)(index + 2 * n);
+    float *areas = (float *)(void *)(v + n);
+    if (mode == OC_NMS_SOFT) {
+        soften_all(c, v, index, areas, sigma, threshold);
+        mode = OC_NMS_NONE; /* what is left is sorted and cut */
     }
-    size_t n = 0;
-    for (size_t i = 0; i < c->n; i++) {
-        if (c->v[i].score >= 0) c->v[n++] = c->v[i];
-    }
-    c->n = n;
-    if (class_wise) arrange(c, &s, by_score);
-    c->n = OC_MIN(c->n, most);
-    oc__release(s.allocator, s.block, s.bytes);
+    heap_init(&h, c->v, index, c->n);
+    size_t kept = keep_best(&h, mode, iou, OC_MIN(most, n), v, areas);
+    memcpy(c->v, v, kept * sizeof *v);
+    c->n = kept;
+    oc__release(c->allocator, index, bytes);
     return OC_OK;
 }

@@ -405,14 +405,14 @@ def values(pixels, p_scale, mean, std, nhwc=False):
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def tensor_covers_as_torchvision_does():
+def tensor_covers_from_the_middle():
     for h, w in ((480, 640), (333, 500), (500, 333), (256, 256), (90, 47)):
         source = scene(h, w)
         got, where = oc.to_tensor(source, MEAN, STD, width=224, height=224,
                                   fit=oc.COVER, crop=0.875, scale=1 / 255)
-        size = ((256, int(256 * h / w)) if w <= h
-                else (int(256 * w / h), 256))
-        x, y = round((size[0] - 224) / 2.0), round((size[1] - 224) / 2.0)
+        size = ((256, round(256 * h / w)) if w <= h
+                else (round(256 * w / h), 256))
+        x, y = (size[0] - 224) // 2, (size[1] - 224) // 2
         image = Image.fromarray(source).resize(size, Image.BILINEAR)
         crop = np.asarray(image.crop((x, y, x + 224, y + 224)))
         want = values(crop, 1 / 255, MEAN, STD)

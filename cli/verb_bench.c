@@ -1,0 +1,346 @@
+/* verb_bench.c - ocelli bench: how fast a model runs here. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "cli.h"
+
+#include "inputs.h"
+#include "json.h"
+#include "out.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct bench {
+    const cli_args *args;
+    oc_model *model;
+    oc_session *session;
+    cli_inputs inputs;
+    int threads;
+    double seconds; /* to run for */
+    double load_ms, first_ms;
+    double *ms; /* of each run */
+    size_t n, capacity;
+    int64_t batch;
+    size_t rss_bytes;
+    double peak; /* of all threads, operations a second */
+} bench;
+
+/* ---- measuring ------------------------------------------------------------
+ */
+
+/* Memory of this process that is in RAM; 0 where the system does not say. */
+static size_t resident_bytes(void) {
+    unsigned long size = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f) return 0;
+    int n = fscanf(f, "%lu %lu", &size, &resident);
+    fclose(f);
+    long page = sysconf(_SC_PAGESIZE);
+    return n == 2 && page > 0 ? (size_t)resident * (size_t)page : 0;
+}
+
+static int add_time(bench *b, double ms) {
+    if (b->n == b->capacity) {
+        size_t more = b->capacity ? 2 * b->capacity : 256;
+        double *grown = realloc(b->ms, more * sizeof(*grown));
+        if (!grown) return cli_fail(CLI_RESOURCES, "out of memory");
+        b->ms = grown;
+        b->capacity = more;
+    }
+    b->ms[b->n++] = ms;
+    return CLI_OK;
+}
+
+static int one_run(bench *b, double *ms) {
+    oc_error err;
+    double start = out_seconds();
+    if (oc_session_run(b->session, &err)) return cli_report(&err, NULL);
+    *ms = 1e3 * (out_seconds() - start);
+    return CLI_OK;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Nearest rank: the smallest time that `share` of the runs do not exceed. */
+static double percentile(const bench *b, double share) {
+    size_t i = (size_t)(share * (double)b->n);
+    if (i >= b->n) i = b->n - 1;
+    return b->ms[i];
+}
+
+static int measure(bench *b) {
+    out_progress bar;
+    double ms = 0, spent = 0;
+    int code = one_run(b, &b->first_ms);
+    /* A few more until caches and clocks have settled. */
+    for (int i = 0; i < 3 && !code; i++) {
+        code = one_run(b, &ms);
+    }
+    out_progress_begin(&bar, "bench", (int64_t)(1e3 * b->seconds),
+                       cli_has(b->args, "quiet"));
+    while (!code && (spent < 1e3 * b->seconds || b->n < 3)) {
+        code = one_run(b, &ms);
+        if (!code) code = add_time(b, ms);
+        spent += ms;
+        out_progress_add(&bar, (int64_t)spent - bar.done);
+    }
+    out_progress_end(&bar);
+    if (code) return code;
+    qsort(b->ms, b->n, sizeof(*b->ms), by_value);
+    b->rss_bytes = resident_bytes();
+    return CLI_OK;
+}
+
+static double throughput(const bench *b) {
+    double total = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        total += b->ms[i];
+    }
+    return total > 0 ? 1e3 * (double)b->n * (double)b->batch / total : 0;
+}
+
+/* ---- layers ---------------------------------------------------------------
+ */
+
+static void shape_text(const oc_tensor *t, char *out, size_t room) {
+    size_t used = 0;
+    *out = '\0';
+    for (int i = 0; i < t->rank && used < room; i++) {
+        int n = snprintf(out + used, room - used, "%s%lld", i ? "x" : "",
+                         (long long)t->dims[i]);
+        used += n > 0 ? (size_t)n : 0;
+    }
+}
+
+/* Milliseconds of a step in its mean run. */
+static double step_ms(const oc_step_info *s) {
+    return s->runs ? 1e-6 * (double)s->total_ns / (double)s->runs : 0;
+}
+
+static double step_gflops(const oc_step_info *s) {
+    double ms = step_ms(s);
+    return ms > 0 ? 1e-6 * s->flops / ms : 0;
+}
+
+static void json_layers(const bench *b, json *j) {
+    int n = oc_session_step_count(b->session);
+    json_double(j, "peak_gflops", b->peak / 1e9);
+    json_array(j, "layers");
+    for (int i = 0; i < n; i++) {
+        oc_step_info s;
+        char shape[96];
+        if (oc_session_step(b->session, i, &s)) continue;
+        shape_text(&s.output, shape, sizeof(shape));
+        json_object(j, NULL);
+        json_string(j, "name", s.name);
+        json_string(j, "op", s.op);
+        json_string(j, "kernel", s.kernel);
+        json_string(j, "output", shape);
+        json_double(j, "ms", step_ms(&s));
+        json_double(j, "min_ms", 1e-6 * (double)s.min_ns);
+        json_double(j, "flops", s.flops);
+        json_double(j, "bytes", s.bytes);
+        json_double(j, "gflops", step_gflops(&s));
+        json_double(j, "peak_share",
+                    b->peak > 0 ? 1e9 * step_gflops(&s) / b->peak : 0);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+/* Steps by time, the longest first. */
+typedef struct ranked {
+    oc_step_info s;
+    int step;
+} ranked;
+
+static int by_time(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    if (x->s.total_ns != y->s.total_ns)
+        return x->s.total_ns > y->s.total_ns ? -1 : 1;
+    return x->step < y->step ? -1 : 1;
+}
+
+static void layer_row(out_table *t, const bench *b, const ranked *r,
+                      double all) {
+    char shape[96];
+    shape_text(&r->s.output, shape, sizeof(shape));
+    out_cell(t, "%d", r->step);
+    out_cell(t, "%s", r->s.op);
+    out_cell(t, "%.40s", r->s.name);
+    out_cell(t, "%s", shape);
+    out_cell(t, "%s", r->s.kernel);
+    out_cell(t, "%.3f", step_ms(&r->s));
+    out_cell(t, "%.1f %%", all > 0 ? 100 * step_ms(&r->s) / all : 0);
+    if (r->s.flops > 0) {
+        out_cell(t, "%.1f", step_gflops(&r->s));
+        out_cell(t, "%.0f %%", 1e11 * step_gflops(&r->s) / b->peak);
+    } else {
+        out_cell(t, "-");
+        out_cell(t, "-");
+    }
+}
+
+static void text_layers(const bench *b) {
+    static const char *const head[] = {"step",   "op",      "name",
+                                       "output", "kernel",  "ms",
+                                       "share",  "GFLOP/s", "of peak"};
+    int n = oc_session_step_count(b->session);
+    ranked *list = calloc((size_t)n + 1, sizeof(*list));
+    double all = 0;
+    out_table t;
+    if (!list) return;
+    for (int i = 0; i < n; i++) {
+        oc_session_step(b->session, i, &list[i].s);
+        list[i].step = i;
+        all += step_ms(&list[i].s);
+    }
+    qsort(list, (size_t)n, sizeof(*list), by_time);
+    out_table_init(&t, "rllllrrrr");
+    for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++) {
+        out_cell(&t, "%s", head[i]);
+    }
+    for (int i = 0; i < n; i++) {
+        layer_row(&t, b, &list[i], all);
+    }
+    printf("\npeak %.1f GFLOP/s with %d thread%s\n", b->peak / 1e9, b->threads,
+           b->threads > 1 ? "s" : "");
+    out_table_print(&t, stdout, 1);
+    out_table_deinit(&t);
+    free(list);
+}
+
+/* ---- report ---------------------------------------------------------------
+ */
+
+static void report_json(const bench *b) {
+    json j;
+    json_begin(&j, stdout);
+    json_object(&j, NULL);
+    json_string(&j, "model", b->args->operands[0]);
+    json_int(&j, "threads", b->threads);
+    json_int(&j, "runs", (int64_t)b->n);
+    json_double(&j, "load_ms", b->load_ms);
+    json_double(&j, "first_ms", b->first_ms);
+    json_double(&j, "min_ms", b->ms[0]);
+    json_double(&j, "median_ms", percentile(b, 0.5));
+    json_double(&j, "p99_ms", percentile(b, 0.99));
+    json_double(&j, "throughput", throughput(b));
+    json_double(&j, "rss_mb", (double)b->rss_bytes / 1048576);
+    if (cli_has(b->args, "layers")) json_layers(b, &j);
+    json_end(&j);
+}
+
+static void report_text(const bench *b) {
+    out_table t;
+    out_table_init(&t, "lr");
+    const struct {
+        const char *name;
+        double value;
+    } rows[] = {
+        {"load ms", b->load_ms},
+        {"first ms", b->first_ms},
+        {"min ms", b->ms[0]},
+        {"median ms", percentile(b, 0.5)},
+        {"p99 ms", percentile(b, 0.99)},
+        {"throughput /s", throughput(b)},
+        {"rss MB", (double)b->rss_bytes / 1048576},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        out_cell(&t, "%s", rows[i].name);
+        out_cell(&t, "%.2f", rows[i].value);
+    }
+    out_table_print(&t, stdout, 0);
+    out_table_deinit(&t);
+    printf("%s%zu runs with %d thread%s%s\n", out_color(stdout, OUT_DIM), b->n,
+           b->threads, b->threads > 1 ? "s" : "", out_color(stdout, OUT_PLAIN));
+    if (cli_has(b->args, "layers")) text_layers(b);
+}
+
+/* ---- the verb -------------------------------------------------------------
+ */
+
+/* Images a run does: the first dimension of the first input. */
+static int64_t batch_of(const bench *b) {
+    const oc_tensor *t = b->inputs.n && b->inputs.values[0]
+                             ? oc_value_tensor(b->inputs.values[0])
+                             : NULL;
+    return t && t->rank == 4 && t->dims[0] > 0 ? t->dims[0] : 1;
+}
+
+static int prepare(bench *b) {
+    const char *spec;
+    int64_t threads;
+    int layers = cli_has(b->args, "layers");
+    int code = cli_get_double(b->args, "time", 0.01, 86400, 3, &b->seconds);
+    if (!code) code = cli_get_int(b->args, "threads", 1, 1024, 0, &threads);
+    if (code) return code;
+    b->threads = threads ? (int)threads : oc_cpu_count();
+    if (layers) b->peak = oc_cpu_peak_flops(cli_cpu_mask(b->args)) * b->threads;
+    double start = out_seconds();
+    code = cli_load_model(b->args, b->args->operands[0], &b->model);
+    if (!code)
+        code = cli_create_session(b->args, b->model, layers, &b->session);
+    b->load_ms = 1e3 * (out_seconds() - start);
+    if (!code) code = cli_inputs_init(&b->inputs, b->model);
+    for (int i = 0; !code && (spec = cli_get_nth(b->args, "input", i)); i++) {
+        code = cli_inputs_load(&b->inputs, b->model, spec);
+    }
+    if (!code) code = cli_inputs_random(&b->inputs, b->model, b->args);
+    if (!code) code = cli_inputs_set(&b->inputs, b->model, b->session);
+    b->batch = batch_of(b);
+    return code;
+}
+
+static int run_bench(cli_args *args) {
+    bench b = {0};
+    b.args = args;
+    int code = prepare(&b);
+    if (!code) code = measure(&b);
+    if (!code) {
+        if (cli_has(args, "json"))
+            report_json(&b);
+        else
+            report_text(&b);
+    }
+    free(b.ms);
+    oc_session_destroy(b.session);
+    cli_inputs_deinit(&b.inputs);
+    oc_model_destroy(b.model);
+    return code;
+}
+
+static const cli_option options[] = {
+    {"time", 0, "S", "seconds to measure for (default 3)", NULL},
+    {"layers", 'l', NULL, "time every layer, too", NULL},
+    {"input", 'i', "NAME=FILE",
+     "value of an input (repeatable): .npy, .npz, .pb or a picture", NULL},
+    CLI_OPT_SHAPE,
+    CLI_OPT_SEED,
+    CLI_OPT_THREADS,
+    CLI_OPT_CPU,
+    CLI_OPT_OPTIMIZE,
+    CLI_OPT_JSON,
+    CLI_OPT_QUIET,
+    CLI_OPT_END,
+};
+
+const cli_verb cli_verb_bench = {
+    "bench",
+    "MODEL",
+    "measure how fast a model runs",
+    "Runs a model again and again on random or given inputs: time to load and "
+    "to run first, the fastest, median and 99th percentile run, inputs a "
+    "second, and the memory of the process.\n\n"
+    "With --layers, the time of each layer, its floating-point operations a "
+    "second, and their share of what the cores can do, which is measured at "
+    "the start. Timing layers costs a little time itself.",
+    options,
+    1,
+    1,
+    run_bench,
+};
