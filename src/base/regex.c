@@ -34,6 +34,7 @@ typedef struct compiler {
     int steps;
 } compiler;
 
+/* Appends an instruction; pointers into the program are stale after it. */
 static oc_status emit(compiler *c, op code, uint32_t *at) {
     oc__regex *r = c->r;
     if (r->n == MAX_PROGRAM)
@@ -56,6 +57,7 @@ static oc_status emit(compiler *c, op code, uint32_t *at) {
 
 static oc_status compile(compiler *c, const oc__regex_node *n);
 
+/* One instruction.  ASCII is answered from a bitmap, the rest by bisection. */
 static oc_status compile_set(compiler *c, const oc__regex_node *n) {
     uint32_t at;
     OC_TRY(emit(c, SET, &at));
@@ -92,6 +94,8 @@ static oc_status compile_alt(compiler *c, const oc__regex_node *n) {
     return OC_OK;
 }
 
+/* x{2,4}: x x SPLIT(x SPLIT(x)) with both exits at the end;
+   x{2,}:  x x loop: SPLIT(x JUMP loop). */
 static oc_status compile_repeat(compiler *c, const oc__regex_node *n) {
     uint32_t at, jump, splits = UINT32_MAX;
     for (int i = 0; i < n->min; i++)
@@ -191,6 +195,7 @@ static int is_word(int64_t c) {
            (c >= 'A' && c <= 'Z') || c == '_';
 }
 
+/* Whether an assertion holds between the code points before and after. */
 static int holds(const machine *m, int place) {
     switch (place) {
     case OC_REGEX_TEXT_BEGIN: return m->before < 0;
@@ -235,6 +240,8 @@ static int in_set(const inst *i, uint32_t c) {
     return lo < i->set->n_ranges && r[lo].first <= c;
 }
 
+/* One step a code point: all instructions that wait for one either take it or
+   die.  Equal states merge, so there are never more than instructions. */
 int oc__regex_full_match(const oc__regex *r, const char *text, size_t bytes,
                          void *work) {
     uint32_t *w = work, n = r->n;

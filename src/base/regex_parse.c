@@ -22,6 +22,7 @@ typedef struct parser {
     int depth;
 } parser;
 
+/* Every syntax error says what and where. */
 static oc_status bad(const parser *p, const char *what) {
     return oc__fail_at(p->err, OC_E_FORMAT, p->at - p->begin,
                        "regular expression: %s at byte %zu", what,
@@ -75,6 +76,7 @@ typedef struct set {
     int failed; /* out of memory, told at the end */
 } set;
 
+/* Sets grow in the arena; what they outgrow is lost until the end. */
 static void set_add(void *user, uint32_t first, uint32_t last) {
     set *s = user;
     if (s->failed) return;
@@ -93,6 +95,7 @@ static void set_add(void *user, uint32_t first, uint32_t last) {
     s->r[s->n++].last = last;
 }
 
+/* With (?i) a range brings the ranges that differ from it in case. */
 static void set_add_cased(void *user, uint32_t first, uint32_t last) {
     set *s = user;
     if (s->p->flags & FOLD) oc__unicode_fold(first, last, set_add, s);
@@ -128,6 +131,7 @@ static void set_add_others(set *s, const set *no) {
     if (from <= OC_UNICODE_MAX) set_add(s, from, OC_UNICODE_MAX);
 }
 
+/* Closes a set.  Negation comes last: [^a] under (?i) excludes A as well. */
 static oc_status set_node(parser *p, set *s, int negate, oc__regex_node **out) {
     set others = {.p = p};
     set_tidy(s);
@@ -324,6 +328,7 @@ static oc_status parse_set_point(parser *p, uint32_t *c) {
     return next_point(p, c);
 }
 
+/* A ] that comes first, and a - at either end, stand for themselves. */
 static oc_status parse_brackets(parser *p, oc__regex_node **out) {
     set s = {.p = p};
     const char *start = p->at++;
@@ -389,6 +394,8 @@ static oc_status parse_flags(parser *p, int *closed) {
     return bad(p, "( without )");
 }
 
+/* Captures and plain groups are the same here; look-around and references
+   are not in the syntax and fail as unknown flags. */
 static oc_status parse_group(parser *p, oc__regex_node **out) {
     unsigned outside = p->flags;
     const char *start = p->at++;
@@ -522,6 +529,7 @@ static oc_status parse_count(parser *p, int *min, int *max, int *found) {
     return OC_OK;
 }
 
+/* One atom and what follows it.  a** and a{2}{3} are refused as RE2 does. */
 static oc_status parse_repeat(parser *p, oc__regex_node **out) {
     int min, max, found;
     OC_TRY(parse_atom(p, out));
@@ -541,6 +549,7 @@ static oc_status parse_repeat(parser *p, oc__regex_node **out) {
     return bad(p, "a repetition of a repetition");
 }
 
+/* Alternatives, each a sequence; an empty one matches nothing at all. */
 static oc_status parse_alt(parser *p, oc__regex_node **out) {
     oc__regex_node *cat, *n;
     OC_TRY(make_node(p, OC_REGEX_ALT, out));

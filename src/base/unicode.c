@@ -75,6 +75,7 @@ int oc__utf8_put(char *out, uint32_t c) {
 
 /* ---- case ---------------------------------------------------------------- */
 
+/* c mapped by the run it lies in, itself when it lies in none. */
 static uint32_t map_case(const case_run *runs, size_t n, uint32_t c) {
     size_t lo = 0, hi = n; /* the last run that begins at or before c */
     while (lo < hi) {
@@ -150,6 +151,7 @@ static int same_name(const char *a, const char *b, size_t bytes) {
     return strlen(a) == bytes && memcmp(a, b, bytes) == 0;
 }
 
+/* All runs whose name is this one, or begins with it (L: Lu, Ll, ...). */
 static void add_runs(const uint32_t *runs, size_t n, const char *const *names,
                      const char *name, size_t bytes, int prefix,
                      oc__range_fn add, void *user) {

@@ -54,6 +54,7 @@ static oc_status infer_if(oc__ctx *c) {
     return OC_OK;
 }
 
+/* The branch sees the outer graph through its captures alone. */
 static oc_status run_if(oc__ctx *c) {
     int yes = 0;
     size_t n = (size_t)c->n_out;
@@ -102,6 +103,8 @@ typedef struct loop {
     oc__value_list list; /* gathered so far, `scans` a step */
 } loop;
 
+/* Without a trip count the condition alone ends the loop, without a condition
+   the count; without both it must be cancelled. */
 static oc_status loop_limit(const oc__ctx *c, int64_t *max, int *go) {
     int n;
     *max = INT64_MAX;
@@ -115,6 +118,8 @@ static oc_status loop_limit(const oc__ctx *c, int64_t *max, int *go) {
     return OC_OK;
 }
 
+/* Carried values move from results to arguments; gathered ones are kept till
+   the end, since their number is not known. */
 static oc_status loop_steps(oc__ctx *c, loop *l) {
     int64_t max, i = 0;
     int go;
@@ -145,6 +150,7 @@ static oc_status loop_steps(oc__ctx *c, loop *l) {
     return OC_OK;
 }
 
+/* Moves what was carried out and stacks what was gathered. */
 static oc_status loop_finish(oc__ctx *c, loop *l) {
     oc_status st = OC_OK;
     size_t step = (size_t)l->scans;
@@ -238,6 +244,7 @@ static oc_status scan_slice(oc__ctx *c, scan *s, int j, int64_t t) {
     return OC_OK;
 }
 
+/* As a loop whose number of steps is an input's dim. */
 static oc_status scan_steps(oc__ctx *c, scan *s) {
     for (int64_t t = 0; t < s->length; t++) {
         for (int j = 0; j < s->inputs; j++)
@@ -331,6 +338,7 @@ static oc_status pad_steps(oc__ctx *c, oc_value *v, int64_t length) {
     return st;
 }
 
+/* Sequence b of the batch: its states and outputs go to `all`. */
 static oc_status scan_one(oc__ctx *c, scan *s, int64_t b, oc__value_list *all) {
     int64_t max = -1;
     for (int j = 0; j < s->inputs; j++) {
@@ -367,6 +375,7 @@ static oc_status scan_one(oc__ctx *c, scan *s, int64_t b, oc__value_list *all) {
     return OC_OK;
 }
 
+/* Scan 8 is Scan 9 for every sequence, and the results stacked. */
 static oc_status scan_batch(oc__ctx *c, scan *s) {
     oc__value_list all = {0};
     size_t step = (size_t)s->states + (size_t)s->outputs;

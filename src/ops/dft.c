@@ -119,6 +119,8 @@ static oc_status scalar_or(const oc__ctx *c, int i, int64_t fallback,
                   : oc__op_fail(c, OC_E_SHAPE, "input %d must be a scalar", i);
 }
 
+/* The axis was an attribute (default 1) in opset 17 and is an input (default
+   the last signal axis) from 20 on. */
 static oc_status dft_read(const oc__ctx *c, dft_args *a) {
     const oc_tensor *x = oc__in(c, 0);
     int64_t axis;
@@ -188,6 +190,7 @@ typedef struct stft_args {
     int64_t step, n, frames, n_out;
 } stft_args;
 
+/* Frames of n samples, `step` apart, as many as fit whole. */
 static oc_status stft_read(const oc__ctx *c, stft_args *a) {
     const oc_tensor *x = oc__in(c, 0), *w = oc__in(c, 2);
     int64_t parts = x->rank == 3 ? x->dims[2] : 1;
@@ -222,6 +225,7 @@ static oc_status infer_stft(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, 4, dims);
 }
 
+/* One frame: windowed, transformed, written. */
 static void stft_range(void *user, int64_t begin, int64_t end, int worker) {
     const batch *b = user;
     char *x = b->work + (size_t)worker * b->work_bytes;

@@ -62,6 +62,7 @@ static oc_status run_constant(oc__ctx *c) {
 /* ---- ConstantOfShape -------------------------------------------------------
  */
 
+/* An empty shape makes a scalar; without a value it is float zeros. */
 static oc_status infer_constant_of_shape(oc__ctx *c) {
     int64_t dims[OC_MAX_RANK];
     int rank;
@@ -121,6 +122,8 @@ static oc_status infer_range(oc__ctx *c) {
     return oc__out_set(c, 0, oc__in(c, 0)->dtype, 1, &n);
 }
 
+/* Float elements are start + i * delta, not a running sum, so that errors do
+   not add up; integers run over exactly. */
 static oc_status run_range(oc__ctx *c) {
     oc_tensor *y = oc__out(c, 0);
     const oc_tensor *s = oc__in(c, 0), *d = oc__in(c, 2);
@@ -158,6 +161,8 @@ static oc_status run_range(oc__ctx *c) {
 /* ---- EyeLike ---------------------------------------------------------------
  */
 
+/* EyeLike: the shape of a matrix, ones on diagonal k, in its own type or
+   the one asked for. */
 static oc_status infer_eye(oc__ctx *c) {
     OC_TRY(oc__want(c, 0, OC_T_ANY));
     OC_TRY(oc__want_rank(c, 0, 2, 2));
@@ -182,6 +187,7 @@ static oc_status run_eye(oc__ctx *c) {
 /* ---- OneHot ----------------------------------------------------------------
  */
 
+/* The new axis counts in the output's rank. */
 static oc_status onehot_axis(const oc__ctx *c, int *axis) {
     return oc__axis(c, oc__attr_int(c->node, "axis", -1),
                     oc__in(c, 0)->rank + 1, axis);
@@ -211,6 +217,7 @@ static oc_status infer_onehot(oc__ctx *c) {
     return oc__out_set(c, 0, oc__in(c, 2)->dtype, rank + 1, dims);
 }
 
+/* All off, then one on for each index inside the depth. */
 static oc_status run_onehot(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *v = oc__in(c, 2);
     oc_tensor *y = oc__out(c, 0);
@@ -241,6 +248,8 @@ static oc_status infer_trilu(oc__ctx *c) {
     return oc__out_like(c, 0, oc__in(c, 0));
 }
 
+/* Keeps the triangle above (or below) diagonal k of each matrix.  A row is a
+   kept and a zeroed part, whatever the type. */
 static oc_status run_trilu(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);

@@ -29,6 +29,10 @@ static oc_status col2im_attr(const oc__ctx *c, const char *name, int n,
     return OC_OK;
 }
 
+/*
+ * Col2Im: [n, c * block, positions] columns add up to [n, c, image]; where
+ * blocks overlap, their elements are summed.
+ */
 static oc_status col2im_read(const oc__ctx *c, col2im *p) {
     const oc_tensor *x = oc__in(c, 0);
     int64_t pads[2 * SPACE];
@@ -185,6 +189,8 @@ static oc_status infer_unpool(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, x->rank, dims);
 }
 
+/* MaxUnpool puts each element where MaxPool took it from.  A larger output
+   keeps coordinates, not linear indexes. */
 static oc_status run_unpool(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     const int64_t *index = oc__in(c, 1)->data;

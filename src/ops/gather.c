@@ -46,6 +46,8 @@ static void copy_run(char *dst, const char *src, size_t run) {
 /* ---- Gather ----------------------------------------------------------------
  */
 
+/* Gather: slices x[..., i, ...] for every index i; the axis gives way to the
+   dims of the indices. */
 static oc_status infer_gather(oc__ctx *c) {
     int axis, rank = 0;
     int64_t dims[2 * OC_MAX_RANK];
@@ -64,6 +66,7 @@ static oc_status infer_gather(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, rank, dims);
 }
 
+/* Output element k / n_idx, k % n_idx is one run of the inner dims. */
 static void gather_range(void *user, int64_t begin, int64_t end, int worker) {
     gather *g = user;
     (void)worker;
@@ -81,6 +84,8 @@ static void gather_range(void *user, int64_t begin, int64_t end, int worker) {
     }
 }
 
+/* Runs fn over n outputs.  Threads that meet a bad index stop; which of
+   several is reported is left open. */
 static oc_status gather_go(oc__ctx *c, gather *g, int64_t n,
                            void (*fn)(void *, int64_t, int64_t, int)) {
     atomic_init(&g->bad, -1);
@@ -109,6 +114,8 @@ static oc_status run_gather(oc__ctx *c) {
 /* ---- GatherElements --------------------------------------------------------
  */
 
+/* GatherElements: the indices have the output's shape and replace only the
+   coordinate along the axis. */
 static oc_status infer_gather_elements(oc__ctx *c) {
     int axis;
     OC_TRY(oc__want(c, 0, OC_T_ANY));
@@ -163,6 +170,10 @@ static oc_status run_gather_elements(oc__ctx *c) {
 /* ---- GatherND --------------------------------------------------------------
  */
 
+/*
+ * GatherND: the last dim of the indices names `depth` coordinates behind the
+ * batch dims; what remains of the data's dims is copied for each.
+ */
 static oc_status gather_nd_args(const oc__ctx *c, int *batch, int *depth) {
     const oc_tensor *x = oc__in(c, 0), *at = oc__in(c, 1);
     int64_t b = oc__attr_int(c->node, "batch_dims", 0);
@@ -199,6 +210,7 @@ static oc_status infer_gather_nd(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, rank, dims);
 }
 
+/* Strides are in bytes here, and batches lie outer_bytes apart. */
 static void gather_nd_range(void *user, int64_t begin, int64_t end,
                             int worker) {
     gather *g = user;

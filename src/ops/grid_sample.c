@@ -45,6 +45,7 @@ static double reflect(double v, double lo, double hi) {
     return (v < lo) == even ? lo + rest : hi - rest;
 }
 
+/* Index of the pixel at position i by the rule for the outside. */
 static int64_t pixel_index(const sampler *s, double i, int64_t size) {
     double last = (double)(size - 1);
     if (i >= 0 && i <= last) return (int64_t)i;
@@ -55,6 +56,8 @@ static int64_t pixel_index(const sampler *s, double i, int64_t size) {
     return i <= 0 ? 0 : i >= last ? size - 1 : (int64_t)i;
 }
 
+/* Keys' cubic convolution (IEEE Trans. ASSP 29, 1981) with a = -3/4, as the
+   specification fixes it. */
 static double cubic(double x) {
     const double a = -0.75;
     x = fabs(x);
@@ -72,6 +75,7 @@ static double to_pixels(const sampler *s, double v, int64_t size) {
     return s->align ? f / 2 * (m - 1) : (f * m - 1) / 2;
 }
 
+/* The places that position v of one axis takes its value from. */
 static void make_taps(const sampler *s, double v, int64_t size, taps *t) {
     double n = (double)size, at = to_pixels(s, v, size);
     double lo = s->align ? 0 : -0.5, hi = s->align ? n - 1 : n - 0.5;
@@ -118,6 +122,7 @@ static double sum_taps(const sampler *s, const taps *t, int d, int64_t at) {
     return sum;
 }
 
+/* The common case, without recursion and in float. */
 static float sum_bilinear(const float *x, const taps *t, int64_t pitch) {
     float sum = 0;
     for (int k = 0; k < 2; k++) {
@@ -146,6 +151,7 @@ static void copy_nearest(const sampler *s, const taps *t, int64_t at,
     memcpy(y, (const char *)s->x->data + (size_t)at * b, b);
 }
 
+/* One output point after the other: its taps serve all channels. */
 static void sample_range(void *user, int64_t begin, int64_t end, int worker) {
     const sampler *s = user;
     int64_t channels = s->x->dims[1];
@@ -269,6 +275,7 @@ static double grid_place(int64_t i, int64_t n, int align) {
     return (2.0 * (double)i + 1) / (double)n - 1;
 }
 
+/* y = theta * (place, 1) for every place of the grid, x coordinate first. */
 static oc_status run_affine(oc__ctx *c) {
     const oc_tensor *t = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);

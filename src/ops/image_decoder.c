@@ -33,6 +33,8 @@ static oc_status infer_decoder(oc__ctx *c) {
     return read_color(c, &color);
 }
 
+/* Called by the decoder once it knows the size, so that it writes where the
+   output lies. */
 static oc_status alloc_pixels(void *user, int64_t height, int64_t width,
                               int64_t channels, uint8_t **pixels) {
     oc__ctx *c = user;

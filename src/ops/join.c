@@ -9,6 +9,7 @@ static void axis_split(const oc_tensor *t, int axis, int64_t *outer,
         *(i < axis ? outer : inner) *= i == axis ? 1 : t->dims[i];
 }
 
+/* Opset 1 had a default axis, from 4 on it must be given. */
 static oc_status concat_axis(const oc__ctx *c, int *axis) {
     const oc_tensor *x = oc__in(c, 0);
     const oc__attr *attr = oc__attr_find(c->node, "axis");
@@ -43,6 +44,8 @@ static oc_status infer_concat(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, x->rank, dims);
 }
 
+/* Every input is `outer` runs of its own length, laid one behind the other
+   with the pitch of the whole. */
 static oc_status run_concat(oc__ctx *c) {
     oc_tensor *y = oc__out(c, 0);
     int axis;
@@ -86,6 +89,8 @@ static int64_t split_size(const oc__ctx *c, int64_t dim, int k) {
     return OC_MIN(part, dim - begin);
 }
 
+/* Equal parts must divide the axis up to opset 13; from 18 on the last part
+   is what remains. */
 static oc_status infer_split(oc__ctx *c) {
     int axis;
     int64_t dims[OC_MAX_RANK], left;
@@ -122,6 +127,7 @@ static oc_status infer_split(oc__ctx *c) {
     return OC_OK;
 }
 
+/* Concat backwards: the pitch is the input's. */
 static oc_status run_split(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     int axis;

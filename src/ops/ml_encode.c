@@ -121,6 +121,8 @@ static oc_status read_classes(const oc__ctx *c, encoder *e) {
     return OC_OK;
 }
 
+/* Keys, values and what stands for unknown keys, from whichever of a dozen
+   attributes are set. */
 static oc_status encoder_read(const oc__ctx *c, encoder *e) {
     static const char *const keys[] = {"keys_tensor", "keys_strings",
                                        "keys_int64s", "keys_floats", NULL};
@@ -201,6 +203,7 @@ static oc_status run_encoder(oc__ctx *c) {
 /* ---- CategoryMapper --------------------------------------------------------
  */
 
+/* The input's type says in which direction the two lists are read. */
 static oc_status mapper_read(const oc__ctx *c, encoder *e) {
     static const char *const ints[] = {"cats_int64s", NULL};
     static const char *const strings[] = {"cats_strings", NULL};

@@ -28,6 +28,8 @@ static oc_status infer_normalizer(oc__ctx *c) {
     return oc__out_set(c, 0, OC_DTYPE_F32, x->rank, x->dims);
 }
 
+/* Each row divided by its largest element, its sum of magnitudes, or its
+   length; rows of zeros stay. */
 static oc_status run_normalizer(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     float *y = oc__out(c, 0)->data;
@@ -77,6 +79,7 @@ static oc_status infer_scaler(oc__ctx *c) {
     return oc__out_set(c, 0, OC_DTYPE_F32, x->rank, x->dims);
 }
 
+/* (x - offset) * scale, in float as the output is. */
 static oc_status run_scaler(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     float *y = oc__out(c, 0)->data;
@@ -134,6 +137,7 @@ static oc_status infer_imputer(oc__ctx *c) {
     return oc__out_like(c, 0, oc__in(c, 0));
 }
 
+/* NaN as the value to replace matches NaN. */
 static oc_status run_imputer(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);
@@ -180,6 +184,7 @@ static oc_status infer_extractor(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, rank, dims);
 }
 
+/* The same columns of every row, in the order of the indices. */
 static oc_status run_extractor(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *at = oc__in(c, 1);
     const int64_t *index = at->data;

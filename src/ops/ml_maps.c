@@ -89,6 +89,7 @@ static int same_key(const oc_tensor *keys, int64_t i, const oc__labels *l,
            (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
 }
 
+/* y[k] is the value under vocabulary entry k, zero where there is none. */
 static oc_status run_dict(oc__ctx *c) {
     const oc_tensor *keys = NULL, *values = NULL;
     oc__labels l;

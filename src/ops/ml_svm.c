@@ -57,6 +57,7 @@ static oc_status read_kernel(const oc__ctx *c, svm *s) {
     return oc__op_fail(c, OC_E_UNSUPPORTED, "kernel_type is \"%s\"", name);
 }
 
+/* What regressor and classifier have in common. */
 static oc_status svm_read(const oc__ctx *c, svm *s) {
     size_t n_vector, n, n_rho;
     memset(s, 0, sizeof *s);
@@ -294,6 +295,8 @@ static void couple(int64_t n, const double *r, double *q, double *qp,
     }
 }
 
+/* Platt's sigmoid turns each pair's score into a probability, kept away from
+   0 and 1 so that coupling converges. */
 static void probabilities(const svm *s, double *scores, double *work) {
     int64_t n = s->classes, pair = 0;
     double *r = work, *q = r + n * n, *qp = q + n * n, *p = qp + n;
@@ -309,6 +312,8 @@ static void probabilities(const svm *s, double *scores, double *work) {
     memcpy(scores, p, (size_t)n * sizeof *p);
 }
 
+/* With machines for pairs the label is the class of most votes, otherwise
+   that of the largest score. */
 static void classifier_row(const svm_job *j, int64_t row, double *work) {
     const svm *s = j->s;
     int64_t n = raw_scores(s), best = 0;

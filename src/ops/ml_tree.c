@@ -111,6 +111,7 @@ static double base_at(const forest *f, int64_t k) {
                           : (double)f->base[k];
 }
 
+/* Attributes that do not need the trees. */
 static oc_status forest_read(const oc__ctx *c, forest *f) {
     memset(f, 0, sizeof *f);
     OC_TRY(oc__want(c, 0, OC_T_ML | OC_T(F16)));
@@ -157,6 +158,7 @@ static oc_status tree_bytes(oc__ctx *c, size_t *bytes) {
 /* ---- scores ----------------------------------------------------------------
  */
 
+/* Minimum and maximum start with the first vote, sums with zero. */
 static void add_vote(const forest *f, const oc__tree_vote *v, double *s,
                      double *seen) {
     double *to = &s[v->target];
@@ -183,6 +185,7 @@ static void collect(const forest *f, int64_t r, double *s, double *seen) {
         s[k] /= (double)f->trees.n_roots;
 }
 
+/* Base values come after the aggregate, then the transform. */
 static void regress_range(void *user, int64_t begin, int64_t end, int worker) {
     const forest *f = user;
     double *s = f->work + worker * f->work_doubles;
@@ -212,6 +215,7 @@ static int64_t judge_binary(const forest *f, double *s, int64_t *n) {
     return score > (f->all_positive ? 0.5 : 0);
 }
 
+/* The best of the classes that got votes or have a base value. */
 static int64_t judge_many(const forest *f, double *s, const double *seen) {
     int64_t best = -1;
     for (int64_t k = 0; k < f->targets; k++) {

@@ -130,6 +130,8 @@ static oc_status link_child(build *b, int64_t tree, int64_t id, int64_t *out) {
     return OC_OK;
 }
 
+/* Nodes stay in the file's order; only names are looked up in sorted
+   order. */
 static oc_status build_nodes(build *b) {
     oc__ctx *c = b->c;
     oc__trees *t = b->t;
@@ -192,6 +194,7 @@ static oc_status find_roots(build *b) {
     return OC_OK;
 }
 
+/* memory: [nodes][roots][votes][names sorted, twice][votes' names, twice] */
 oc_status oc__trees_build(oc__ctx *c, const char *what, int64_t n_targets,
                           void *memory, oc__trees *t) {
     build b = {.c = c, .t = t};
@@ -253,6 +256,7 @@ oc_status oc__tree_ensemble_need(oc__ctx *c, size_t *bytes) {
     return OC_OK;
 }
 
+/* Every leaf has exactly one vote. */
 static oc_status ensemble_leaves(oc__ctx *c, oc__trees *t, int64_t inner) {
     numbers weights = read_numbers(c, "leaf_weights");
     const int64_t *targets;

@@ -51,6 +51,8 @@ static box box_at(const nms *p, int64_t i) {
     return b;
 }
 
+/* Intersection over union above the threshold.  Boxes without area overlap
+   nothing. */
 static int overlaps(const box *a, const box *b, float threshold) {
     float w = fminf(a->x2, b->x2) - fmaxf(a->x1, b->x1);
     float h = fminf(a->y2, b->y2) - fmaxf(a->y1, b->y1);

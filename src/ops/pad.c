@@ -60,6 +60,7 @@ static oc_status pad_read(const oc__ctx *c, int64_t *before, int64_t *after) {
     return OC_OK;
 }
 
+/* Turns pads into the piece of each axis and its place. */
 static oc_status pad_plan(const oc__ctx *c, pad_mode mode, pad_axis *p) {
     const oc_tensor *x = oc__in(c, 0);
     int64_t before[OC_MAX_RANK], after[OC_MAX_RANK];
@@ -168,6 +169,7 @@ static void pad_rows(void *user, int64_t begin, int64_t end, int worker) {
 /* ---- Pad -------------------------------------------------------------------
  */
 
+/* Only pads and axes decide the shape; the constant may come late. */
 static oc_status infer_pad(oc__ctx *c) {
     pad_axis p[OC_MAX_RANK];
     pad_mode mode;
@@ -190,6 +192,8 @@ static oc_status infer_pad(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, x->rank, dims);
 }
 
+/* Constant: fill, then put the piece in.  The other modes look every border
+   element up in the piece. */
 static oc_status run_pad(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);
@@ -222,6 +226,7 @@ static oc_status run_pad(oc__ctx *c) {
 /* ---- CenterCropPad ---------------------------------------------------------
  */
 
+/* CenterCropPad crops and pads evenly, the odd element behind. */
 static oc_status center_plan(const oc__ctx *c, pad_axis *p) {
     const oc_tensor *x = oc__in(c, 0);
     int64_t shape[OC_MAX_RANK];

@@ -114,6 +114,8 @@ static oc_status infer_random(oc__ctx *c) {
     return oc__out_set(c, 0, (oc_dtype)dtype, (int)rank, shape);
 }
 
+/* One number after the other from one generator: threads would change the
+   order. */
 static oc_status run_random(oc__ctx *c) {
     oc_tensor *y = oc__out(c, 0);
     int normal = c->op->kind & NORMAL;
@@ -247,6 +249,7 @@ static oc_status dropout_ratio(const oc__ctx *c, double *ratio) {
     return OC_OK;
 }
 
+/* The mask had the data's type before opset 10. */
 static oc_status infer_dropout(oc__ctx *c) {
     OC_TRY(oc__want(c, 0, OC_T_F));
     const oc_tensor *x = oc__in(c, 0);
@@ -255,6 +258,7 @@ static oc_status infer_dropout(oc__ctx *c) {
                        x->rank, x->dims);
 }
 
+/* y = x * mask / (1 - ratio), so that the expected sum stays. */
 static oc_status run_dropout(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0), *mask = oc__out(c, 1);

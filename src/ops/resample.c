@@ -62,6 +62,7 @@ static oc_status resize_sizes(oc__ctx *c, const oc__resize_spec *s,
     return OC_OK;
 }
 
+/* The output's shape needs scales or sizes, and the region where it counts. */
 static oc_status infer_resize(oc__ctx *c) {
     oc__resize_spec s;
     int64_t dims[OC_MAX_RANK];
@@ -130,6 +131,8 @@ static void nearest_row(const nearest *w, const char *from, char *to,
     }
 }
 
+/* Rows of the output.  Where an axis is enlarged, neighbouring rows come from
+   the same source row and are copied from one another. */
 static void nearest_range(void *user, int64_t begin, int64_t end, int worker) {
     const nearest *w = user;
     int last = w->x->rank - 1;
@@ -295,6 +298,8 @@ static void convert_tensor(oc__ctx *c, oc_dtype from, const void *x,
     oc__parallel(c, n, 8192, convert_range, &v);
 }
 
+/* Axis by axis, from the last one; the buffers take turns, the last pass
+   writes the output itself when types agree. */
 static oc_status run_smooth(oc__ctx *c, const oc__resize_spec *s) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);

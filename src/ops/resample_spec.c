@@ -132,6 +132,8 @@ static oc_status read_roi(const oc__ctx *c, oc__resize_spec *s, const int *axes,
     return OC_OK;
 }
 
+/* Sizes as they are, or, keeping the aspect ratio, one scale for all axes:
+   the smallest that fits inside, or the largest that covers. */
 static oc_status use_sizes(const oc__ctx *c, oc__resize_spec *s,
                            const int *axes, int n) {
     int64_t sizes[OC_MAX_RANK];
@@ -188,6 +190,8 @@ static oc_status use_scales(const oc__ctx *c, oc__resize_spec *s,
     return OC_OK;
 }
 
+/* Input positions an output position looks at: the filter's width, which
+   grows with the reduction under antialias. */
 static void count_taps(const oc__resize_spec *s, oc__resize_axis *a) {
     double radius = s->mode == OC_RESIZE_CUBIC ? 2 : 1;
     if (s->antialias && a->scale < 1) radius = -floor(-radius / a->scale);
@@ -276,6 +280,7 @@ int64_t oc__resize_nearest(const oc__resize_spec *s, const oc__resize_axis *a,
     return clamp_index(low + up, a->in);
 }
 
+/* Keys' cubic convolution. */
 static double cubic(double x, double a) {
     x = fabs(x);
     if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
@@ -283,6 +288,8 @@ static double cubic(double x, double a) {
     return 0;
 }
 
+/* The positions around `at`, the nearest in the middle.  Those outside are
+   clamped to the border (its pixel repeats) unless they are to be left out. */
 int oc__resize_taps(const oc__resize_spec *s, const oc__resize_axis *a,
                     int64_t x, int64_t *index, double *weight) {
     double at = oc__resize_position(s, a, x), sum = 0;

@@ -155,6 +155,8 @@ static void align_range(void *user, int64_t begin, int64_t end, int worker) {
     }
 }
 
+/* RoiAlign: [n, c, h, w] and k boxes give [k, c, output_height,
+   output_width]; every bin averages samples between pixels. */
 static oc_status infer_roi_align(oc__ctx *c) {
     OC_TRY(oc__want(c, 0, OC_T_F));
     OC_TRY(oc__want(c, 1, OC_T_F));
@@ -179,6 +181,7 @@ static oc_status infer_roi_align(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, 4, dims);
 }
 
+/* Everything is checked before threads begin: they cannot report. */
 static oc_status run_roi_align(oc__ctx *c) {
     roi_align r = {.x = oc__in(c, 0),
                    .rois = oc__in(c, 1),
@@ -233,6 +236,8 @@ static void pool_range(int64_t start, double bin, int64_t i, int64_t size,
     *hi = (int64_t)fmax(0, fmin(b, (double)size));
 }
 
+/* The older way: boxes and bins rounded to whole pixels, the largest pixel of
+   each bin, 0 for an empty one. */
 static oc_status run_max_roi_pool(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *rois = oc__in(c, 1);
     oc_tensor *y = oc__out(c, 0);

@@ -15,6 +15,7 @@ enum { ELEMENTS, ND }; /* oc__op.kind */
 
 typedef enum reduction { NONE, ADD, MUL, MIN, MAX } reduction;
 
+/* Reductions came with opset 16 (add, mul) and 18 (min, max). */
 static oc_status read_reduction(const oc__ctx *c, reduction *r) {
     static const char *const names[] = {"none", "add", "mul", "min", "max"};
     const char *s = oc__attr_string(c->node, "reduction", "none");
@@ -101,6 +102,7 @@ static void combine(reduction r, oc_dtype dtype, void *to, const void *from,
     }
 }
 
+/* n elements to place `at` of y. */
 static void put(const oc_tensor *y, reduction r, int64_t at, const char *from,
                 int64_t n) {
     size_t bytes = oc_dtype_bytes(y->dtype);
@@ -116,6 +118,7 @@ static void copy_data(oc__ctx *c, const oc_tensor *x, oc_tensor *y) {
         oc__move_copy(c, y->data, x->data, oc_tensor_bytes(x));
 }
 
+/* Index i of t, checked; negative ones count from the end. */
 static oc_status index_read(const oc__ctx *c, const oc_tensor *t, int64_t i,
                             int64_t dim, int64_t *out) {
     int64_t v = oc__tensor_get_i64(t, i);
@@ -130,6 +133,8 @@ static oc_status index_read(const oc__ctx *c, const oc_tensor *t, int64_t i,
 /* ---- ScatterElements -------------------------------------------------------
  */
 
+/* Indices and updates have one shape, which must not reach over the data's
+   but along the axis. */
 static oc_status elements_check(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *at = oc__in(c, 1), *u = oc__in(c, 2);
     int axis;
@@ -144,6 +149,7 @@ static oc_status elements_check(oc__ctx *c) {
                        oc__tensor_describe(x, b, sizeof b));
 }
 
+/* y[..., index, ...] = update: GatherElements backwards. */
 static oc_status run_elements(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *at = oc__in(c, 1), *u = oc__in(c, 2);
     oc_tensor *y = oc__out(c, 0);
@@ -171,6 +177,7 @@ static oc_status run_elements(oc__ctx *c) {
 /* ---- ScatterND -------------------------------------------------------------
  */
 
+/* updates: [indices' dims but the last][data's dims that are not named]. */
 static oc_status nd_check(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *at = oc__in(c, 1), *u = oc__in(c, 2);
     if (x->rank < 1 || at->rank < 1)
@@ -190,6 +197,7 @@ static oc_status nd_check(oc__ctx *c) {
                        oc__tensor_describe(u, d, sizeof d));
 }
 
+/* One run of elements for each tuple of indices: GatherND backwards. */
 static oc_status run_nd(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *at = oc__in(c, 1), *u = oc__in(c, 2);
     oc_tensor *y = oc__out(c, 0);
@@ -229,6 +237,13 @@ static oc_status infer_scatter(oc__ctx *c) {
 /* ---- TensorScatter ---------------------------------------------------------
  */
 
+/*
+ * TensorScatter keeps the keys and values of attention:
+ *
+ *     cache [batch, ..., max, ...]   update [batch, ..., n, ...]  along axis
+ *
+ * Each batch has its own place to write at.
+ */
 static oc_status tensor_scatter_args(oc__ctx *c, int *axis, int *circular) {
     const oc_tensor *x = oc__in(c, 0), *u = oc__in(c, 1), *at = oc__in(c, 2);
     const char *mode = oc__attr_string(c->node, "mode", "linear");
@@ -256,6 +271,8 @@ static oc_status infer_tensor_scatter(oc__ctx *c) {
     return oc__out_like(c, 0, oc__in(c, 0));
 }
 
+/* Rows of the inner dims; in a circular cache what passes the end goes on at
+   the beginning. */
 static oc_status run_tensor_scatter(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *u = oc__in(c, 1), *at = oc__in(c, 2);
     oc_tensor *y = oc__out(c, 0);

@@ -44,6 +44,7 @@ static oc_status read_position(const oc__ctx *c, int i, size_t n, int end,
 /* ---- making ----------------------------------------------------------------
  */
 
+/* The element type is kept for who asks; nothing else tells it. */
 static oc_status run_empty(oc__ctx *c) {
     oc_value *y = oc__out_value(c, 0);
     if (!y) return OC_OK;
@@ -74,6 +75,7 @@ static oc_status infer_construct(oc__ctx *c) {
 /* ---- changing --------------------------------------------------------------
  */
 
+/* Items before `at`, the new one, the others: shared, not copied. */
 static oc_status run_insert(oc__ctx *c) {
     const oc_value *s, *x = oc__in_value(c, 1);
     oc_value *y = oc__out_value(c, 0);
@@ -174,6 +176,7 @@ static oc_status split_parts(const oc__ctx *c, int64_t dim, int64_t *parts) {
     return OC_OK;
 }
 
+/* The pieces own their memory: a sequence may outlive the input. */
 static oc_status run_split(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *split = oc__in(c, 1);
     oc_value *y = oc__out_value(c, 0);
@@ -255,6 +258,7 @@ static oc_status map_step(oc__ctx *c, const oc__graph *body, size_t k,
     return OC_OK;
 }
 
+/* Results of step k become item k of every output. */
 static oc_status run_map(oc__ctx *c) {
     const oc__graph *body = oc__attr_graph(c->node, "body");
     const oc_value *s;
@@ -280,6 +284,7 @@ static oc_status run_map(oc__ctx *c) {
 /* ---- optionals -------------------------------------------------------------
  */
 
+/* The optional of a value is that value; only none needs the operator. */
 static oc_status run_optional(oc__ctx *c) {
     const oc_value *x = oc__in_value(c, 0);
     oc_value *y = oc__out_value(c, 0);

@@ -23,6 +23,7 @@ static oc_status slice_attr(oc__ctx *c, const char *name, int64_t *out,
     return OC_OK;
 }
 
+/* Axes and steps may be left out: then they are 0, 1, 2 ... and 1. */
 static oc_status slice_read(oc__ctx *c, slice_lists *s) {
     int ends = 0, axes = 0, steps = 0;
     if (c->node->version < 10) {
@@ -69,6 +70,7 @@ static void slice_clamp(int64_t dim, int64_t start, int64_t end, int64_t step,
                             : 0;
 }
 
+/* First index, step and number of elements for every axis of the input. */
 static oc_status slice_args(oc__ctx *c, slice *out) {
     const oc_tensor *x = oc__in(c, 0);
     slice_lists s;
@@ -104,6 +106,8 @@ static oc_status infer_slice(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, x->rank, s.size);
 }
 
+/* The source begins at the first element taken and walks with strides times
+   steps, backwards for negative ones. */
 static oc_status run_slice(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);

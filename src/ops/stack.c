@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+/* Grows by doubling; values move as they are, without counting. */
 oc_status oc__value_list_push(oc__ctx *c, oc__value_list *list, oc_value *v) {
     if (list->n == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 16;
@@ -63,6 +64,7 @@ static oc_status join_shape(oc__ctx *c, const oc_value *items, size_t n,
     return OC_OK;
 }
 
+/* Like Concat: every item is `outer` runs within the whole's pitch. */
 oc_status oc__value_join(oc__ctx *c, oc_value *v, const oc_value *items,
                          size_t n, size_t step, int64_t axis, int fresh,
                          int reverse) {

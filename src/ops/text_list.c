@@ -51,6 +51,7 @@ oc_status oc__text_list_push(oc__text_list *l, const char *s, size_t bytes,
     return add_item(l, s, bytes, 0, err);
 }
 
+/* Characters may move while they grow, so a made string is an offset. */
 oc_status oc__text_list_open(oc__text_list *l, oc_error *err) {
     return add_item(l, (const char *)(uintptr_t)l->used, 0, 1, err);
 }
@@ -69,6 +70,8 @@ oc_status oc__text_list_append(oc__text_list *l, const char *s, size_t bytes,
     return OC_OK;
 }
 
+/* Nothing moves any more: offsets become pointers, and all is copied into
+   one block. */
 oc_status oc__text_list_finish(oc__text_list *l, oc_value *v, int rank,
                                const int64_t *dims, oc_error *err) {
     for (size_t i = 0; i < l->n; i++) {

@@ -41,6 +41,8 @@ static oc_status infer_tile(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, x->rank, dims);
 }
 
+/* Each axis becomes two dims: the repeats, which do not move the source, and
+   the axis itself. */
 static oc_status run_tile(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);
@@ -57,6 +59,8 @@ static oc_status run_tile(oc__ctx *c) {
     return OC_OK;
 }
 
+/* Expand: numpy's broadcasting in both directions, so a 1 in the shape leaves
+   a larger dim of the input as it is. */
 static oc_status infer_expand(oc__ctx *c) {
     oc_tensor want = {0};
     int64_t dims[OC_MAX_RANK];
@@ -72,6 +76,7 @@ static oc_status infer_expand(oc__ctx *c) {
     return oc__out_set(c, 0, oc__in(c, 0)->dtype, rank, dims);
 }
 
+/* Repeated dims have a source stride of zero. */
 static oc_status run_expand(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+/* Output dim i is input dim perm[i].  Checked each time: run() may be called
+   for a node that planning never saw. */
 static oc_status transpose_perm(oc__ctx *c, int rank, int *perm) {
     size_t n;
     const int64_t *attr = oc__attr_ints(c->node, "perm", &n);
@@ -35,6 +37,8 @@ static oc_status infer_transpose(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, x->rank, dims);
 }
 
+/* All there is to a transpose is which source stride each output dim gets;
+   the move finds runs and tiles in that. */
 static oc_status run_transpose(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);
@@ -53,6 +57,11 @@ static oc_status run_transpose(oc__ctx *c) {
 /* ---- DepthToSpace, SpaceToDepth --------------------------------------------
  */
 
+/*
+ * Both operators trade channels for pixels, block x block of them:
+ *
+ *     depth  [n, c b b, h, w]  <->  [n, c, h b, w b]  space
+ */
 static oc_status space_args(oc__ctx *c, int64_t *block, int *crd) {
     OC_TRY(oc__want(c, 0, OC_T_ANY));
     OC_TRY(oc__want_rank(c, 0, 4, 4));

@@ -11,6 +11,7 @@
 /* ---- NonZero ---------------------------------------------------------------
  */
 
+/* NaN is not zero, and neither is a string that is not empty. */
 static int is_nonzero(const oc_tensor *x, int64_t i) {
     switch (x->dtype) {
     case OC_DTYPE_F32: return ((const float *)x->data)[i] != 0;
@@ -34,6 +35,8 @@ static oc_status infer_any(oc__ctx *c) {
     return oc__want(c, 0, OC_T_ANY);
 }
 
+/* Two walks: the first counts, the second writes coordinates, one row a
+   dim.  A scalar has no coordinates, only a count. */
 static oc_status run_nonzero(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     int64_t n = oc_tensor_elems(x), found = 0, k = 0;
@@ -64,6 +67,7 @@ static oc_status infer_compress(oc__ctx *c) {
     return oc__want_rank(c, 1, 1, 1);
 }
 
+/* The condition may be shorter than the axis; what it does not reach goes. */
 static oc_status run_compress(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *cond = oc__in(c, 1);
     const uint8_t *keep = cond->data;
@@ -111,6 +115,8 @@ static int compare_number(double a, double b) {
     return (a > b) - (a < b);
 }
 
+/* Order of elements i and j: strings by bytes, complex numbers by real part
+   first. */
 static int compare_element(const oc_tensor *x, int64_t i, int64_t j) {
     if (x->dtype == OC_DTYPE_STRING) {
         const oc_string *s = x->data;
@@ -140,6 +146,7 @@ static int compare_element(const oc_tensor *x, int64_t i, int64_t j) {
     return (a > b) - (a < b);
 }
 
+/* Items in the order of their first element that differs. */
 static int compare_items(const void *ctx, int64_t a, int64_t b) {
     const items *s = ctx;
     for (int64_t j = 0; j < s->width; j++) {
@@ -166,6 +173,7 @@ typedef struct groups {
     int64_t n;     /* groups */
 } groups;
 
+/* Equal items become neighbours by sorting; each run of them is a group. */
 static void find_groups(const items *s, int sorted, groups *g) {
     for (int64_t i = 0; i < s->n; i++)
         g->order[i] = i;
@@ -188,6 +196,7 @@ static void find_groups(const items *s, int sorted, groups *g) {
         g->rank[g->order[i]] = i;
 }
 
+/* Y, first places, the group of every item, sizes of groups. */
 static oc_status unique_outputs(oc__ctx *c, const items *s, const groups *g,
                                 int rank, int64_t *dims, int axis) {
     oc_tensor *y, *at, *inverse, *count;
@@ -267,6 +276,7 @@ static oc_status infer_reverse(oc__ctx *c) {
     return oc__out_like(c, 0, x);
 }
 
+/* The first n steps of each sequence backwards, the others as they are. */
 static oc_status run_reverse(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *len = oc__in(c, 1);
     oc_tensor *y = oc__out(c, 0);

@@ -21,6 +21,10 @@ static oc_status run_view(oc__ctx *c) {
     return OC_OK;
 }
 
+/*
+ * Identity.  Since opset 14 also of sequences, since 16 of optionals: such an
+ * output is left undeclared here and made by run_view().
+ */
 static oc_status infer_identity(oc__ctx *c) {
     const oc_value *v = oc__in_value(c, 0);
     if (v && v->kind != OC_KIND_TENSOR) return OC_OK; /* fills its slot */
@@ -46,6 +50,10 @@ static oc_status reshape_target(oc__ctx *c, int64_t *want, int *rank) {
     return OC_OK;
 }
 
+/*
+ * Reshape.  In the wanted shape 0 copies the input's dim at that place (with
+ * allowzero, opset 14, it is a real zero) and one -1 takes what is left.
+ */
 static oc_status infer_reshape(oc__ctx *c) {
     int64_t want[OC_MAX_RANK], have = 1, known = 1;
     int rank, open = -1;
@@ -98,6 +106,8 @@ static oc_status infer_reshape(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, rank, want);
 }
 
+/* Flatten: [d0 .. d(axis-1)] and the rest become the two dims of a matrix.
+   axis = rank is allowed and leaves one column. */
 static oc_status infer_flatten(oc__ctx *c) {
     OC_TRY(oc__want(c, 0, OC_T_ANY));
     const oc_tensor *x = oc__in(c, 0);
@@ -139,6 +149,8 @@ static oc_status axes_marked(oc__ctx *c, int rank, char *marked, int *count) {
     return OC_OK;
 }
 
+/* Squeeze: takes named dims of one element away, all such without a name.
+   The axes moved from an attribute to an input in opset 13. */
 static oc_status infer_squeeze(oc__ctx *c) {
     char marked[OC_MAX_RANK];
     int64_t dims[OC_MAX_RANK];
@@ -158,6 +170,7 @@ static oc_status infer_squeeze(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, rank, dims);
 }
 
+/* Unsqueeze: puts dims of one element where the axes say. */
 static oc_status infer_unsqueeze(oc__ctx *c) {
     char marked[OC_MAX_RANK];
     int64_t dims[OC_MAX_RANK];
@@ -186,6 +199,8 @@ static oc_status infer_unsqueeze(oc__ctx *c) {
 /* ---- Shape, Size -----------------------------------------------------------
  */
 
+/* Which dims Shape tells: start and end (opset 15) count and clamp as a
+   slice's do. */
 static void shape_range(const oc__ctx *c, const oc_tensor *x, int64_t *begin,
                         int64_t *end) {
     *begin = oc__attr_int(c->node, "start", 0);

@@ -34,6 +34,7 @@ static oc_status infer_window(oc__ctx *c) {
     return oc__out_set(c, 0, dtype, 1, &n);
 }
 
+/* The three differ only in the cosines they add up. */
 static oc_status run_window(oc__ctx *c) {
     oc_tensor *y = oc__out(c, 0);
     int64_t n = y->dims[0];
