@@ -48,9 +48,9 @@ static int run_one(const struct CMUnitTest *test, void **state) {
     return PASSED;
 }
 
-int test_cross_run(const char *group, const struct CMUnitTest *tests,
-                   size_t count, CMFixtureFunction setup,
-                   CMFixtureFunction teardown) {
+int _cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests,
+                            size_t count, CMFixtureFunction setup,
+                            CMFixtureFunction teardown) {
     static const char *const word[] = {"ok", "not ok", "ok"};
     void *state = NULL;
     int failures = 0;

@@ -38,12 +38,12 @@ struct CMUnitTest {
 #define cmocka_run_group_tests(tests, setup, teardown)                         \
     cmocka_run_group_tests_name(#tests, tests, setup, teardown)
 #define cmocka_run_group_tests_name(name, tests, setup, teardown)              \
-    test_cross_run(name, tests, sizeof(tests) / sizeof((tests)[0]), setup,     \
-                   teardown)
+    _cmocka_run_group_tests(name, tests, sizeof(tests) / sizeof((tests)[0]),   \
+                            setup, teardown)
 
-int test_cross_run(const char *group, const struct CMUnitTest *tests,
-                   size_t count, CMFixtureFunction setup,
-                   CMFixtureFunction teardown);
+int _cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests,
+                            size_t count, CMFixtureFunction setup,
+                            CMFixtureFunction teardown);
 void test_cross_fail(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4), noreturn));
 void test_cross_skip(void) __attribute__((noreturn));
