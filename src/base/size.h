@@ -40,8 +40,10 @@ static inline size_t oc__align_up(size_t n, size_t align) {
     return (n + align - 1) & ~(align - 1);
 }
 
-#define OC_MIN(a, b)    ((a) < (b) ? (a) : (b))
-#define OC_MAX(a, b)    ((a) > (b) ? (a) : (b))
-#define OC_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define OC_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define OC_MAX(a, b) ((a) > (b) ? (a) : (b))
+/* a / b rounded up, for a >= 0 and b > 0, without overflow */
+#define OC_CEIL_DIV(a, b) ((a) / (b) + ((a) % (b) != 0))
+#define OC_COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 
 #endif

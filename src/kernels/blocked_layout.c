@@ -98,7 +98,7 @@ static void layout_run(const oc__kernels *kt, oc__pool *pool, int64_t batch,
     p.channels = (size_t)channels;
     p.pixels = (size_t)pixels;
     p.blocks = oc__blocks(kt, channels);
-    p.strips = oc__ceil_div(p.pixels, STRIP);
+    p.strips = OC_CEIL_DIV(p.pixels, STRIP);
     size_t strip = OC_MIN(p.pixels, (size_t)STRIP);
     /* Moving a float from L2 or L3 takes as long as some 8 multiply-adds. */
     oc__share_run(pool, (size_t)batch * p.blocks * p.strips,

@@ -112,7 +112,7 @@ static void plan_picture(direct_plan *p, const oc__conv_geom *g) {
     p->strip.px_step = c;
     p->strip.rows = (size_t)g->out_h;
     p->strip.cols = (size_t)g->out_w;
-    p->image_elems = oc__ceil_div((size_t)g->in_c, c) * p->strip.in_block_step;
+    p->image_elems = OC_CEIL_DIV((size_t)g->in_c, c) * p->strip.in_block_step;
     if (p->phases * p->copy_cols == p->strip.cols && p->copy_row_stride == 1) {
         p->strip.cols *= p->strip.rows;
         p->strip.rows = 1;
@@ -146,8 +146,8 @@ static direct_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     plan_picture(&p, g);
     size_t part = PART_BYTES / sizeof(float) / OC_CONV_MAX_BLOCKS /
                   p.strip.tap_elems / p.strip.tap_count;
-    size_t parts = oc__ceil_div(p.strip.in_blocks, OC_MAX(part, 1));
-    p.strip.blocks_a_part = oc__ceil_div(p.strip.in_blocks, parts);
+    size_t parts = OC_CEIL_DIV(p.strip.in_blocks, OC_MAX(part, 1));
+    p.strip.blocks_a_part = OC_CEIL_DIV(p.strip.in_blocks, parts);
     size_t bytes = p.image_elems * sizeof(float);
     p.images = (size_t)g->batch;
     if (p.copies && p.images > 1)
@@ -283,7 +283,7 @@ static void direct_task(void *ctx, int task, int worker) {
     const oc__strip_plan *s = &p->strip;
     const oc__conv_f32_args *a = s->args;
     (void)worker;
-    size_t pairs = oc__ceil_div(p->out_blocks, OC_CONV_MAX_BLOCKS);
+    size_t pairs = OC_CEIL_DIV(p->out_blocks, OC_CONV_MAX_BLOCKS);
     size_t i = (size_t)task;
     size_t o = i % pairs * OC_CONV_MAX_BLOCKS;
     i /= pairs;
@@ -316,7 +316,7 @@ static void direct_run(const oc__kernels *kt, oc__pool *pool,
     plan_taps(&p, g, scratch);
     s->taps = scratch;
     p.copy = (float *)(void *)((char *)scratch + taps_bytes(g));
-    size_t pairs = oc__ceil_div(p.out_blocks, OC_CONV_MAX_BLOCKS);
+    size_t pairs = OC_CEIL_DIV(p.out_blocks, OC_CONV_MAX_BLOCKS);
     size_t batch = (size_t)g->batch;
     for (; p.image < batch; p.image += p.images) {
         size_t images = OC_MIN(p.images, batch - p.image);
@@ -327,8 +327,8 @@ static void direct_run(const oc__kernels *kt, oc__pool *pool,
         double work = oc__conv_work(g) / (double)batch * (double)images;
         size_t wanted = oc__share_tasks(oc__pool_threads(pool), work);
         size_t others = images * p.groups * pairs;
-        p.strips = OC_MAX(oc__ceil_div(s->rows * s->cols, STRIP_PX),
-                          oc__ceil_div(wanted, others));
+        p.strips = OC_MAX(OC_CEIL_DIV(s->rows * s->cols, STRIP_PX),
+                          OC_CEIL_DIV(wanted, others));
         p.strips = OC_MIN(p.strips, s->rows * oc__strip_tiles(s, 1));
         oc__pool_run(pool, (int)(others * p.strips), direct_task, &p);
     }

@@ -51,7 +51,7 @@ static first_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     fit = fit > span_h ? (fit - span_h) / (size_t)g->stride_h : 0;
     p.band_rows = OC_MIN(OC_MAX(fit, 1), OC_MAX(out_h, 1));
     p.copy_rows = (p.band_rows - 1) * (size_t)g->stride_h + span_h + 1;
-    p.bands = oc__ceil_div(out_h, p.band_rows);
+    p.bands = OC_CEIL_DIV(out_h, p.band_rows);
     p.out_blocks = oc__blocks(kt, g->out_c);
 
     oc__strip_plan *s = &p.strip;

@@ -23,13 +23,9 @@ typedef struct oc__conv_way {
 extern const oc__conv_way oc__conv_way_direct, oc__conv_way_depthwise,
     oc__conv_way_first, oc__conv_way_winograd;
 
-static inline size_t oc__ceil_div(size_t a, size_t b) {
-    return a / b + (a % b != 0);
-}
-
 /** Blocks that hold this many channels. */
 static inline size_t oc__blocks(const oc__kernels *kt, int64_t channels) {
-    return oc__ceil_div((size_t)channels, (size_t)kt->block);
+    return OC_CEIL_DIV((size_t)channels, (size_t)kt->block);
 }
 
 /** Multiply-adds of a convolution; of pooling with in_c / group as 1. */
@@ -89,7 +85,7 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
 /** Tiles in a row, all nearly equally wide. */
 static inline size_t oc__strip_tiles(const oc__strip_plan *p,
                                      size_t out_blocks) {
-    return oc__ceil_div(p->cols, p->kt->conv_f32->max_px[out_blocks]);
+    return OC_CEIL_DIV(p->cols, p->kt->conv_f32->max_px[out_blocks]);
 }
 
 #endif

@@ -70,9 +70,8 @@ static double cost_of(const oc__kernels *kt, const oc__conv_geom *g, size_t m) {
     double in_blocks = (double)oc__blocks(kt, g->in_c);
     double out_blocks = (double)oc__blocks(kt, g->out_c);
     double points = (double)((m + 2) * (m + 2));
-    double tiles = (double)g->batch *
-                   (double)oc__ceil_div((size_t)g->out_h, m) *
-                   (double)oc__ceil_div((size_t)g->out_w, m);
+    double tiles = (double)g->batch * (double)OC_CEIL_DIV((size_t)g->out_h, m) *
+                   (double)OC_CEIL_DIV((size_t)g->out_w, m);
     double products = (double)g->in_c * out_blocks;
     double bytes = points * products * kt->block * 4.0;
     return tiles * points * (1.1 * products + 8.0 * (in_blocks + out_blocks)) +
@@ -104,10 +103,10 @@ static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     p.points = p.n * p.n;
     p.in_blocks = oc__blocks(kt, g->in_c);
     p.out_blocks = oc__blocks(kt, g->out_c);
-    p.pairs = oc__ceil_div(p.out_blocks, OC_CONV_MAX_BLOCKS);
+    p.pairs = OC_CEIL_DIV(p.out_blocks, OC_CONV_MAX_BLOCKS);
     p.last_steps = (size_t)g->in_c - (p.in_blocks - 1) * p.c;
-    p.tiles_x = oc__ceil_div((size_t)g->out_w, p.m);
-    p.tiles_y = oc__ceil_div((size_t)g->out_h, p.m);
+    p.tiles_x = OC_CEIL_DIV((size_t)g->out_w, p.m);
+    p.tiles_y = OC_CEIL_DIV((size_t)g->out_h, p.m);
     p.tiles = (size_t)g->batch * p.tiles_y * p.tiles_x;
     return p;
 }
@@ -119,9 +118,9 @@ static void plan_chunks(winograd_plan *p, int threads) {
     size_t bytes =
         p->points * (p->in_blocks + p->out_blocks) * p->c * sizeof(float);
     size_t chunk = OC_MAX(TASK_BYTES / bytes / row, 1) * row;
-    p->chunks = oc__ceil_div(p->tiles, OC_MIN(chunk, 4 * row));
+    p->chunks = OC_CEIL_DIV(p->tiles, OC_MIN(chunk, 4 * row));
     if (threads > 1 && p->chunks < 4 * (size_t)threads) p->chunks = 1;
-    p->chunk = oc__ceil_div(p->tiles, p->chunks);
+    p->chunk = OC_CEIL_DIV(p->tiles, p->chunks);
 }
 
 static size_t v_elems(const winograd_plan *p) {
@@ -280,7 +279,7 @@ static void multiply(const winograd_plan *p, const tile_range *r, size_t point,
     const float *in = r->v + point * p->in_blocks * p->chunk * c;
     float *out = r->m + (point * p->out_blocks + o) * p->chunk * c;
     size_t strips =
-        oc__ceil_div(r->count, p->kt->conv_f32->max_px[t.out_blocks]);
+        OC_CEIL_DIV(r->count, p->kt->conv_f32->max_px[t.out_blocks]);
     for (size_t i = 0; i < strips; i++) {
         size_t first = r->count * i / strips;
         t.px = r->count * (i + 1) / strips - first;

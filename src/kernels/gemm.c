@@ -27,15 +27,11 @@
  * by all panels of A in the task, lie in an L2 of 1 MiB. */
 #define N_BLOCK 512
 
-static size_t ceil_div(size_t a, size_t b) {
-    return a / b + (a % b != 0);
-}
-
 /* k is cut into blocks of equal length, a multiple of OC_GEMM_STEPS. */
 static size_t k_block_of(size_t k) {
     if (k <= K_BLOCK) return k;
-    size_t blocks = ceil_div(k, K_BLOCK);
-    return oc__align_up(ceil_div(k, blocks), OC_GEMM_STEPS);
+    size_t blocks = OC_CEIL_DIV(k, K_BLOCK);
+    return oc__align_up(OC_CEIL_DIV(k, blocks), OC_GEMM_STEPS);
 }
 
 int oc__gemm_f32_cuts_k(size_t k) {
@@ -45,7 +41,7 @@ int oc__gemm_f32_cuts_k(size_t k) {
 size_t oc__gemm_f32_packed_elems(const struct oc__kernels *kt, size_t k,
                                  size_t n) {
     size_t nr = kt->gemm_f32->nr, out;
-    if (oc__size_mul(ceil_div(n, nr) * nr, k, &out)) return SIZE_MAX;
+    if (oc__size_mul(OC_CEIL_DIV(n, nr) * nr, k, &out)) return SIZE_MAX;
     return out;
 }
 
@@ -90,7 +86,7 @@ void oc__gemm_f32_pack_b(const struct oc__kernels *kt, oc__pool *pool, size_t k,
                          size_t n, const float *b, size_t row_stride,
                          size_t col_stride, float *packed) {
     pack_ctx p = {kt, k, n, row_stride, col_stride, b, packed};
-    size_t panels = ceil_div(n, kt->gemm_f32->nr);
+    size_t panels = OC_CEIL_DIV(n, kt->gemm_f32->nr);
     /* Packing moves bytes: a float costs about one multiply-add. */
     oc__share_run(pool, panels, (double)k * kt->gemm_f32->nr, pack_task, &p);
 }
@@ -223,11 +219,11 @@ static void divide(gemm_plan *p, int threads) {
     const oc__gemm_f32_args *g = p->g;
     size_t tasks =
         oc__share_tasks(threads, (double)g->m * (double)g->n * (double)g->k);
-    size_t n_parts = ceil_div(g->n, N_BLOCK);
+    size_t n_parts = OC_CEIL_DIV(g->n, N_BLOCK);
     n_parts = OC_MIN(n_parts, p->steps);
-    size_t m_parts = OC_MIN(p->panels, ceil_div(tasks, n_parts));
+    size_t m_parts = OC_MIN(p->panels, OC_CEIL_DIV(tasks, n_parts));
     if (m_parts * n_parts < tasks)
-        n_parts = OC_MIN(p->steps, ceil_div(tasks, m_parts));
+        n_parts = OC_MIN(p->steps, OC_CEIL_DIV(tasks, m_parts));
     p->m_parts = m_parts;
     p->n_parts = n_parts;
 }
@@ -238,11 +234,11 @@ void oc__gemm_f32(const struct oc__kernels *kt, oc__pool *pool,
     if (args->m == 0 || args->n == 0) return;
     gemm_plan p = {.kt = kt, .g = args, .scratch = scratch};
     p.k_block = k_block_of(args->k);
-    p.panels = ceil_div(args->m, kernel->mr);
+    p.panels = OC_CEIL_DIV(args->m, kernel->mr);
     p.n_step = kernel->nr;
-    if (ceil_div(args->m, p.panels) <= kernel->thin_rows)
+    if (OC_CEIL_DIV(args->m, p.panels) <= kernel->thin_rows)
         p.n_step = kernel->nr * kernel->thin_panels;
-    p.steps = ceil_div(args->n, p.n_step);
+    p.steps = OC_CEIL_DIV(args->n, p.n_step);
     p.act = oc__act_clamp(args->act, args->act_a, args->act_b, &p.lo, &p.hi);
     p.plain = args->alpha == 1.0f && !args->bias_n && !args->bias_m &&
               !args->d && p.lo == -INFINITY && p.hi == INFINITY;

@@ -13,13 +13,10 @@
 /* Columns of a task: 1280 * 512 bytes of B lie in L2. */
 #define N_BLOCK 512
 
-static size_t ceil_div(size_t a, size_t b) {
-    return a / b + (a % b != 0);
-}
-
 static size_t k_block_of(size_t k) {
     if (k <= K_BLOCK) return k;
-    return oc__align_up(ceil_div(k, ceil_div(k, K_BLOCK)), OC_GEMM_I8_STEPS);
+    return oc__align_up(OC_CEIL_DIV(k, OC_CEIL_DIV(k, K_BLOCK)),
+                        OC_GEMM_I8_STEPS);
 }
 
 static uint8_t flip(const void *p, size_t i, int by) {
@@ -30,17 +27,18 @@ static uint8_t flip(const void *p, size_t i, int by) {
 
 static size_t sums_bytes(const oc__kernels *kt, size_t n) {
     size_t nr = kt->gemm_i8->nr;
-    return oc__align_up(ceil_div(n, nr) * nr * sizeof(int32_t), OC_ALIGN);
+    return oc__align_up(OC_CEIL_DIV(n, nr) * nr * sizeof(int32_t), OC_ALIGN);
 }
 
 static size_t panel_bytes(const oc__kernels *kt, size_t k) {
-    return ceil_div(k, 4) * 4 * kt->gemm_i8->nr;
+    return OC_CEIL_DIV(k, 4) * 4 * kt->gemm_i8->nr;
 }
 
 size_t oc__gemm_i8_packed_bytes(const struct oc__kernels *kt, size_t k,
                                 size_t n) {
     size_t out;
-    if (oc__size_mul(ceil_div(n, kt->gemm_i8->nr), panel_bytes(kt, k), &out) ||
+    if (oc__size_mul(OC_CEIL_DIV(n, kt->gemm_i8->nr), panel_bytes(kt, k),
+                     &out) ||
         oc__size_add(out, sums_bytes(kt, n), &out))
         return SIZE_MAX;
     return out;
@@ -49,7 +47,7 @@ size_t oc__gemm_i8_packed_bytes(const struct oc__kernels *kt, size_t k,
 void oc__gemm_i8_pack_b(const struct oc__kernels *kt, size_t k, size_t n,
                         const void *b, int b_signed, size_t row_stride,
                         size_t col_stride, void *packed) {
-    size_t nr = kt->gemm_i8->nr, panels = ceil_div(n, nr);
+    size_t nr = kt->gemm_i8->nr, panels = OC_CEIL_DIV(n, nr);
     int by = b_signed ? 0 : 0x80;
     int32_t *sums = packed;
     uint8_t *out = (uint8_t *)packed + sums_bytes(kt, n);
@@ -205,10 +203,10 @@ static void divide(i8_plan *p, int threads) {
     const oc__gemm_i8_args *g = p->g;
     size_t tasks = oc__share_tasks(threads, 0.25 * (double)g->m * (double)g->n *
                                                 (double)g->k);
-    size_t n_parts = OC_MIN(ceil_div(g->n, N_BLOCK), p->steps);
-    size_t m_parts = OC_MIN(p->panels, ceil_div(tasks, n_parts));
+    size_t n_parts = OC_MIN(OC_CEIL_DIV(g->n, N_BLOCK), p->steps);
+    size_t m_parts = OC_MIN(p->panels, OC_CEIL_DIV(tasks, n_parts));
     if (m_parts * n_parts < tasks)
-        n_parts = OC_MIN(p->steps, ceil_div(tasks, m_parts));
+        n_parts = OC_MIN(p->steps, OC_CEIL_DIV(tasks, m_parts));
     p->m_parts = m_parts;
     p->n_parts = n_parts;
 }
@@ -219,11 +217,11 @@ void oc__gemm_i8(const struct oc__kernels *kt, oc__pool *pool,
     if (g->m == 0 || g->n == 0) return;
     i8_plan p = {.kt = kt, .g = g, .a_flip = g->a_signed ? 0x80 : 0};
     p.k_block = k_block_of(g->k);
-    p.panels = ceil_div(g->m, kernel->mr);
+    p.panels = OC_CEIL_DIV(g->m, kernel->mr);
     p.n_step = kernel->nr;
-    if (ceil_div(g->m, p.panels) <= kernel->thin_rows)
+    if (OC_CEIL_DIV(g->m, p.panels) <= kernel->thin_rows)
         p.n_step = kernel->nr * kernel->thin_panels;
-    p.steps = ceil_div(g->n, p.n_step);
+    p.steps = OC_CEIL_DIV(g->n, p.n_step);
     char *at = scratch;
     p.a_zero = (int32_t *)(void *)at;
     p.a_rest = (int32_t *)(void *)(at += terms_bytes(g->m));

@@ -40,10 +40,6 @@ int oc__qconv_depth_can(const oc__qconv *q) {
            q->window.rank <= 2 && q->depth <= TAPS_MOST;
 }
 
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 static void shape_job(const oc__qconv *q, depth_job *j) {
     const oc__window *w = &q->window;
     int x = w->rank - 1;
@@ -63,10 +59,10 @@ static void shape_job(const oc__qconv *q, depth_job *j) {
         (j->out_w - 1) * j->stride_w + (j->kernel_w - 1) * j->dilation_w + 1;
     int64_t down = (q->band_rows - 1) * j->stride_h +
                    (j->kernel_h - 1) * j->dilation_h + 1;
-    j->plane_w = ceil_div(OC_MAX(across, 1), j->stride_w);
-    j->plane_elems = j->plane_w * ceil_div(OC_MAX(down, 1), j->stride_h);
+    j->plane_w = OC_CEIL_DIV(OC_MAX(across, 1), j->stride_w);
+    j->plane_elems = j->plane_w * OC_CEIL_DIV(OC_MAX(down, 1), j->stride_h);
     j->band_in = OC_MIN(OC_MAX(down, 1), j->in_h);
-    j->bands = ceil_div(j->out_h, q->band_rows);
+    j->bands = OC_CEIL_DIV(j->out_h, q->band_rows);
 }
 
 size_t oc__qconv_depth_scratch(oc__qconv *q) {
