@@ -3,7 +3,7 @@
     peer_worker.py ENGINE MODEL THREADS [LIBRARY] [CACHE]
 
 Answers one JSON line to each line it reads: "load" (load and first inference),
-"run SECONDS" (times of runs, in ms), "quit".  A process of its own for each
+"run SECONDS" (times of runs, in ms), end of input.  A process of its own for each
 engine keeps their threads, allocators and memory apart.
 """
 import ctypes as c
@@ -51,9 +51,6 @@ class Ocelli:
         _fields_ = [("dtype", c.c_int), ("rank", c.c_int),
                     ("dims", c.c_int64 * 8), ("data", c.c_void_p)]
 
-    class Options(c.Structure):
-        _fields_ = [("words", c.c_char * 256)]
-
     class Session(c.Structure):
         _fields_ = [("threads", c.c_int), ("rest", c.c_char * 252)]
 
@@ -64,7 +61,8 @@ class Ocelli:
     class Info(c.Structure):
         _fields_ = [("name", c.c_char_p), ("kind", c.c_int),
                     ("dtype", c.c_int), ("rank", c.c_int),
-                    ("dims", c.c_int64 * 8)]
+                    ("dims", c.c_int64 * 8), ("dim_names", c.c_char_p * 8),
+                    ("optional", c.c_int)]
 
     def __init__(self, path, threads, library, cache):
         self.lib = lib = c.CDLL(library)
@@ -79,6 +77,8 @@ class Ocelli:
         self.keep = []
         for i in range(lib.oc_model_input_count(self.model)):
             info = lib.oc_model_input(self.model, i).contents
+            if info.optional:
+                continue  # has a default: weights of old models
             dtype = NUMPY[lib.oc_dtype_name(info.dtype).decode()]
             a = random_input(info.dims[:info.rank], dtype, info.name.decode())
             t = self.Tensor(info.dtype, a.ndim)
@@ -159,8 +159,6 @@ def main():
     net = None
     for line in sys.stdin:
         word, *rest = line.split()
-        if word == "quit":
-            break
         answer = {}
         try:
             if word == "load":
