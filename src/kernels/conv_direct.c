@@ -28,8 +28,11 @@
  * half of 32 KiB and a little, the rest is for input and output. */
 #define PART_BYTES 24576
 /* Pixels of a strip: with two blocks of 16 channels, 128 KiB of sums go to and
- * from L2 between the parts. */
-#define STRIP_PX 1024
+ * from L2 between the parts.  Fewer where the input of a strip, which every
+ * pair of output blocks reads anew, would fill more than half of L2; but at
+ * least so many that a part's weights are worth bringing to L1. */
+#define STRIP_PX    1024
+#define STRIP_LEAST 96
 /* Copies of several images of a batch are made at once up to this size. */
 #define COPY_BYTES ((size_t)4 << 20)
 
@@ -306,6 +309,16 @@ static void direct_task(void *ctx, int task, int worker) {
                   tiles * strip / p->strips, tiles * (strip + 1) / p->strips);
 }
 
+static size_t strip_px(const direct_plan *p) {
+    const oc__strip_plan *s = &p->strip;
+    /* Of a strided picture a strip reads more than it writes. */
+    size_t in = s->in_blocks * s->in_block_step, out = s->rows * s->cols;
+    double px_bytes = (double)(in * sizeof(float)) / (double)out;
+    double fit = 0.5 * (double)s->kt->l2_bytes / px_bytes;
+    if (fit > STRIP_PX) return STRIP_PX;
+    return OC_MAX((size_t)fit, (size_t)STRIP_LEAST);
+}
+
 static void direct_run(const oc__kernels *kt, oc__pool *pool,
                        const oc__conv_f32_args *a, void *scratch) {
     const oc__conv_geom *g = &a->g;
@@ -327,7 +340,7 @@ static void direct_run(const oc__kernels *kt, oc__pool *pool,
         double work = oc__conv_work(g) / (double)batch * (double)images;
         size_t wanted = oc__share_tasks(oc__pool_threads(pool), work);
         size_t others = images * p.groups * pairs;
-        p.strips = OC_MAX(OC_CEIL_DIV(s->rows * s->cols, STRIP_PX),
+        p.strips = OC_MAX(OC_CEIL_DIV(s->rows * s->cols, strip_px(&p)),
                           OC_CEIL_DIV(wanted, others));
         p.strips = OC_MIN(p.strips, s->rows * oc__strip_tiles(s, 1));
         oc__pool_run(pool, (int)(others * p.strips), direct_task, &p);

@@ -28,8 +28,8 @@
 
 #define MAX_N 8
 #define MAX_C 16
-/* V and M of a task lie in L2 (1 MiB, or half of 2 MiB that two share). */
-#define TASK_BYTES 720000
+/* V and M of a task fill so much of L2; the weights of a point pass through. */
+#define TASK_SHARE 0.7
 
 typedef struct winograd_plan {
     const oc__kernels *kt;
@@ -117,7 +117,8 @@ static void plan_chunks(winograd_plan *p, int threads) {
     size_t row = p->kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
     size_t bytes =
         p->points * (p->in_blocks + p->out_blocks) * p->c * sizeof(float);
-    size_t chunk = OC_MAX(TASK_BYTES / bytes / row, 1) * row;
+    size_t room = (size_t)(TASK_SHARE * (double)p->kt->l2_bytes);
+    size_t chunk = OC_MAX(room / bytes / row, 1) * row;
     p->chunks = OC_CEIL_DIV(p->tiles, OC_MIN(chunk, 4 * row));
     if (threads > 1 && p->chunks < 4 * (size_t)threads) p->chunks = 1;
     p->chunk = OC_CEIL_DIV(p->tiles, p->chunks);

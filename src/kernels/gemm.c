@@ -3,9 +3,17 @@
  *
  * For each task (some rows of C times some columns) and each block of k:
  *
- *     for each panel of A (<= mr rows)        packed just before, lies in L1
- *         for each panel of B (nr columns)    streams from L2
- *             tile
+ *     for each chunk of A (about 128 rows)            packed once, lies in L2
+ *         for each part of B                          lies in L2 too
+ *             for each panel of A (<= mr rows)        comes to L1
+ *                 for each panel of B (nr columns)    streams from L2
+ *                     tile
+ *
+ * B is read from L3 or memory once a chunk, A packed once a task.  The panels
+ * of a block of k are neighbours in packed B: a stride of all of k from one to
+ * the next would put them on top of each other in the cache where k is a
+ * multiple of some power of two (with k = 1024, 64 KiB, which is a way of an
+ * L2 of 512 KiB).
  *
  * Panels of A are made equally high (15 rows are 8 + 7, not 14 + 1), since a
  * low tile does not fill the multiply-add pipeline.
@@ -23,9 +31,11 @@
  * to the passing panel of B and the tile of C: 14 rows * 384 steps * 4 bytes
  * = 21 KiB.  Longer blocks read and write C less often. */
 #define K_BLOCK 384
-/* Columns of a task.  384 steps * 512 columns * 4 bytes = 768 KiB of B, used
- * by all panels of A in the task, lie in an L2 of 1 MiB. */
-#define N_BLOCK 512
+/* Rows of A packed at a time: 128 rows * 384 steps * 4 bytes = 192 KiB.  B is
+ * read from L3 once for so many multiply-adds that it hides behind them. */
+#define CHUNK_ROWS 128
+/* A part of B fills so much of L2, beside a chunk of A. */
+#define B_SHARE 0.4
 
 /* k is cut into blocks of equal length, a multiple of OC_GEMM_STEPS. */
 static size_t k_block_of(size_t k) {
@@ -54,23 +64,33 @@ typedef struct pack_ctx {
     float *packed;
 } pack_ctx;
 
-static void pack_panel(const pack_ctx *p, size_t panel) {
-    size_t nr = p->kt->gemm_f32->nr, j0 = panel * nr;
-    size_t cols = OC_MIN(nr, p->n - j0);
-    const float *b = p->b + j0 * p->col_stride;
-    float *out = p->packed + panel * p->k * nr;
+/* Steps k0..k0+k of one panel, whose other columns are zeros. */
+static void pack_block(const pack_ctx *p, size_t j0, size_t k0, size_t k,
+                       float *out) {
+    size_t nr = p->kt->gemm_f32->nr, cols = OC_MIN(nr, p->n - j0);
+    const float *b = p->b + j0 * p->col_stride + k0 * p->row_stride;
     if (cols < nr)
-        for (size_t i = 0; i < p->k; i++)
+        for (size_t i = 0; i < k; i++)
             memset(out + i * nr + cols, 0, (nr - cols) * sizeof *out);
     if (p->col_stride == 1) {
-        for (size_t i = 0; i < p->k; i++)
+        for (size_t i = 0; i < k; i++)
             memcpy(out + i * nr, b + i * p->row_stride, cols * sizeof *b);
     } else if (p->row_stride == 1) {
-        p->kt->transpose_b4(b, p->col_stride, out, nr, cols, p->k);
+        p->kt->transpose_b4(b, p->col_stride, out, nr, cols, k);
     } else {
-        for (size_t i = 0; i < p->k; i++)
+        for (size_t i = 0; i < k; i++)
             for (size_t j = 0; j < cols; j++)
                 out[i * nr + j] = b[i * p->row_stride + j * p->col_stride];
+    }
+}
+
+static void pack_panel(const pack_ctx *p, size_t panel) {
+    size_t nr = p->kt->gemm_f32->nr, block = k_block_of(p->k);
+    size_t columns = OC_CEIL_DIV(p->n, nr) * nr;
+    for (size_t k0 = 0; k0 < p->k; k0 += block) {
+        size_t k = OC_MIN(block, p->k - k0);
+        pack_block(p, panel * nr, k0, k,
+                   p->packed + k0 * columns + panel * nr * k);
     }
 }
 
@@ -127,6 +147,7 @@ typedef struct gemm_plan {
     size_t m_parts;       /* tasks along m, each some panels */
     size_t n_parts;       /* tasks along n, each some steps of n_step */
     size_t n_step, steps; /* columns a tile takes at once; how many of them */
+    size_t part;          /* columns of a part of B */
     float lo, hi;
     oc__act_args act; /* what is left after lo and hi */
     int plain;        /* nothing happens to a sum before act */
@@ -134,8 +155,13 @@ typedef struct gemm_plan {
     size_t worker_elems;
 } gemm_plan;
 
+/* Panels of equal height can be a little higher than m / panels. */
+static size_t chunk_panels(const oc__kernels *kt) {
+    return OC_MAX(CHUNK_ROWS / kt->gemm_f32->mr, 1);
+}
+
 static size_t worker_elems(const oc__kernels *kt, size_t m, size_t k) {
-    size_t rows = OC_MIN(m, kt->gemm_f32->mr);
+    size_t rows = OC_MIN(m, chunk_panels(kt) * kt->gemm_f32->mr);
     return rows * oc__align_up(k_block_of(k), OC_GEMM_STEPS);
 }
 
@@ -149,12 +175,13 @@ size_t oc__gemm_f32_scratch_bytes(const struct oc__kernels *kt, size_t m,
 static void run_panel(const gemm_plan *p, oc__gemm_f32_tile *t, size_t row,
                       size_t k0, size_t j0, size_t j1) {
     const oc__gemm_f32_args *g = p->g;
-    size_t nr = p->kt->gemm_f32->nr;
+    size_t nr = p->kt->gemm_f32->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
+    t->b_panel_step = t->k * nr;
     t->bias_m = g->bias_m ? g->bias_m + row : NULL;
     for (size_t j = j0; j < j1; j += p->n_step) {
         t->cols = OC_MIN(p->n_step, j1 - j);
-        /* j is a multiple of nr: panel j / nr starts at element j * k. */
-        t->b = g->packed_b + j * g->k + k0 * nr;
+        /* j is a multiple of nr: panel j / nr of a block is j * t->k in. */
+        t->b = g->packed_b + k0 * columns + j * t->k;
         t->c = g->c + row * g->c_row_stride + j;
         t->bias_n = g->bias_n ? g->bias_n + j : NULL;
         t->d = g->d ? g->d + row * g->d_row_stride + j : NULL;
@@ -167,37 +194,70 @@ static void run_panel(const gemm_plan *p, oc__gemm_f32_tile *t, size_t row,
         }
 }
 
+static size_t first_row(const gemm_plan *p, size_t panel) {
+    return p->g->m * panel / p->panels;
+}
+
+/* One row with contiguous steps is its own packing. */
+static int is_packed(const gemm_plan *p, size_t rows) {
+    return rows == 1 && p->g->a_col_stride == 1;
+}
+
+/* Panels panel0..panel1 of A, steps k0..k0+k, one behind the other. */
+static void pack_chunk(const gemm_plan *p, size_t panel0, size_t panel1,
+                       size_t k0, size_t k, float *packed) {
+    const oc__gemm_f32_args *g = p->g;
+    for (size_t i = panel0; i < panel1; i++) {
+        size_t row = first_row(p, i), rows = first_row(p, i + 1) - row;
+        const float *a = g->a + row * g->a_row_stride + k0 * g->a_col_stride;
+        if (!is_packed(p, rows))
+            pack_a(p->kt, a, g->a_row_stride, g->a_col_stride, rows, k, packed);
+        packed += rows * oc__align_up(k, OC_GEMM_STEPS);
+    }
+}
+
+/* The same panels times columns j0..j1. */
+static void run_chunk(const gemm_plan *p, oc__gemm_f32_tile *t, size_t panel0,
+                      size_t panel1, size_t k0, size_t j0, size_t j1,
+                      const float *packed) {
+    const oc__gemm_f32_args *g = p->g;
+    for (size_t i = panel0; i < panel1; i++) {
+        size_t row = first_row(p, i);
+        t->rows = first_row(p, i + 1) - row;
+        t->a_step = t->rows * OC_GEMM_STEPS;
+        t->a = is_packed(p, t->rows)
+                   ? g->a + row * g->a_row_stride + k0 * g->a_col_stride
+                   : packed;
+        packed += t->rows * oc__align_up(t->k, OC_GEMM_STEPS);
+        run_panel(p, t, row, k0, j0, j1);
+    }
+}
+
 static void run_block(const gemm_plan *p, float *packed, size_t panel0,
                       size_t panel1, size_t j0, size_t j1) {
     const oc__gemm_f32_args *g = p->g;
     oc__gemm_f32_tile t = {0};
-    t.b_panel_step = g->k * p->kt->gemm_f32->nr;
     t.c_row_stride = g->c_row_stride;
     t.d_row_stride = g->d_row_stride;
     t.alpha = g->alpha;
     t.lo = p->lo;
     t.hi = p->hi;
+    size_t panels = panel1 - panel0;
+    size_t chunks = OC_CEIL_DIV(panels, chunk_panels(p->kt));
     /* k == 0 runs once: C is then the biases alone. */
     size_t k0 = 0;
     do {
         t.k = OC_MIN(p->k_block, g->k - k0);
         t.first = k0 == 0;
         t.last = k0 + t.k == g->k;
-        t.simple = t.first && (!t.last || p->plain);
-        for (size_t i = panel0; i < panel1; i++) {
-            size_t row = g->m * i / p->panels;
-            t.rows = g->m * (i + 1) / p->panels - row;
-            const float *a =
-                g->a + row * g->a_row_stride + k0 * g->a_col_stride;
-            t.a_step = t.rows * OC_GEMM_STEPS;
-            t.a = a;
-            /* One row with contiguous steps is its own packing. */
-            if (t.rows != 1 || g->a_col_stride != 1) {
-                pack_a(p->kt, a, g->a_row_stride, g->a_col_stride, t.rows, t.k,
-                       packed);
-                t.a = packed;
-            }
-            run_panel(p, &t, row, k0, j0, j1);
+        t.simple = !t.last || p->plain;
+        for (size_t c = 0; c < chunks; c++) {
+            size_t i = panel0 + panels * c / chunks;
+            size_t end = panel0 + panels * (c + 1) / chunks;
+            pack_chunk(p, i, end, k0, t.k, packed);
+            for (size_t j = j0; j < j1; j += p->part)
+                run_chunk(p, &t, i, end, k0, j, OC_MIN(j + p->part, j1),
+                          packed);
         }
         k0 += t.k;
     } while (k0 < g->k);
@@ -213,17 +273,27 @@ static void gemm_task(void *ctx, int task, int worker) {
               j0, OC_MIN(j1, p->g->n));
 }
 
+/* Columns of B in a part: a multiple of n_step. */
+static size_t part_columns(const gemm_plan *p) {
+    double room = B_SHARE * (double)p->kt->l2_bytes;
+    size_t steps = OC_MIN(p->g->k, p->k_block);
+    size_t fit = (size_t)(room / (double)sizeof(float) / (double)(steps + 1));
+    return OC_MAX(fit / p->n_step, 1) * p->n_step;
+}
+
 /* How many tasks along m and n.  More than threads, so that a slow thread
- * does not hold up the others; not so many that a task is too short. */
+ * does not hold up the others; not so many that a task is too short.  Along m
+ * first, for then nothing of A is packed twice; but a task with fewer rows
+ * than half a chunk would read B too often. */
 static void divide(gemm_plan *p, int threads) {
     const oc__gemm_f32_args *g = p->g;
     size_t tasks =
         oc__share_tasks(threads, (double)g->m * (double)g->n * (double)g->k);
-    size_t n_parts = OC_CEIL_DIV(g->n, N_BLOCK);
-    n_parts = OC_MIN(n_parts, p->steps);
-    size_t m_parts = OC_MIN(p->panels, OC_CEIL_DIV(tasks, n_parts));
+    size_t m_parts = OC_CEIL_DIV(p->panels, chunk_panels(p->kt) / 2 + 1);
+    m_parts = OC_MIN(m_parts, tasks);
+    size_t n_parts = OC_MIN(p->steps, OC_CEIL_DIV(tasks, m_parts));
     if (m_parts * n_parts < tasks)
-        n_parts = OC_MIN(p->steps, OC_CEIL_DIV(tasks, m_parts));
+        m_parts = OC_MIN(p->panels, OC_CEIL_DIV(tasks, n_parts));
     p->m_parts = m_parts;
     p->n_parts = n_parts;
 }
@@ -243,6 +313,7 @@ void oc__gemm_f32(const struct oc__kernels *kt, oc__pool *pool,
     p.plain = args->alpha == 1.0f && !args->bias_n && !args->bias_m &&
               !args->d && p.lo == -INFINITY && p.hi == INFINITY;
     p.worker_elems = worker_elems(kt, args->m, args->k);
+    p.part = part_columns(&p);
     divide(&p, oc__pool_threads(pool));
     oc__pool_run(pool, (int)(p.m_parts * p.n_parts), gemm_task, &p);
 }

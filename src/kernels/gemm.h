@@ -4,8 +4,10 @@
  *
  * B is packed into panels of nr columns, ahead of time when it is a weight:
  *
- *     packed B: ceil(n/nr) panels, each k rows of nr columns, zero-padded
- *     panel p, row i, column j  ->  packed[(p*k + i)*nr + j]
+ *     packed B: blocks of kb steps of k (the last may be shorter), each of
+ *     ceil(n/nr) panels of kb rows of nr columns, zero-padded
+ *     block b, panel p, row i, column j
+ *         ->  packed[b*kb*panels*nr + (p*kb + i)*nr + j]
  *
  *                nr columns                    k runs down: one step of the
  *     panel 0  | b00 b01 .. |  row 0           kernel reads one row of a panel
@@ -51,7 +53,7 @@ typedef struct oc__gemm_f32_tile {
     /* Of a product cut along k: the first part does not read C, only the last
      * one does what follows. */
     int first, last;
-    int simple; /* C is the sum and nothing else: no reading, no epilogue */
+    int simple; /* nothing follows the sum, whatever last says */
     float alpha;
     const float *bias_n, *bias_m; /* of this tile, or NULL */
     const float *d;               /* of this tile, or NULL */

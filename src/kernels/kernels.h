@@ -245,6 +245,9 @@ typedef void oc__interleave_f32_fn(const float *x, size_t x_pitch,
 typedef struct oc__kernels {
     uint32_t cpu; /* the OC_CPU_* bits this table was built for */
     int block;    /* channels in a block of the NCHWc layout: 8 or 16 */
+    /* Of a core's second-level cache: what one task works on should lie
+     * there.  Decides how work is cut, never a bit of a result. */
+    size_t l2_bytes;
 #define OC_KERNEL_FIELD(type, job) type *job;
 #include "kernels/kernels.def"
 } oc__kernels;
