@@ -325,6 +325,7 @@ static void direct_run(const oc__kernels *kt, oc__pool *pool,
     direct_plan p = plan_of(kt, g);
     oc__strip_plan *s = &p.strip;
     s->args = a;
+    s->w_end = a->packed_w + direct_packed_elems(kt, g);
     s->act = oc__act_clamp(a->act, a->act_a, a->act_b, &s->lo, &s->hi);
     plan_taps(&p, g, scratch);
     s->taps = scratch;

@@ -205,6 +205,7 @@ static void first_run(const oc__kernels *kt, oc__pool *pool,
     first_plan p = plan_of(kt, g);
     oc__strip_plan *s = &p.strip;
     s->args = a;
+    s->w_end = a->packed_w + first_packed_elems(kt, &a->g);
     s->act = oc__act_clamp(a->act, a->act_a, a->act_b, &s->lo, &s->hi);
     plan_taps(&p, g, scratch);
     s->taps = scratch;

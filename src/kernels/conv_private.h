@@ -68,6 +68,7 @@ typedef struct oc__strip_plan {
     size_t blocks_a_part; /* the sum is cut into parts of so many blocks */
     const size_t *taps;
     size_t tap_count, tap_elems; /* tap_elems: weights of a tap, one block */
+    const float *w_end;          /* behind all packed weights */
     float lo, hi;
     oc__act_args act; /* what is left after lo and hi */
 } oc__strip_plan;

@@ -37,6 +37,7 @@ typedef struct winograd_plan {
     const oc__conv_geom *g;
     size_t c, m, n, points;
     size_t in_blocks, out_blocks, pairs, last_steps;
+    size_t packed_elems;
     size_t tiles_x, tiles_y, tiles; /* of the whole batch */
     size_t chunk;                   /* tiles of a task, at most */
     size_t chunks;
@@ -103,6 +104,7 @@ static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     p.points = p.n * p.n;
     p.in_blocks = oc__blocks(kt, g->in_c);
     p.out_blocks = oc__blocks(kt, g->out_c);
+    p.packed_elems = p.points * p.in_blocks * p.out_blocks * p.c * p.c;
     p.pairs = OC_CEIL_DIV(p.out_blocks, OC_CONV_MAX_BLOCKS);
     p.last_steps = (size_t)g->in_c - (p.in_blocks - 1) * p.c;
     p.tiles_x = OC_CEIL_DIV((size_t)g->out_w, p.m);
@@ -144,8 +146,7 @@ static size_t winograd_scratch_bytes(const oc__kernels *kt,
 
 static size_t winograd_packed_elems(const oc__kernels *kt,
                                     const oc__conv_geom *g) {
-    winograd_plan p = plan_of(kt, g);
-    return p.points * p.in_blocks * p.out_blocks * p.c * p.c;
+    return plan_of(kt, g).packed_elems;
 }
 
 /* (n, 3): row i is (1, p, p^2) / product of (p - other points); the last,
@@ -281,7 +282,13 @@ static void multiply(const winograd_plan *p, const tile_range *r, size_t point,
     float *out = r->m + (point * p->out_blocks + o) * p->chunk * c;
     size_t strips =
         OC_CEIL_DIV(r->count, p->kt->conv_f32->max_px[t.out_blocks]);
+    /* The weights of the next pair, or of the next point's first. */
+    size_t pair_elems = t.out_blocks * p->in_blocks * c * c;
+    oc__ahead ahead =
+        oc__ahead_of(t.w + pair_elems, p->args->packed_w + p->packed_elems,
+                     pair_elems, strips);
     for (size_t i = 0; i < strips; i++) {
+        oc__ahead_step(&ahead);
         size_t first = r->count * i / strips;
         t.px = r->count * (i + 1) / strips - first;
         t.in = in + first * c;

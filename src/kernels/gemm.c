@@ -34,8 +34,9 @@
 /* Rows of A packed at a time: 128 rows * 384 steps * 4 bytes = 192 KiB.  B is
  * read from L3 once for so many multiply-adds that it hides behind them. */
 #define CHUNK_ROWS 128
-/* A part of B fills so much of L2, beside a chunk of A. */
-#define B_SHARE 0.4
+/* A part of B fills so much of L2, and the next one, fetched ahead, as much,
+ * beside a chunk of A. */
+#define B_SHARE 0.25
 
 /* k is cut into blocks of equal length, a multiple of OC_GEMM_STEPS. */
 static size_t k_block_of(size_t k) {
@@ -173,12 +174,13 @@ size_t oc__gemm_f32_scratch_bytes(const struct oc__kernels *kt, size_t m,
 
 /* One panel of A, one block of k, against columns j0..j1. */
 static void run_panel(const gemm_plan *p, oc__gemm_f32_tile *t, size_t row,
-                      size_t k0, size_t j0, size_t j1) {
+                      size_t k0, size_t j0, size_t j1, oc__ahead *ahead) {
     const oc__gemm_f32_args *g = p->g;
     size_t nr = p->kt->gemm_f32->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
     t->b_panel_step = t->k * nr;
     t->bias_m = g->bias_m ? g->bias_m + row : NULL;
     for (size_t j = j0; j < j1; j += p->n_step) {
+        oc__ahead_step(ahead);
         t->cols = OC_MIN(p->n_step, j1 - j);
         /* j is a multiple of nr: panel j / nr of a block is j * t->k in. */
         t->b = g->packed_b + k0 * columns + j * t->k;
@@ -221,6 +223,13 @@ static void run_chunk(const gemm_plan *p, oc__gemm_f32_tile *t, size_t panel0,
                       size_t panel1, size_t k0, size_t j0, size_t j1,
                       const float *packed) {
     const oc__gemm_f32_args *g = p->g;
+    /* What is wanted next follows in memory: the next part of this block of k,
+     * or the first of the next block. */
+    size_t nr = p->kt->gemm_f32->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
+    size_t end = OC_CEIL_DIV(j1, nr) * nr;
+    oc__ahead ahead = oc__ahead_of(
+        g->packed_b + k0 * columns + end * t->k, g->packed_b + columns * g->k,
+        (end - j0) * t->k, (panel1 - panel0) * OC_CEIL_DIV(j1 - j0, p->n_step));
     for (size_t i = panel0; i < panel1; i++) {
         size_t row = first_row(p, i);
         t->rows = first_row(p, i + 1) - row;
@@ -229,7 +238,7 @@ static void run_chunk(const gemm_plan *p, oc__gemm_f32_tile *t, size_t panel0,
                    ? g->a + row * g->a_row_stride + k0 * g->a_col_stride
                    : packed;
         packed += t->rows * oc__align_up(t->k, OC_GEMM_STEPS);
-        run_panel(p, t, row, k0, j0, j1);
+        run_panel(p, t, row, k0, j0, j1, &ahead);
     }
 }
 
