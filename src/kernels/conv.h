@@ -21,6 +21,7 @@
 #define OC_KERNELS_CONV_H
 
 #include "cpu/pool.h"
+#include "kernels/ahead.h"
 
 struct oc__kernels;
 
@@ -57,6 +58,7 @@ typedef struct oc__conv_tile {
     size_t tap_count;
     size_t blocks, last_steps;
     const float *w;
+    oc__ahead ahead;
     float *out; /* out_blocks runs of px * c floats */
     size_t out_block_step;
     /* Of a sum cut along its blocks: the first part does not read out, only

@@ -44,14 +44,14 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
         t.last_steps = t.last ? last_steps : steps;
         t.w = w + b * w_block;
         /* What follows in memory: the next part, or the next pair's first. */
-        oc__ahead ahead = oc__ahead_of(t.w + t.blocks * w_block, p->w_end,
-                                       t.blocks * w_block, last - first);
+        t.ahead =
+            oc__ahead_of(t.w + t.blocks * w_block, p->w_end, t.blocks * w_block,
+                         last - first, t.blocks * p->tap_count * steps);
         for (size_t i = first; i < last; i++) {
             size_t y = i / tiles, j = i % tiles;
             size_t x0 = p->cols * j / tiles, x1 = p->cols * (j + 1) / tiles;
             size_t pixel = y * p->cols + x0;
             t.px = x1 - x0;
-            oc__ahead_step(&ahead);
             t.in =
                 in + b * p->in_block_step + y * p->row_step + x0 * p->px_step;
             t.out = out + pixel * p->c;
@@ -60,6 +60,7 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
                 p->kt->conv_f32->plain(&t);
             else
                 p->kt->conv_f32->blocked(&t);
+            oc__ahead_next_tile(&t.ahead);
         }
     }
     if (p->act.kind != OC_ACT_NONE && last > first) {

@@ -37,13 +37,13 @@ typedef struct winograd_plan {
     const oc__conv_geom *g;
     size_t c, m, n, points;
     size_t in_blocks, out_blocks, pairs, last_steps;
-    size_t packed_elems;
     size_t tiles_x, tiles_y, tiles; /* of the whole batch */
     size_t chunk;                   /* tiles of a task, at most */
     size_t chunks;
     float lo, hi;
     oc__act_args act;
-    float *scratch; /* a V and an M for each worker, or one for all */
+    const float *w_end; /* behind all packed weights */
+    float *scratch;     /* a V and an M for each worker, or one for all */
 } winograd_plan;
 
 /* Tiles that a task holds: `chunk` of those from `first` on. */
@@ -65,7 +65,7 @@ static int winograd_can(const oc__kernels *kt, const oc__conv_geom *g) {
  * about 8 for its share of a transform, of which in_blocks + out_blocks are
  * needed.  Weights, up to 7 times those of the direct way, are read once from
  * memory; a core alone reads 8 bytes a cycle, cores together less each. */
-#define BYTES_A_CYCLE 6.0
+#define BYTES_A_CYCLE 2.0
 
 static double cost_of(const oc__kernels *kt, const oc__conv_geom *g, size_t m) {
     double in_blocks = (double)oc__blocks(kt, g->in_c);
@@ -104,7 +104,6 @@ static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     p.points = p.n * p.n;
     p.in_blocks = oc__blocks(kt, g->in_c);
     p.out_blocks = oc__blocks(kt, g->out_c);
-    p.packed_elems = p.points * p.in_blocks * p.out_blocks * p.c * p.c;
     p.pairs = OC_CEIL_DIV(p.out_blocks, OC_CONV_MAX_BLOCKS);
     p.last_steps = (size_t)g->in_c - (p.in_blocks - 1) * p.c;
     p.tiles_x = OC_CEIL_DIV((size_t)g->out_w, p.m);
@@ -113,8 +112,10 @@ static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     return p;
 }
 
-/* Fills in chunk and chunks.  At least a full row of the kernel's registers;
- * twice if there is room. */
+/* Fills in chunk and chunks.  A chunk has at least a full row of the kernel's
+ * registers.  Every chunk reads all weights anew; where that is more than
+ * writing V and M of all tiles out of L2 and reading them back, all tiles are
+ * one chunk. */
 static void plan_chunks(winograd_plan *p, int threads) {
     size_t row = p->kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
     size_t bytes =
@@ -122,6 +123,10 @@ static void plan_chunks(winograd_plan *p, int threads) {
     size_t room = (size_t)(TASK_SHARE * (double)p->kt->l2_bytes);
     size_t chunk = OC_MAX(room / bytes / row, 1) * row;
     p->chunks = OC_CEIL_DIV(p->tiles, OC_MIN(chunk, 4 * row));
+    double weights = (double)(p->points * p->in_blocks * p->out_blocks * p->c *
+                              p->c * sizeof(float));
+    double spilt = 2.0 * (double)bytes * (double)p->tiles;
+    if ((double)(p->chunks - 1) * weights > spilt) p->chunks = 1;
     if (threads > 1 && p->chunks < 4 * (size_t)threads) p->chunks = 1;
     p->chunk = OC_CEIL_DIV(p->tiles, p->chunks);
 }
@@ -146,7 +151,8 @@ static size_t winograd_scratch_bytes(const oc__kernels *kt,
 
 static size_t winograd_packed_elems(const oc__kernels *kt,
                                     const oc__conv_geom *g) {
-    return plan_of(kt, g).packed_elems;
+    winograd_plan p = plan_of(kt, g);
+    return p.points * p.in_blocks * p.out_blocks * p.c * p.c;
 }
 
 /* (n, 3): row i is (1, p, p^2) / product of (p - other points); the last,
@@ -284,16 +290,15 @@ static void multiply(const winograd_plan *p, const tile_range *r, size_t point,
         OC_CEIL_DIV(r->count, p->kt->conv_f32->max_px[t.out_blocks]);
     /* The weights of the next pair, or of the next point's first. */
     size_t pair_elems = t.out_blocks * p->in_blocks * c * c;
-    oc__ahead ahead =
-        oc__ahead_of(t.w + pair_elems, p->args->packed_w + p->packed_elems,
-                     pair_elems, strips);
+    t.ahead = oc__ahead_of(t.w + pair_elems, p->w_end, pair_elems, strips,
+                           p->in_blocks * c);
     for (size_t i = 0; i < strips; i++) {
-        oc__ahead_step(&ahead);
         size_t first = r->count * i / strips;
         t.px = r->count * (i + 1) / strips - first;
         t.in = in + first * c;
         t.out = out + first * c;
         p->kt->conv_f32->blocked(&t);
+        oc__ahead_next_tile(&t.ahead);
     }
 }
 
@@ -383,6 +388,7 @@ static void winograd_run(const oc__kernels *kt, oc__pool *pool,
     winograd_plan p = plan_of(kt, &a->g);
     int threads = oc__pool_threads(pool);
     p.args = a;
+    p.w_end = a->packed_w + winograd_packed_elems(kt, &a->g);
     p.act = oc__act_clamp(a->act, a->act_a, a->act_b, &p.lo, &p.hi);
     p.scratch = scratch;
     plan_chunks(&p, threads);

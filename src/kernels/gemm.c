@@ -174,13 +174,12 @@ size_t oc__gemm_f32_scratch_bytes(const struct oc__kernels *kt, size_t m,
 
 /* One panel of A, one block of k, against columns j0..j1. */
 static void run_panel(const gemm_plan *p, oc__gemm_f32_tile *t, size_t row,
-                      size_t k0, size_t j0, size_t j1, oc__ahead *ahead) {
+                      size_t k0, size_t j0, size_t j1) {
     const oc__gemm_f32_args *g = p->g;
     size_t nr = p->kt->gemm_f32->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
     t->b_panel_step = t->k * nr;
     t->bias_m = g->bias_m ? g->bias_m + row : NULL;
     for (size_t j = j0; j < j1; j += p->n_step) {
-        oc__ahead_step(ahead);
         t->cols = OC_MIN(p->n_step, j1 - j);
         /* j is a multiple of nr: panel j / nr of a block is j * t->k in. */
         t->b = g->packed_b + k0 * columns + j * t->k;
@@ -188,6 +187,7 @@ static void run_panel(const gemm_plan *p, oc__gemm_f32_tile *t, size_t row,
         t->bias_n = g->bias_n ? g->bias_n + j : NULL;
         t->d = g->d ? g->d + row * g->d_row_stride + j : NULL;
         p->kt->gemm_f32->tile(t);
+        oc__ahead_next_tile(&t->ahead);
     }
     if (t->last && p->act.kind != OC_ACT_NONE)
         for (size_t i = 0; i < t->rows; i++) {
@@ -226,10 +226,12 @@ static void run_chunk(const gemm_plan *p, oc__gemm_f32_tile *t, size_t panel0,
     /* What is wanted next follows in memory: the next part of this block of k,
      * or the first of the next block. */
     size_t nr = p->kt->gemm_f32->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
-    size_t end = OC_CEIL_DIV(j1, nr) * nr;
-    oc__ahead ahead = oc__ahead_of(
-        g->packed_b + k0 * columns + end * t->k, g->packed_b + columns * g->k,
-        (end - j0) * t->k, (panel1 - panel0) * OC_CEIL_DIV(j1 - j0, p->n_step));
+    size_t end = OC_CEIL_DIV(j1, nr) * nr, panels = panel1 - panel0;
+    t->ahead = oc__ahead_of(g->packed_b + k0 * columns + end * t->k,
+                            g->packed_b + columns * g->k, (end - j0) * t->k,
+                            panels * OC_CEIL_DIV(j1 - j0, p->n_step), t->k);
+    /* Of few rows each weight serves but a tile or two. */
+    if (panels <= 2) t->ahead.step = t->ahead.tile = 0;
     for (size_t i = panel0; i < panel1; i++) {
         size_t row = first_row(p, i);
         t->rows = first_row(p, i + 1) - row;
@@ -238,7 +240,7 @@ static void run_chunk(const gemm_plan *p, oc__gemm_f32_tile *t, size_t panel0,
                    ? g->a + row * g->a_row_stride + k0 * g->a_col_stride
                    : packed;
         packed += t->rows * oc__align_up(t->k, OC_GEMM_STEPS);
-        run_panel(p, t, row, k0, j0, j1, &ahead);
+        run_panel(p, t, row, k0, j0, j1);
     }
 }
 

@@ -33,6 +33,7 @@
 #define OC_KERNELS_GEMM_H
 
 #include "cpu/pool.h"
+#include "kernels/ahead.h"
 
 struct oc__kernels;
 
@@ -59,6 +60,7 @@ typedef struct oc__gemm_f32_tile {
     const float *d;               /* of this tile, or NULL */
     size_t d_row_stride;
     float lo, hi; /* min(max(x, lo), hi), keeping NaN */
+    oc__ahead ahead;
 } oc__gemm_f32_tile;
 
 typedef struct oc__gemm_f32_kernel {

@@ -4,7 +4,6 @@
 #ifndef OC_KERNELS_SHARE_H
 #define OC_KERNELS_SHARE_H
 
-#include "base/size.h"
 #include "cpu/pool.h"
 #include "kernels/kernels.h"
 
@@ -33,33 +32,6 @@ static inline size_t oc__share_end(const oc__share *s, size_t task) {
  */
 void oc__share_run(oc__pool *pool, size_t items, double item_work,
                    oc__pool_fn fn, void *ctx);
-
-/**
- * Memory that is wanted soon, brought to L2 slice by slice: a step between two
- * tiles, so that reading weights from memory hides behind multiply-adds.  (The
- * hardware's own prefetchers stop at pages and come too late for each part.)
- */
-typedef struct oc__ahead {
-    const char *p; /* never dereferenced */
-    size_t bytes, step, steps;
-} oc__ahead;
-
-/** From p on, but not beyond `end`. */
-static inline oc__ahead oc__ahead_of(const float *p, const float *end,
-                                     size_t elems, size_t steps) {
-    size_t left = p < end ? (size_t)(end - p) : 0;
-    oc__ahead a = {(const char *)p, OC_MIN(left, elems) * sizeof *p, 0, steps};
-    return a;
-}
-
-static inline void oc__ahead_step(oc__ahead *a) {
-    enum { LINE = 64 };
-    size_t lines = OC_CEIL_DIV(a->bytes, LINE);
-    size_t i = lines * a->step / a->steps;
-    a->step++;
-    for (size_t end = lines * a->step / a->steps; i < end; i++)
-        __builtin_prefetch(a->p + i * LINE, 0, 2);
-}
 
 /**
  * Splits a fused activation: the tiles clamp to lo..hi (the whole of NONE,

@@ -66,8 +66,11 @@ VINLINE void V(step)(VF (*acc)[MAX_VECTORS], const int rows, const int vectors,
 VINLINE const float *V(steps)(VF (*acc)[MAX_VECTORS], const int rows,
                               const int vectors, const float *a,
                               const size_t pixel, const float *b, const int per,
-                              size_t panel, const size_t row, size_t n) {
-    for (; n >= 4; n -= 4) {
+                              size_t panel, const size_t row, size_t n,
+                              oc__ahead *ahead) {
+    for (; n >= OC_AHEAD_STEPS; n -= OC_AHEAD_STEPS) {
+        __builtin_prefetch(ahead->p, 0, 2);
+        ahead->p += ahead->step;
         V(step)(acc, rows, vectors, a, pixel, b, per, panel);
         V(step)(acc, rows, vectors, a + 1, pixel, b + row, per, panel);
         V(step)(acc, rows, vectors, a + 2, pixel, b + 2 * row, per, panel);
@@ -144,11 +147,12 @@ VINLINE void V(gemm_body)(const oc__gemm_f32_tile *t, const int rows,
     _Alignas(64) float sums[SPILL_ELEMS];
     const float *a = t->a;
     const float *b = t->b + col0 / PANEL * t->b_panel_step;
+    oc__ahead ahead = t->ahead;
     V(clear)(acc, rows, vectors);
     for (size_t k = t->k; k;) {
         size_t n = k < OC_GEMM_STEPS ? k : OC_GEMM_STEPS;
         b = V(steps)(acc, rows, vectors, a, OC_GEMM_STEPS, b, PANEL / V_WIDTH,
-                     t->b_panel_step, PANEL, n);
+                     t->b_panel_step, PANEL, n, &ahead);
         a += t->a_step;
         k -= n;
     }
@@ -239,6 +243,7 @@ VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
     V(sums) acc;
     _Alignas(64) float sums[SPILL_ELEMS];
     const float *in = t->in, *w = t->w;
+    oc__ahead ahead = t->ahead;
     if (t->bias)
         UNROLL for (int j = 0; j < vectors; j++) acc[0][j] =
             V(load)(t->bias + j * V_WIDTH);
@@ -251,7 +256,7 @@ VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
         for (size_t i = 0; i < t->tap_count; i++, w += pixel * row)
             V(steps)
         (acc, rows, vectors, in + t->taps[i], pixel, w, vectors, 0, row,
-         pixel == 1 ? 1 : steps);
+         pixel == 1 ? 1 : steps, &ahead);
         in += t->in_block_step;
     }
     if (t->first && t->last && !t->residual) {
