@@ -91,23 +91,18 @@ const char *oc_card_guess(const oc_card *card, int i) {
 /* ---- values ---------------------------------------------------------------
  */
 
-/* "input.mean", for messages. */
-static const char *dotted(const oc__card_field *f, char *out, size_t room) {
-    snprintf(out, room, "%s%s%s", f->section, *f->section ? "." : "", f->name);
-    return out;
-}
-
 static oc_status wrong(const oc__card_field *f, oc_error *err,
                        const char *format, ...) OC_PRINTF(3, 4);
 static oc_status wrong(const oc__card_field *f, oc_error *err,
                        const char *format, ...) {
-    char name[64], text[256];
+    char name[OC_CARD_NAME], text[256];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     return oc__fail(err, OC_E_FORMAT, "card field \"%s\" %s",
-                    dotted(f, name, sizeof name), text);
+                    oc__card_field_name((int)(f - oc__card_fields), name),
+                    text);
 }
 
 static oc_status put_choice(oc_card *card, const oc__card_field *f,

@@ -124,6 +124,9 @@ extern const int oc__card_field_count;
 
 /** Field number by its dotted name, "input.mean"; -1: none. */
 int oc__card_find_field(const char *dotted);
+/** The dotted name of field f, for messages; room for OC_CARD_NAME bytes. */
+#define OC_CARD_NAME 64
+const char *oc__card_field_name(int f, char out[OC_CARD_NAME]);
 /** Whether a field has been set, by its dotted name (which must be right). */
 int oc__card_has(const oc_card *card, const char *dotted);
 /** Marks a field as set, for code that writes the struct directly. */

@@ -5,6 +5,7 @@
 #include <float.h>
 #include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const tasks[] = {
@@ -117,4 +118,11 @@ int oc__card_find_field(const char *dotted) {
             return i;
     }
     return -1;
+}
+
+const char *oc__card_field_name(int f, char out[OC_CARD_NAME]) {
+    const oc__card_field *one = &oc__card_fields[f];
+    snprintf(out, OC_CARD_NAME, "%s%s%s", one->section,
+             *one->section ? "." : "", one->name);
+    return out;
 }

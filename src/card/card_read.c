@@ -21,10 +21,12 @@
 static oc_status read_numbers(oc_card *card, int f, const json_t *list,
                               oc_error *err) {
     size_t n = json_array_size(list);
-    const char *name = oc__card_fields[f].name;
+    char name[OC_CARD_NAME];
+    oc__card_field_name(f, name);
     if (n > OC_CARD_MAX_NUMBERS)
-        return oc__fail(err, OC_E_LIMIT, "card field \"%s\" has %zu numbers",
-                        name, n);
+        return oc__fail(err, OC_E_LIMIT,
+                        "card field \"%s\" has %zu numbers, at most %d may be",
+                        name, n, OC_CARD_MAX_NUMBERS);
     double *v = oc__arena_array(&card->arena, n + 1, sizeof *v);
     if (!v) return oc__fail_nomem(err);
     for (size_t i = 0; i < n; i++) {
@@ -41,10 +43,12 @@ static oc_status read_numbers(oc_card *card, int f, const json_t *list,
 static oc_status read_names(oc_card *card, int f, const json_t *list,
                             oc_error *err) {
     size_t n = json_array_size(list);
-    const char *name = oc__card_fields[f].name;
+    char name[OC_CARD_NAME];
+    oc__card_field_name(f, name);
     if (n > OC_CARD_MAX_LABELS)
-        return oc__fail(err, OC_E_LIMIT, "card field \"%s\" has %zu names",
-                        name, n);
+        return oc__fail(err, OC_E_LIMIT,
+                        "card field \"%s\" has %zu names, at most %d may be",
+                        name, n, OC_CARD_MAX_LABELS);
     const char **v = oc__arena_array(&card->arena, n + 1, sizeof *v);
     if (!v) return oc__fail_nomem(err);
     for (size_t i = 0; i < n; i++) {
@@ -56,15 +60,36 @@ static oc_status read_names(oc_card *card, int f, const json_t *list,
     return oc__card_put_names(card, f, v, (int)n, err);
 }
 
+/* {"file": ..., "sha256": ...}: a checksum must not be overlooked. */
+static oc_status read_label_keys(json_t *j, const char **file, const char **sha,
+                                 oc_error *err) {
+    const char *key;
+    json_t *value;
+    *file = *sha = NULL;
+    json_object_foreach(j, key, value) {
+        const char **slot = !strcmp(key, "file")     ? file
+                            : !strcmp(key, "sha256") ? sha
+                                                     : NULL;
+        if (!slot)
+            return oc__fail(err, OC_E_FORMAT,
+                            "card field \"labels.%.60s\" is not known; is it "
+                            "misspelt?",
+                            key);
+        *slot = json_string_value(value);
+        if (!*slot)
+            return oc__fail(err, OC_E_FORMAT,
+                            "card field \"labels.%s\" must be text", key);
+    }
+    if (*file) return OC_OK;
+    return oc__fail(err, OC_E_FORMAT, "card field \"labels.file\" is missing");
+}
+
 /* A file a card names lies in or below the card's folder. */
-static oc_status read_label_file(oc_card *card, const json_t *j,
-                                 const char *folder, oc_error *err) {
-    const char *file = json_string_value(json_object_get(j, "file"));
-    const char *sha = json_string_value(json_object_get(j, "sha256"));
+static oc_status read_label_file(oc_card *card, json_t *j, const char *folder,
+                                 oc_error *err) {
+    const char *file, *sha;
     char path[4096];
-    if (!file)
-        return oc__fail(err, OC_E_FORMAT,
-                        "card field \"labels.file\" is missing or no text");
+    OC_TRY(read_label_keys(j, &file, &sha, err));
     if (*file == '/' || strstr(file, ".."))
         return oc__fail(err, OC_E_FORMAT,
                         "card field \"labels.file\" is \"%.60s\", which lies "
@@ -86,7 +111,7 @@ static oc_status read_label_file(oc_card *card, const json_t *j,
     return OC_OK;
 }
 
-static oc_status read_labels(oc_card *card, int f, const json_t *j,
+static oc_status read_labels(oc_card *card, int f, json_t *j,
                              const char *folder, oc_error *err) {
     if (json_is_object(j)) return read_label_file(card, j, folder, err);
     if (json_is_array(j)) return read_names(card, f, j, err);
@@ -107,28 +132,60 @@ static oc_status read_text(oc_card *card, int f, const json_t *j,
     return st;
 }
 
-static oc_status read_field(oc_card *card, int f, const json_t *j,
-                            const char *folder, oc_error *err) {
-    oc__field_kind kind = oc__card_fields[f].kind;
+/* A field that JSON's own words true and false may be given to. */
+static int is_switch(const oc__card_field *f) {
+    return f->kind == OC_FIELD_CHOICE && !strcmp(f->choices[0], "false");
+}
+
+static int is_list(oc__field_kind kind) {
+    return kind == OC_FIELD_NUMBERS || kind == OC_FIELD_SIZE ||
+           kind == OC_FIELD_NAMES;
+}
+
+static oc_status wrong_type(int f, oc_error *err) {
+    const oc__card_field *field = &oc__card_fields[f];
+    char name[OC_CARD_NAME];
+    const char *want = "a list of numbers";
+    switch (field->kind) {
+    case OC_FIELD_INT:
+    case OC_FIELD_NUMBER: want = "a number"; break;
+    case OC_FIELD_NAMES: want = "a list of names"; break;
+    case OC_FIELD_SIZE: want = "[height, width] or \"dynamic\""; break;
+    case OC_FIELD_TEXT: want = "text"; break;
+    case OC_FIELD_CHOICE:
+        want = is_switch(field) ? "true or false" : "text";
+        break;
+    default: break;
+    }
+    return oc__fail(err, OC_E_FORMAT, "card field \"%s\" must be %s",
+                    oc__card_field_name(f, name), want);
+}
+
+static oc_status read_field(oc_card *card, int f, json_t *j, const char *folder,
+                            oc_error *err) {
+    const oc__card_field *field = &oc__card_fields[f];
+    oc__field_kind kind = field->kind;
+    int text = kind == OC_FIELD_TEXT || kind == OC_FIELD_CHOICE ||
+               kind == OC_FIELD_SIZE;
+    int number =
+        kind == OC_FIELD_INT || kind == OC_FIELD_NUMBER || is_list(kind);
     if (kind == OC_FIELD_JSON) return read_text(card, f, j, err);
     if (kind == OC_FIELD_LABELS) return read_labels(card, f, j, folder, err);
-    if (json_is_string(j))
+    if (json_is_string(j) && text)
         return oc__card_put_text(card, f, json_string_value(j),
                                  json_string_length(j), err);
-    if (json_is_number(j)) {
+    if (json_is_number(j) && number && kind != OC_FIELD_NAMES) {
         double v = json_number_value(j);
         return oc__card_put_numbers(card, f, &v, 1, err);
     }
-    if (json_is_boolean(j)) {
+    if (json_is_boolean(j) && is_switch(field)) {
         const char *s = json_is_true(j) ? "true" : "false";
         return oc__card_put_text(card, f, s, strlen(s), err);
     }
     if (json_is_array(j) && kind == OC_FIELD_NAMES)
         return read_names(card, f, j, err);
-    if (json_is_array(j)) return read_numbers(card, f, j, err);
-    return oc__fail(err, OC_E_FORMAT,
-                    "card field \"%s\" has a value of the wrong type",
-                    oc__card_fields[f].name);
+    if (json_is_array(j) && is_list(kind)) return read_numbers(card, f, j, err);
+    return wrong_type(f, err);
 }
 
 static oc_status read_section(oc_card *card, const char *section, json_t *j,
@@ -191,7 +248,11 @@ static oc_status read_item(oc__golden_item *out, const json_t *j, size_t i,
 static oc_status read_golden(oc_card *card, json_t *root, oc_error *err) {
     const json_t *golden = json_object_get(root, "golden");
     const json_t *list = json_object_get(golden, "expect");
-    if (!golden) return OC_OK;
+    if (!list && !card->golden_image) return OC_OK;
+    if (!card->golden_image)
+        return oc__fail(err, OC_E_FORMAT,
+                        "card field \"golden.image\" is missing: it says what "
+                        "\"golden.expect\" is about");
     if (!json_is_array(list))
         return oc__fail(err, OC_E_FORMAT,
                         "card field \"golden.expect\" must be a list");
@@ -248,6 +309,8 @@ oc_status oc_card_parse(oc_card **out, const char *json, size_t bytes,
     oc_status st;
     if (root) {
         st = read_root(card, root, folder, err);
+    } else if (!where.text[0]) { /* jansson has a text for bad syntax */
+        st = oc__fail_nomem(err);
     } else {
         st = oc__fail_at(err, OC_E_FORMAT, where.position,
                          "the card is not JSON: %.100s (line %d, column %d)",

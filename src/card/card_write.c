@@ -90,6 +90,7 @@ static void put_string(text *t, const char *s) {
 static void put_number(text *t, double v) {
     static const int digits[] = {6, 9, 17};
     char s[40];
+    if (v == 0) v = 0; /* -0 would come back as 0 */
     for (size_t i = 0; i < OC_COUNT(digits); i++) {
         snprintf(s, sizeof s, "%.*g", digits[i], v);
         if (strtod(s, NULL) == v) break;
@@ -193,7 +194,7 @@ static void put_section(text *t, const oc_card *card, const char *section) {
         put(t, ": ");
         put_field(t, card, f);
     }
-    if (!strcmp(section, "golden") && count) put_expect(t, card);
+    if (!strcmp(section, "golden") && card->golden_image) put_expect(t, card);
     if (*section && count) put(t, "\n  }");
 }
 
