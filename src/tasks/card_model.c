@@ -140,24 +140,24 @@ oc_status oc_card_verify(const oc_card *card, const oc_model *model,
 
 oc_status oc_card_seal(const oc_card *card, const oc_model *model,
                        const char *path, oc_error *err) {
-    oc_bytes json = {0};
+    oc_bytes json = {.allocator = &model->allocator};
     if (!model->path)
         return oc__fail(err, OC_E_ARG,
                         "a model from memory has no file to seal");
     /* A sealed model travels alone, so labels go inside. */
     oc_card copy = *card;
     copy.label_file = copy.label_sha256 = NULL;
-    OC_TRY(oc_card_write(&copy, &json, err));
-    oc_status st = OC_OK;
-    char *text = oc__alloc(&model->allocator, json.size + 1);
-    if (!text) st = oc__fail_nomem(err);
+    oc_status st = oc_card_write(&copy, &json, err);
+    size_t room = json.size + 1;
+    char *text = st ? NULL : oc__alloc(&model->allocator, room);
+    if (!st && !text) st = oc__fail_nomem(err);
     if (!st) {
         memcpy(text, json.data, json.size);
         text[json.size] = 0;
         const char *key = OC_CARD_KEY, *value = text;
         st = oc_model_rewrite_metadata(model->path, path, &key, &value, 1, err);
     }
-    oc__release(&model->allocator, text, json.size + 1);
+    oc__release(&model->allocator, text, room);
     oc_bytes_deinit(&json);
     return st;
 }

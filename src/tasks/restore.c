@@ -128,7 +128,7 @@ static oc_status run_tiles(job *j, oc_error *err) {
             else
                 st = oc_image_init(j->out, j->in->width * j->factor,
                                    j->in->height * j->factor, j->in->channels,
-                                   &v->allocator, err);
+                                   oc__result_allocator(j->times), err);
         }
         if (!st) st = write_tile(j, px, py, err);
     }
@@ -136,9 +136,9 @@ static oc_status run_tiles(job *j, oc_error *err) {
     return st;
 }
 
-/* out = the new luma with the old picture's chroma, as rgb. */
+/* The new luma with the old picture's chroma, as rgb. */
 static oc_status add_chroma(const oc_vision *v, const oc_image *rgb,
-                            const oc_image *luma, oc_image *out,
+                            const oc_image *luma, oc_result *out,
                             oc_error *err) {
     oc_image ycc = {0}, large = {0};
     oc_resize how = {0};
@@ -157,8 +157,8 @@ static oc_status add_chroma(const oc_vision *v, const oc_image *rgb,
         }
     }
     if (!st)
-        st = oc_image_convert(out, &large, OC_COLOR_YCBCR, OC_COLOR_RGB,
-                              &v->allocator, err);
+        st = oc_image_convert(&out->image, &large, OC_COLOR_YCBCR, OC_COLOR_RGB,
+                              oc__result_allocator(out), err);
     oc_image_deinit(&ycc);
     oc_image_deinit(&large);
     return st;
@@ -192,7 +192,7 @@ oc_status oc__restore(oc_vision *v, const oc_image *img, oc_result *out,
     job j = {v, mono ? &gray : &rgb, mono ? &luma : &out->image, 0, out};
     if (!st) st = run_tiles(&j, err);
     double start = oc__now_ms();
-    if (!st && mono) st = add_chroma(v, &rgb, &luma, &out->image, err);
+    if (!st && mono) st = add_chroma(v, &rgb, &luma, out, err);
     out->decode_output_ms = oc__now_ms() - start;
     oc_image_deinit(&rgb);
     oc_image_deinit(&gray);

@@ -14,6 +14,11 @@ oc_status oc__result_init(oc_result *r, const oc_vision *v, oc_error *err) {
     return OC_OK;
 }
 
+const oc_allocator *oc__result_allocator(const oc_result *r) {
+    const oc__owned *o = r->owned;
+    return &o->allocator;
+}
+
 void *oc__result_alloc(oc_result *r, size_t count, size_t bytes) {
     oc__owned *o = r->owned;
     return oc__arena_array(&o->arena, count, bytes);

@@ -128,7 +128,8 @@ static oc_status make_mask(const oc_vision *v, const oc__heads *h,
     int width = where->source_width, height = where->source_height;
     oc__arena arena;
     rows r;
-    OC_TRY(oc_image_init(&out->mask, width, height, 1, &v->allocator, err));
+    OC_TRY(oc_image_init(&out->mask, width, height, 1,
+                         oc__result_allocator(out), err));
     oc__arena_init(&arena, &v->allocator);
     r.tx = oc__arena_array(&arena, (size_t)width, sizeof *r.tx);
     r.tmp = oc__arena_array(&arena, (size_t)m->w, sizeof *r.tmp);

@@ -4,6 +4,7 @@
 #include "tasks/vision_private.h"
 
 #include "graph/value.h"
+#include "runtime/model.h"
 
 #include <math.h>
 #include <string.h>
@@ -199,9 +200,9 @@ static oc_status setup(oc_vision *v, const oc_vision_options *opt,
 oc_status oc_vision_create(oc_vision **out, oc_model *model,
                            const oc_vision_options *opt, oc_error *err) {
     static const oc_vision_options defaults;
-    oc_vision *v = oc__calloc(&oc__default_allocator, 1, sizeof *v);
+    oc_vision *v = oc__calloc(&model->allocator, 1, sizeof *v);
     if (!v) return oc__fail_nomem(err);
-    v->allocator = oc__default_allocator;
+    v->allocator = model->allocator;
     v->model = model;
     oc_status st = setup(v, opt ? opt : &defaults, err);
     if (st) {

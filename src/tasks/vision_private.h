@@ -45,6 +45,8 @@ typedef struct oc__owned {
 
 /** An empty result with its arena; E_NOMEM. */
 oc_status oc__result_init(oc_result *r, const oc_vision *v, oc_error *err);
+/** The result's own allocator: it may outlive the oc_vision. */
+const oc_allocator *oc__result_allocator(const oc_result *r);
 /** Memory of the result, zeroed; NULL: none left. */
 void *oc__result_alloc(oc_result *r, size_t count, size_t bytes);
 /** The label of class i, "" where there is none. */
