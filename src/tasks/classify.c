@@ -58,10 +58,10 @@ oc_status oc__classify(const oc_vision *v, const oc__heads *h, oc_result *out,
     oc__sort_index(index, index + n, (size_t)n, by_score, score);
     for (size_t i = 0; i < count; i++) {
         float s = score[index[i]];
+        if (!isfinite(s)) continue; /* nothing anybody could read */
         if (s < v->threshold) break;
-        out->labels[i] =
+        out->labels[out->label_count++] =
             (oc_label){oc__vision_label(v, index[i]), (int)index[i], s};
-        out->label_count++;
     }
     return OC_OK;
 }

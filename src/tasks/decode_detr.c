@@ -10,21 +10,32 @@
 
 #include <math.h>
 
+/*
+ * The number of class c among the labels.  A background (COCO's category 0,
+ * which is none) has no label, so those behind it move up.
+ */
+static int label_of(const oc__heads *h, int64_t c) {
+    int background = h->card->background;
+    return (int)c - (background >= 0 && c > background);
+}
+
 static oc_status add_softmax(const oc__heads *h, const float *v, int64_t n,
                              const float box[4], oc__candidates *out,
                              oc_error *err) {
     float top = v[0], sum = 0;
-    int64_t best = 0;
+    int64_t best = -1;
     for (int64_t c = 1; c < n; c++) {
         top = fmaxf(top, v[c]);
     }
     for (int64_t c = 0; c < n; c++) {
         sum += expf(v[c] - top);
-        if (c < n - 1 && v[c] > v[best]) best = c;
+        if (c == n - 1 || c == h->card->background) continue;
+        if (best < 0 || v[c] > v[best]) best = c;
     }
+    if (best < 0) return OC_OK;
     float score = expf(v[best] - top) / sum;
     if (score >= h->threshold)
-        return oc__candidates_add(out, box, score, (int)best, err);
+        return oc__candidates_add(out, box, score, label_of(h, best), err);
     return OC_OK;
 }
 
@@ -33,10 +44,11 @@ static oc_status add_each(const oc__heads *h, const float *v, int64_t n,
                           oc_error *err) {
     for (int64_t c = 0; c < n; c++) {
         float score = v[c];
+        if (c == h->card->background) continue;
         if (h->card->activation == OC_SCORES_SIGMOID)
             score = 1 / (1 + expf(-score));
         if (score >= h->threshold)
-            OC_TRY(oc__candidates_add(out, box, score, (int)c, err));
+            OC_TRY(oc__candidates_add(out, box, score, label_of(h, c), err));
     }
     return OC_OK;
 }

@@ -54,8 +54,10 @@ static int generate(anchors *a, const oc__heads *h) {
         double next =
             i + 1 < layers ? lo + (hi - lo) * (i + 1) / (layers - 1) : 1.0;
         int ok = 1;
-        for (int k = 0; k < w * hh; k++) {
-            double cx = (k % w + 0.5) / w, cy = (k / w + 0.5) / hh;
+        /* It ends with the room: what a card says may be any size. */
+        for (int64_t k = 0; ok && k < (int64_t)w * hh; k++) {
+            double cx = ((double)(k % w) + 0.5) / w;
+            double cy = ((double)(k / w) + 0.5) / hh;
             if (i == 0) {
                 ok &= add_anchor(a, cx, cy, 0.1, 1);
                 ok &= add_anchor(a, cx, cy, scale, 2);

@@ -43,7 +43,7 @@ oc_status oc__decode_yolox(const oc__heads *h, oc__candidates *out,
     const float *row = y.v;
     for (int l = 0; l < n; l++) {
         float s = (float)levels[l].stride;
-        for (int i = 0; i < levels[l].h * levels[l].w; i++) {
+        for (int64_t i = 0; i < (int64_t)levels[l].h * levels[l].w; i++) {
             float box[4], gx = (float)(i % levels[l].w);
             float gy = (float)(i / levels[l].w);
             if (row[4] >= h->threshold) { /* no class score is above 1 */
@@ -110,9 +110,13 @@ oc_status oc__decode_yolov8(const oc__heads *h, oc__candidates *out,
         oc__box_from_center(box, v[0], v[step], v[2 * step], v[3 * step]);
         size_t before = out->n;
         OC_TRY(add_classes(h, out, box, 1, v + 4 * step, step, classes, err));
-        if (points && out->n > before)
-            OC_TRY(add_points(v + (4 + classes) * step, step, points, each, out,
-                              err));
+        if (!points || out->n == before) continue;
+        OC_TRY(
+            add_points(v + (4 + classes) * step, step, points, each, out, err));
+        /* A box kept for two classes has the same points twice. */
+        for (size_t k = before; k + 1 < out->n; k++) {
+            out->v[k].points = out->v[out->n - 1].points;
+        }
     }
     return OC_OK;
 }

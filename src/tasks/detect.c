@@ -4,13 +4,20 @@
 #include <math.h>
 #include <string.h>
 
-/* Points back to the original; they need not lie inside it. */
+/*
+ * Points back to the original; they need not lie inside it.  One that the
+ * network could not place is at the corner with a score of 0.
+ */
 static void put_points(const oc_transform *where, const oc__candidates *c,
                        const oc__candidate *one, oc_keypoint *to) {
     memcpy(to, c->points + one->points, (size_t)c->keypoints * sizeof *to);
-    for (int k = 0; where && k < c->keypoints; k++) {
-        to[k].x = (float)((to[k].x - where->offset_x) / where->scale_x);
-        to[k].y = (float)((to[k].y - where->offset_y) / where->scale_y);
+    for (int k = 0; k < c->keypoints; k++) {
+        if (where) {
+            to[k].x = (float)((to[k].x - where->offset_x) / where->scale_x);
+            to[k].y = (float)((to[k].y - where->offset_y) / where->scale_y);
+        }
+        if (!isfinite(to[k].x) || !isfinite(to[k].y) || !isfinite(to[k].score))
+            to[k] = (oc_keypoint){0, 0, 0};
     }
 }
 

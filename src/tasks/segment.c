@@ -44,6 +44,8 @@ oc_status oc__maps_of(const oc__heads *h, oc__maps *out, oc_error *err) {
     if (h->n && h->head[0].rank == 2) { /* [h,w] alone */
         y = h->head[0];
         *out = (oc__maps){1, y.dims[0], y.dims[1], 0, y.dims[1], 1, y.v};
+        if (out->h < 1 || out->w < 1)
+            return oc__head_fail(h, 0, "it is empty", err);
         return OC_OK;
     }
     OC_TRY(oc__head_rank(h, 0, 3, &y, err));
