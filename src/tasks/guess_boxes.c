@@ -30,6 +30,19 @@ static int strides_for(const oc__guess *g, int64_t n, int each) {
     return 0;
 }
 
+/*
+ * Whether an output beside `but` has a row or column for each of the n cells:
+ * then boxes and scores are parted, and `but` is only one of the two.
+ */
+static int is_shared(const oc__guess *g, int but, int64_t n) {
+    for (int i = 0; i < g->look->n; i++) {
+        if (i != but && oc__guess_rank(g, i) == 2 &&
+            (oc__guess_dim(g, i, 1) == n || oc__guess_dim(g, i, 2) == n))
+            return 1;
+    }
+    return 0;
+}
+
 static int find_name(const oc__guess *g, const char *part) {
     for (int i = 0; i < g->look->n; i++) {
         if (oc__guess_contains(g->look->out[i].name, part)) return i;
@@ -44,7 +57,7 @@ static int find_name(const oc__guess *g, const char *part) {
 static int is_rows_of_cells(oc__guess *g) {
     int64_t n = oc__guess_dim(g, 0, 2), wide = oc__guess_dim(g, 0, 1);
     int s;
-    if (oc__guess_rank(g, 0) != 2 || wide < 6) return 0;
+    if (oc__guess_rank(g, 0) != 2 || wide < 6 || is_shared(g, 0, n)) return 0;
     g->classes = (int)wide - 5;
     if (strides_for(g, n, 3)) {
         if (!oc__guess_kind(g, OC_TASK_DETECT, "yolov5", OC_FAMILY_YOLO))
@@ -75,7 +88,7 @@ static int is_rows_of_cells(oc__guess *g) {
 static int is_columns_of_cells(oc__guess *g) {
     int64_t rows = oc__guess_dim(g, 0, 2), n = oc__guess_dim(g, 0, 1);
     if (oc__guess_rank(g, 0) != 2 || rows < 5 || rows >= n ||
-        !strides_for(g, n, 1))
+        !strides_for(g, n, 1) || is_shared(g, 0, n))
         return 0;
     if (!oc__guess_kind(g, OC_TASK_DETECT, "yolov8", OC_FAMILY_YOLO)) return 0;
     int two[2] = {0, 1}, masks = 0;
@@ -104,11 +117,18 @@ static int is_columns_of_cells(oc__guess *g) {
     return 1;
 }
 
-/* [K, 6] after the network's own NMS. */
+/*
+ * [1, K, 6] after the network's own NMS.  [N, 6] may as well be a classifier
+ * of six classes: there NonMaxSuppression has to stand in the graph.
+ */
 static int is_final_rows(oc__guess *g) {
-    if (g->look->n != 1 || oc__guess_dim(g, 0, 1) != 6 ||
-        g->look->out[0].rank > 3 || g->look->out[0].rank < 2 ||
-        oc__guess_dim(g, 0, 2) > 1000)
+    const oc__seen *o = &g->look->out[0];
+    int64_t n = oc__guess_dim(g, 0, 2);
+    if (g->look->n != 1 || oc__guess_dim(g, 0, 1) != 6 || o->rank > 3 ||
+        o->rank < 2 || n > 1000)
+        return 0;
+    if ((o->rank == 2 || n == 1) &&
+        !oc__look_above(g->look, 0, "NonMaxSuppression", 16))
         return 0;
     if (!oc__guess_kind(g, OC_TASK_DETECT, "rows", OC_FAMILY_YOLO)) return 0;
     g->classes = g->card->labels.n ? 0 : 80;
@@ -291,6 +311,8 @@ static int is_pair(oc__guess *g) {
     int pair[2];
     if (!find_pair(g, pair)) return 0;
     int64_t n = oc__guess_dim(g, pair[0], 2);
+    /* [1, C] and [1, 4] are two classifiers, or one object and its box. */
+    if (n < 10) return 0;
     g->classes = (int)oc__guess_dim(g, pair[0], 1);
     if (n == tf_anchors(g) &&
         oc__guess_kind(g, OC_TASK_DETECT, "ssd", OC_FAMILY_TF_SSD)) {
@@ -299,7 +321,7 @@ static int is_pair(oc__guess *g) {
         return 1;
     }
     const char *name = g->look->out[pair[0]].name;
-    if (n > 0 && (n <= 1000 || oc__guess_contains(name, "logits"))) {
+    if (n <= 1000 || oc__guess_contains(name, "logits")) {
         int softmax = n == 100 || g->classes == 92;
         if (!oc__guess_kind(g, OC_TASK_DETECT, "detr",
                             softmax ? OC_FAMILY_DETR : OC_FAMILY_RT_DETR))
@@ -315,7 +337,10 @@ static int is_pair(oc__guess *g) {
         if (g->classes == 91) oc__guess_put(g, "decode.background", "0");
         return 1;
     }
-    if (oc__look_ending(g->look, pair[0]) != OC_END_SOFTMAX) return 0;
+    /* Corners have been through the exponential of their sizes. */
+    if (oc__look_ending(g->look, pair[0]) != OC_END_SOFTMAX ||
+        !oc__look_above(g->look, pair[1], "Exp", 16))
+        return 0;
     if (!oc__guess_kind(g, OC_TASK_DETECT, "ultraface", OC_FAMILY_ULTRAFACE))
         return 0;
     oc__guess_put_outputs(g, pair, 2);

@@ -29,12 +29,18 @@ static void classify_labels(oc__guess *g) {
         g->labels = "cifar10";
 }
 
+/* [26, 1, C] is a word of 26 letters: only a batch may stand in front. */
+static int is_batch(const oc__guess *g, int64_t dim) {
+    const oc__look *l = g->look;
+    return dim <= 1 || dim == oc_model_input(l->model, l->input)->dims[0];
+}
+
 static int is_classifier(oc__guess *g, int i) {
     const oc__seen *o = &g->look->out[i];
     int64_t n = 1;
     int wide = 0;
     if (o->rank < 1 || o->rank > 4 || o->dtype == OC_DTYPE_STRING ||
-        o->dtype == OC_DTYPE_I64)
+        o->dtype == OC_DTYPE_I64 || (o->rank > 1 && !is_batch(g, o->dims[0])))
         return 0;
     for (int k = o->rank > 1; k < o->rank; k++) {
         if (o->dims[k] < 1) return 0;
@@ -86,6 +92,24 @@ static int map_shape(const oc__guess *g, int i, shape *s) {
     return s->c >= 1 && s->h > 1 && s->w > 1;
 }
 
+/*
+ * Whether a map lies over the whole picture, in at most 16 pixels a cell, and
+ * no other output is a map in another resolution: heads of a detector are.
+ */
+static int is_over_picture(const oc__guess *g, int i, const shape *s) {
+    int64_t off = s->h * g->w - s->w * g->h;
+    if (s->h * 16 < g->h || s->w * 16 < g->w) return 0;
+    /* Sides are rounded to whole cells. */
+    if ((off < 0 ? -off : off) > OC_MAX(g->h, g->w)) return 0;
+    for (int k = 0; k < g->look->n; k++) {
+        shape other;
+        if (k != i && g->look->out[k].rank == 4 && map_shape(g, k, &other) &&
+            other.c == s->c && other.h != s->h)
+            return 0;
+    }
+    return 1;
+}
+
 static int is_restorer(oc__guess *g, int i, const shape *s) {
     int same = s->c == g->look->channels && (s->c == 1 || s->c == 3);
     int64_t k = s->h / g->h;
@@ -130,7 +154,8 @@ static int is_map(oc__guess *g, int i) {
     if (!map_shape(g, i, &s)) return 0;
     int whole =
         type == OC_DTYPE_I64 || type == OC_DTYPE_I32 || type == OC_DTYPE_U8;
-    if (s.c == 1 && (end == OC_END_ARGMAX || whole)) {
+    int over = is_over_picture(g, i, &s);
+    if (s.c == 1 && over && (end == OC_END_ARGMAX || whole)) {
         if (!oc__guess_kind(g, OC_TASK_SEGMENT, "argmax", OC_FAMILY_NONE))
             return 0;
         one_output(g, i);
@@ -140,8 +165,9 @@ static int is_map(oc__guess *g, int i) {
         return 1;
     }
     if (is_restorer(g, i, &s)) return 1;
+    if (!over) return 0;
     if (s.c == 1 && g->look->out[i].rank == 4) return is_mask(g, i, end);
-    if (s.c < 2) return 0;
+    if (s.c < 2 || s.c > 256) return 0; /* a mask is of bytes */
     if (!oc__guess_kind(g, OC_TASK_SEGMENT, "logits", OC_FAMILY_NONE)) return 0;
     one_output(g, i);
     g->classes = (int)s.c;
