@@ -1,5 +1,5 @@
 /* file.c - see file.h. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* realpath() */
 
 #include "base/file.h"
 
@@ -101,29 +101,55 @@ static int fill_file(int fd, const char *path, const oc__piece *pieces,
     for (size_t i = 0; i < n && !why; i++) {
         if (write_all(fd, pieces[i].data, pieces[i].bytes)) why = errno;
     }
-    /* A file that is replaced keeps its permissions. */
     struct stat st;
-    if (!why && !stat(path, &st)) {
+    int there = !stat(path, &st);
+    /* A file that is replaced keeps its permissions. */
+    if (!why && there && S_ISREG(st.st_mode)) {
         if (fchmod(fd, st.st_mode & 07777)) why = errno;
     }
-    /* Without this a crash may leave an empty file under the new name. */
+    /* Without this a crash may leave an empty file under the new name.
+       Pipes and devices answer EINVAL. */
     if (!why && fsync(fd) && errno != EINVAL) why = errno;
     /* Some file systems report a full disk only when closing. */
     if (close(fd) && !why) why = errno;
     return why;
 }
 
-oc_status oc__file_write_pieces(const char *path, const oc__piece *pieces,
-                                size_t n, oc_error *err) {
+/* Returns 0, or the errno of what failed. */
+static int replace_file(const char *path, const oc__piece *pieces, size_t n) {
     size_t bytes = strlen(path) + 48; /* room for "." pid "-" counter ".tmp" */
     char *name = malloc(bytes);
-    if (!name) return oc__fail_nomem(err);
+    if (!name) return ENOMEM;
     int fd = create_beside(path, name, bytes);
     int why = fd < 0 ? errno : fill_file(fd, path, pieces, n);
     if (!why && rename(name, path)) why = errno;
     if (why && fd >= 0) unlink(name);
     free(name);
+    return why;
+}
+
+/* A device or a pipe takes bytes; a file must not take its place. */
+static int fill_device(const char *path, const oc__piece *pieces, size_t n) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 ? errno : fill_file(fd, path, pieces, n);
+}
+
+oc_status oc__file_write_pieces(const char *path, const oc__piece *pieces,
+                                size_t n, oc_error *err) {
+    struct stat st;
+    int why;
+    if (stat(path, &st) || S_ISDIR(st.st_mode)) {
+        why = replace_file(path, pieces, n); /* rename() refuses a folder */
+    } else if (!S_ISREG(st.st_mode)) {
+        why = fill_device(path, pieces, n);
+    } else {
+        /* A link stays one: what it leads to is replaced. */
+        char *real = realpath(path, NULL);
+        why = real ? replace_file(real, pieces, n) : errno;
+        free(real);
+    }
     if (!why) return OC_OK;
+    if (why == ENOMEM) return oc__fail_nomem(err);
     return oc__fail(err, OC_E_IO, "cannot write %s: %s", path, strerror(why));
 }
 

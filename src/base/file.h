@@ -31,7 +31,8 @@ typedef struct oc__piece {
  * Writes the pieces one behind the other into a temporary file beside `path`
  * and renames it to `path` once it is complete and on disk.  On any error
  * (a full disk is seen here) the old `path`, if there was one, is untouched
- * and no temporary is left.
+ * and no temporary is left.  A device or a pipe is written to, not replaced;
+ * a link stays one.
  */
 oc_status oc__file_write_pieces(const char *path, const oc__piece *pieces,
                                 size_t n, oc_error *err);
