@@ -290,7 +290,8 @@ oc_status oc_card_set(oc_card *card, const char *field, const char *value,
     if (f < 0)
         return oc__fail(err, OC_E_ARG, "a card has no field \"%.60s\"", field);
     oc_status st = set_value(card, f, value, err);
-    if (st == OC_E_FORMAT) { /* text of the caller, not of a file */
+    /* Text of the caller, not of a file. */
+    if (st == OC_E_FORMAT && oc__card_fields[f].kind != OC_FIELD_LABELS) {
         st = OC_E_ARG;
         if (err) err->status = st;
     }

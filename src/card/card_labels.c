@@ -92,6 +92,10 @@ oc_status oc__card_use_file(oc_card *card, const char *path, const char *sha256,
                       path);
     } else {
         st = oc__card_use_lines(card, (const char *)file.data, file.bytes, err);
+        if (!st && !card->labels.n)
+            st = oc__fail(err, OC_E_FORMAT,
+                          "card field \"labels\": the label file is empty");
+        if (st) oc__error_prefix(err, path);
     }
     oc__file_unmap(&file);
     return st;

@@ -33,9 +33,11 @@ static oc_status read_varint(oc__wire *w, uint64_t *out, oc_error *err) {
     const uint8_t *p = w->p;
     for (int shift = 0; shift < 70; shift += 7) {
         if (p == w->end) {
-            return oc__fail_at(err, OC_E_FORMAT, oc__wire_offset(w),
-                               "the file ends inside a number at byte %lld",
-                               (long long)oc__wire_offset(w));
+            return oc__fail_at(
+                err, OC_E_FORMAT, oc__wire_offset(w),
+                "the data ends inside a number at byte %lld: it is "
+                "cut short, fetch it again",
+                (long long)oc__wire_offset(w));
         }
         uint8_t byte = *p++;
         /* The tenth byte has room for one bit: more is not a number. */
@@ -54,7 +56,8 @@ static oc_status read_varint(oc__wire *w, uint64_t *out, oc_error *err) {
 
 static oc_status ends_early(const oc__wire *w, oc_error *err) {
     return oc__fail_at(err, OC_E_FORMAT, oc__wire_offset(w),
-                       "the data ends inside a field at byte %lld",
+                       "the data ends inside a field at byte %lld: it is cut "
+                       "short, fetch it again",
                        (long long)oc__wire_offset(w));
 }
 
@@ -67,7 +70,8 @@ oc_status oc__wire_next(oc__wire *w, oc__field *f, oc_error *err) {
     /* Field numbers have 29 bits and start at 1. */
     if (key >> 3 == 0 || key >> 3 > 0x1fffffff) {
         return oc__fail_at(err, OC_E_FORMAT, f->offset,
-                           "byte %lld is not the start of a field",
+                           "byte %lld is not the start of a field: this is "
+                           "damaged, or no ONNX file",
                            (long long)f->offset);
     }
     f->number = (uint32_t)(key >> 3);
@@ -91,9 +95,11 @@ oc_status oc__wire_next(oc__wire *w, oc__field *f, oc_error *err) {
         f->body.end = w->p;
         return OC_OK;
     default:
-        return oc__fail_at(err, OC_E_FORMAT, f->offset,
-                           "unknown wire type %d at byte %lld", f->type,
-                           (long long)f->offset);
+        return oc__fail_at(
+            err, OC_E_FORMAT, f->offset,
+            "unknown wire type %d at byte %lld: this is damaged, "
+            "or no ONNX file",
+            f->type, (long long)f->offset);
     }
 }
 

@@ -205,6 +205,23 @@ static void describe_outputs(const oc__guess *g, char *text, size_t room) {
     }
 }
 
+static oc_status fail_unknown(oc__guess *g) {
+    const oc_card *card = g->card;
+    char text[300];
+    if (card->task != OC_TASK_NONE && card->kind)
+        return oc__fail(
+            g->err, OC_E_UNSUPPORTED,
+            "card field \"decode.kind\" is \"%.40s\"; to %s, it must be one "
+            "of %s",
+            card->kind, oc_task_name((oc_task)card->task),
+            oc__decoder_list((oc_task)card->task, text, sizeof text));
+    describe_outputs(g, text, sizeof text);
+    return oc__fail(g->err, OC_E_UNSUPPORTED,
+                    "nothing known has outputs like %s; say in a card what "
+                    "they are (fields task and decode.kind)",
+                    text);
+}
+
 static void look_and_fill(oc__guess *g) {
     const oc__look *l = g->look;
     g->free_size = !l->height || !l->width;
@@ -218,13 +235,7 @@ static void look_and_fill(oc__guess *g) {
     if (!g->st) g->st = oc__look_probe(g->look, g->h, g->w, g->err);
     if (g->st) return;
     if (!oc__guess_boxes(g) && !oc__guess_maps(g) && !given_kind(g)) {
-        char text[256];
-        describe_outputs(g, text, sizeof text);
-        if (!g->st)
-            g->st = oc__fail(g->err, OC_E_UNSUPPORTED,
-                             "nothing known has outputs like %s; say with a "
-                             "card, or with --task and --decode, what they are",
-                             text);
+        if (!g->st) g->st = fail_unknown(g);
         return;
     }
     oc__guess_input(g);
