@@ -77,7 +77,7 @@ static void print_json(const evaluation *e, json *j) {
         json_end(j);
         json_array(j, "confusion");
         for (int i = 0; i < s->n; i++) {
-            json_array(j, NULL);
+            json_row(j, NULL);
             for (int k = 0; k < s->n; k++) {
                 json_int(j, NULL, s->count[i * s->n + k]);
             }

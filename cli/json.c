@@ -67,8 +67,11 @@ static void put_string(FILE *f, const char *text, size_t n) {
 static void before(json *j, const char *key) {
     if (j->depth) {
         int *count = &j->count[j->depth - 1];
-        fputs(*count ? ",\n" : "\n", j->f);
-        fprintf(j->f, "%*s", 2 * j->depth, "");
+        if (*count) putc(',', j->f);
+        if (!j->row)
+            fprintf(j->f, "\n%*s", 2 * j->depth, "");
+        else if (*count)
+            putc(' ', j->f);
         ++*count;
     }
     if (key) {
@@ -93,10 +96,16 @@ void json_array(json *j, const char *key) {
     open_list(j, key, '[', ']');
 }
 
+void json_row(json *j, const char *key) {
+    json_array(j, key);
+    j->row = 1;
+}
+
 void json_end(json *j) {
     assert(j->depth > 0);
     j->depth--;
-    if (j->count[j->depth]) fprintf(j->f, "\n%*s", 2 * j->depth, "");
+    if (j->count[j->depth] && !j->row) fprintf(j->f, "\n%*s", 2 * j->depth, "");
+    j->row = 0;
     putc(j->closers[j->depth], j->f);
     if (!j->depth) putc('\n', j->f);
 }
@@ -118,7 +127,8 @@ void json_int(json *j, const char *key, int64_t value) {
     fprintf(j->f, "%lld", (long long)value);
 }
 
-void json_double(json *j, const char *key, double value) {
+/* The shortest text that reads back as the same number, of either type. */
+static void put_number(json *j, const char *key, double value, int is_float) {
     char text[32];
     if (!isfinite(value)) {
         json_null(j, key);
@@ -126,10 +136,20 @@ void json_double(json *j, const char *key, double value) {
     }
     for (int digits = 6; digits <= 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
+        if (is_float ? strtof(text, NULL) == (float)value
+                     : strtod(text, NULL) == value)
+            break;
     }
     before(j, key);
     fputs(text, j->f);
+}
+
+void json_double(json *j, const char *key, double value) {
+    put_number(j, key, value, 0);
+}
+
+void json_float(json *j, const char *key, float value) {
+    put_number(j, key, (double)value, 1);
 }
 
 void json_bool(json *j, const char *key, int value) {

@@ -26,11 +26,14 @@ typedef struct json {
     int depth;
     char closers[64]; /* '}' or ']' of what is open */
     int count[64];    /* members so far */
+    int row;          /* the innermost one is on one line */
 } json;
 
 void json_begin(json *j, FILE *f);
 void json_object(json *j, const char *key);
 void json_array(json *j, const char *key);
+/** An array of numbers or strings, written on one line. */
+void json_row(json *j, const char *key);
 /** Closes the innermost object or array. */
 void json_end(json *j);
 void json_string(json *j, const char *key, const char *value); /* NULL: null */
@@ -38,6 +41,8 @@ void json_string_n(json *j, const char *key, const char *value, size_t n);
 void json_int(json *j, const char *key, int64_t value);
 /** The shortest text that reads back as the same number. */
 void json_double(json *j, const char *key, double value);
+/** The same for what is no more precise than a float. */
+void json_float(json *j, const char *key, float value);
 void json_bool(json *j, const char *key, int value);
 void json_null(json *j, const char *key);
 

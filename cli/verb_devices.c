@@ -19,7 +19,7 @@ static void json_devices(const oc_cpu_info *info, double peak) {
     json_string(&j, "kind", "cpu");
     json_string(&j, "backend", "native");
     json_int(&j, "cores", info->cores);
-    json_array(&j, "features");
+    json_row(&j, "features");
     for (int i = 0; (name = oc_cpu_feature_name(i, &bit)); i++) {
         if (info->features & bit) json_string(&j, NULL, name);
     }
