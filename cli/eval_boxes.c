@@ -8,12 +8,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct boxes_state {
     oc_coco *coco;
     double figures[OC_COCO_FIGURES];
     FILE *save; /* of --save */
-    char *part; /* its temporary name */
+    char *part; /* its temporary name; NULL: a device or a pipe */
     json j;
 } boxes_state;
 
@@ -34,6 +35,25 @@ static const struct {
     {"AR_large", "AR  large objects"},
 };
 
+static int cannot_write(const char *path) {
+    return cli_fail(CLI_FAILED, "cannot write %s: %s", path, strerror(errno));
+}
+
+/* A file is replaced when it is complete; a device or a pipe never is. */
+static int open_save(boxes_state *s, const char *path) {
+    struct stat st;
+    if (stat(path, &st) || S_ISREG(st.st_mode)) {
+        s->part = malloc(strlen(path) + 8);
+        if (!s->part) return cli_fail(CLI_RESOURCES, "out of memory");
+        sprintf(s->part, "%s.part", path);
+    }
+    s->save = fopen(s->part ? s->part : path, "w");
+    if (!s->save) return cannot_write(path);
+    json_begin(&s->j, s->save);
+    json_array(&s->j, NULL);
+    return CLI_OK;
+}
+
 static int begin(evaluation *e) {
     oc_error err;
     boxes_state *s = calloc(1, sizeof(*s));
@@ -42,17 +62,7 @@ static int begin(evaluation *e) {
     if (!s) return cli_fail(CLI_RESOURCES, "out of memory");
     if (oc_coco_create(&s->coco, e->classes, NULL, &err))
         return cli_report(&err, NULL);
-    if (!path) return CLI_OK;
-    s->part = malloc(strlen(path) + 8);
-    if (!s->part) return cli_fail(CLI_RESOURCES, "out of memory");
-    sprintf(s->part, "%s.part", path);
-    s->save = fopen(s->part, "w");
-    if (!s->save)
-        return cli_fail(CLI_FAILED, "cannot write %s: %s", s->part,
-                        strerror(errno));
-    json_begin(&s->j, s->save);
-    json_array(&s->j, NULL);
-    return CLI_OK;
+    return path ? open_save(s, path) : CLI_OK;
 }
 
 /* One line of COCO's results format. */
@@ -63,7 +73,7 @@ static void save_one(const evaluation *e, boxes_state *s,
     json_object(&s->j, NULL);
     json_int(&s->j, "image_id", sample->id);
     json_int(&s->j, "category_id", oc_dataset_class_id(e->data, category));
-    json_array(&s->j, "bbox");
+    json_row(&s->j, "bbox");
     for (int k = 0; k < 4; k++) {
         json_double(&s->j, NULL, box[k]);
     }
@@ -96,12 +106,13 @@ static int finish(evaluation *e) {
     const char *path = cli_get(e->args, "save", NULL);
     if (s->save) {
         json_end(&s->j);
-        int bad = ferror(s->save) | fclose(s->save);
+        int bad = ferror(s->save);
+        bad |= fclose(s->save);
         s->save = NULL;
-        if (bad || rename(s->part, path)) {
-            remove(s->part);
-            return cli_fail(CLI_FAILED, "cannot write %s: %s", path,
-                            strerror(errno));
+        if (bad || (s->part && rename(s->part, path))) {
+            int code = cannot_write(path);
+            if (s->part) remove(s->part);
+            return code;
         }
     }
     if (oc_coco_figures(s->coco, s->figures, &err))
@@ -147,7 +158,7 @@ static void end(evaluation *e) {
     oc_coco_destroy(s->coco);
     if (s->save) { /* something went wrong on the way */
         fclose(s->save);
-        remove(s->part);
+        if (s->part) remove(s->part);
     }
     free(s->part);
     free(s);

@@ -1,6 +1,8 @@
 /*
  * main.c - ocelli VERB [OPTION...] OPERAND...
  */
+#define _XOPEN_SOURCE 700 /* SIGXFSZ */
+
 #include "cli.h"
 
 #include <signal.h>
@@ -41,10 +43,11 @@ static const cli_verb *closest_verb(const char *word) {
 static int unknown_verb(const char *word) {
     const cli_verb *meant = closest_verb(word);
     if (meant) {
-        return cli_fail(CLI_USAGE, "there is no verb %s; did you mean %s?",
+        return cli_fail(CLI_USAGE, "there is no verb \"%s\"; did you mean %s?",
                         word, meant->name);
     }
-    return cli_fail(CLI_USAGE, "there is no verb %s; see ocelli --help", word);
+    return cli_fail(CLI_USAGE, "there is no %s \"%s\"; see ocelli --help",
+                    *word == '-' ? "option" : "verb", word);
 }
 
 static int show_help(int argc, char **argv) {
@@ -89,8 +92,10 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    /* A closed pipe is seen as a failed write below, not as a death. */
+    /* A closed pipe, or a limit on the size of files, is seen as a failed
+       write, not as a death that leaves half a file behind. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     int code = dispatch(argc, argv);
     /* A full disk shows only when the last bytes go out. */
     if ((fflush(stdout) || ferror(stdout)) && code == CLI_OK) {
