@@ -3,8 +3,8 @@
  *
  * A verb is one file, verb_<name>.c, that ends in a table row:
  *
- *     static const cli_option options[] = {CLI_OPT_THREADS, CLI_OPT_JSON,
- *         {"top", 'k', "K", "labels to show (default 5)", NULL}, CLI_OPT_END};
+ *     static const cli_option options[] = {
+ *         {"top", 'k', "K", "labels to show (default 5)", NULL}, CLI_OPTS_RUN};
  *     const cli_verb cli_verb_classify = {
  *         "classify", "MODEL INPUT...", "say what is in pictures",
  *         "Long text.", options, 2, -1, run_classify};
@@ -64,6 +64,10 @@ typedef struct cli_verb {
 #define CLI_OPT_OPTIMIZE                                                       \
     {"optimize", 0, "LEVEL", "how much to change the graph (default full)",   \
      "none|basic|full"}
+/** What every verb that runs models takes, and the end of its list. */
+#define CLI_OPTS_RUN                                                           \
+    CLI_OPT_THREADS, CLI_OPT_CPU, CLI_OPT_OPTIMIZE, CLI_OPT_JSON,              \
+    CLI_OPT_QUIET, CLI_OPT_END
 /* clang-format on */
 
 /** Every verb, ended by NULL, in the order help shows them. */

@@ -102,9 +102,9 @@ static int save_pictures(run *r, look *l) {
  */
 
 static void json_box(json *j, const float box[4]) {
-    json_array(j, "box");
+    json_row(j, "box");
     for (int k = 0; k < 4; k++) {
-        json_double(j, NULL, box[k]);
+        json_float(j, NULL, box[k]);
     }
     json_end(j);
 }
@@ -113,10 +113,10 @@ static void json_points(json *j, const oc_object *o) {
     if (!o->keypoint_count) return;
     json_array(j, "keypoints");
     for (int k = 0; k < o->keypoint_count; k++) {
-        json_array(j, NULL);
-        json_double(j, NULL, o->keypoints[k].x);
-        json_double(j, NULL, o->keypoints[k].y);
-        json_double(j, NULL, o->keypoints[k].score);
+        json_row(j, NULL);
+        json_float(j, NULL, o->keypoints[k].x);
+        json_float(j, NULL, o->keypoints[k].y);
+        json_float(j, NULL, o->keypoints[k].score);
         json_end(j);
     }
     json_end(j);
@@ -133,7 +133,7 @@ static void json_findings(json *j, oc_task task, const oc_result *r) {
         json_array(j, "labels");
         for (int i = 0; i < r->label_count; i++) {
             json_item(j, r->labels[i].label, r->labels[i].index);
-            json_double(j, "score", r->labels[i].score);
+            json_float(j, "score", r->labels[i].score);
             json_end(j);
         }
         json_end(j);
@@ -142,7 +142,7 @@ static void json_findings(json *j, oc_task task, const oc_result *r) {
         for (int i = 0; i < r->object_count; i++) {
             const oc_object *o = &r->objects[i];
             json_item(j, o->label, o->index);
-            json_double(j, "score", o->score);
+            json_float(j, "score", o->score);
             json_box(j, o->box);
             json_points(j, o);
             json_end(j);
@@ -167,10 +167,10 @@ static void json_result(run *r, const look *l) {
     json_int(j, "width", res->width);
     json_int(j, "height", res->height);
     json_object(j, "time_ms");
-    json_double(j, "decode", l->decode_ms);
-    json_double(j, "preprocess", res->preprocess_ms);
-    json_double(j, "infer", res->infer_ms);
-    json_double(j, "decode_output", res->decode_output_ms);
+    json_float(j, "decode", (float)l->decode_ms);
+    json_float(j, "preprocess", (float)res->preprocess_ms);
+    json_float(j, "infer", (float)res->infer_ms);
+    json_float(j, "decode_output", (float)res->decode_output_ms);
     json_end(j);
     json_findings(j, r->task, res);
     if (l->mask) json_string(j, "mask", l->mask);
@@ -187,11 +187,26 @@ static void json_result(run *r, const look *l) {
  */
 
 static void cell_label(out_table *t, const char *label, int index) {
-    out_cell(t, "  ");
     if (*label)
-        out_cell(t, "%s", label);
+        out_cell(t, "    %s", label);
     else
-        out_cell(t, "%d", index);
+        out_cell(t, "    %d", index);
+}
+
+static void text_written(const char *path) {
+    if (!path) return;
+    printf("  %s-> ", out_color(stdout, OUT_DIM));
+    out_text(stdout, path);
+    printf("%s\n", out_color(stdout, OUT_PLAIN));
+}
+
+/* Boxes need to be told what their numbers are. */
+static void head_boxes(out_table *t) {
+    static const char *const head[] = {"    object", "score", "x1",
+                                       "y1",         "x2",    "y2"};
+    for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++) {
+        out_cell(t, "%s", head[i]);
+    }
 }
 
 static void text_result(run *r, const look *l) {
@@ -204,7 +219,8 @@ static void text_result(run *r, const look *l) {
     printf("%s  %s%d x %d, %.0f ms%s\n", out_color(stdout, OUT_PLAIN),
            out_color(stdout, OUT_DIM), res->width, res->height, ms,
            out_color(stdout, OUT_PLAIN));
-    out_table_init(&t, r->task == OC_TASK_DETECT ? "llrrrrr" : "llr");
+    out_table_init(&t, r->task == OC_TASK_DETECT ? "lrrrrr" : "lr");
+    if (res->object_count && !r->quiet) head_boxes(&t);
     for (int i = 0; i < res->label_count; i++) {
         cell_label(&t, res->labels[i].label, res->labels[i].index);
         out_cell(&t, "%.3f", res->labels[i].score);
@@ -221,15 +237,13 @@ static void text_result(run *r, const look *l) {
         cell_label(&t, res->classes[i].label, res->classes[i].index);
         out_cell(&t, "%.1f %%", 100 * res->classes[i].fraction);
     }
-    out_table_print(&t, stdout, 0);
+    out_table_print(&t, stdout, res->object_count && !r->quiet);
     out_table_deinit(&t);
-    if (r->task == OC_TASK_DETECT && !res->object_count)
-        puts("  nothing above the threshold");
-    if (l->picture) {
-        printf("  %s-> ", out_color(stdout, OUT_DIM));
-        out_text(stdout, l->picture);
-        printf("%s\n", out_color(stdout, OUT_PLAIN));
-    }
+    if ((r->task == OC_TASK_DETECT && !res->object_count) ||
+        (r->task == OC_TASK_CLASSIFY && !res->label_count))
+        puts("    nothing reaches the threshold");
+    text_written(l->mask);
+    text_written(l->picture);
 }
 
 /* ---- one picture ----------------------------------------------------------
@@ -269,13 +283,11 @@ static void look_free(look *l) {
 
 static int look_at_all(run *r) {
     size_t n = r->pictures.n;
-    /* With results scrolling by, a bar would only be in the way. */
     out_progress_begin(&r->progress, oc_task_name(r->task), (int64_t)n,
                        r->quiet || n < 2);
     for (size_t i = 0; i < n; i++) {
         look l = {0};
         l.path = r->pictures.paths[i];
-        out_progress_hide(&r->progress);
         int code = look_at(r, &l);
         look_free(&l);
         if (code) {
@@ -313,6 +325,9 @@ int cli_look(const cli_args *args, oc_task task) {
     r.task = task;
     r.dir = cli_get(args, "out", NULL);
     r.quiet = cli_has(args, "quiet");
+    if (task == OC_TASK_RESTORE && !r.dir)
+        return cli_fail(CLI_USAGE,
+                        "restore needs a folder for its pictures: --out DIR");
     int code = cli_get_int(args, "top", 1, 1000000, 0, &top);
     if (!code) code = cli_get_double(args, "threshold", 0, 1, 0, &threshold);
     for (int i = 1; i < args->n_operands && !code; i++) {

@@ -9,6 +9,14 @@
 
 #include <ocelli/vision.h>
 
+/** What INPUT is, for the end of a description. */
+#define CLI_LOOK_INPUT                                                         \
+    "\n\nINPUT is a file, a folder, a glob pattern or - for standard input. "  \
+    "A "                                                                       \
+    "picture that cannot be read is reported and skipped. What the model "     \
+    "wants is in its card; without one it is inferred, the output says what "  \
+    "was guessed, and options override it."
+
 /* clang-format off */
 #define CLI_OPT_OUT                                                            \
     {"out", 'o', "DIR", "write pictures of the results there", NULL}

@@ -11,24 +11,14 @@ static const cli_option options[] = {
     CLI_OPT_THRESHOLD("least score to show (default 0)"),
     CLI_OPT_OUT,
     CLI_OPTS_CARD,
-
-    CLI_OPT_THREADS,
-    CLI_OPT_CPU,
-    CLI_OPT_OPTIMIZE,
-    CLI_OPT_JSON,
-    CLI_OPT_QUIET,
-    CLI_OPT_END,
+    CLI_OPTS_RUN,
 };
 
 const cli_verb cli_verb_classify = {
     "classify",
     "MODEL INPUT...",
     "say what is in pictures",
-    "Names the most likely classes of each picture.\n\n"
-    "INPUT is a file, a folder, a glob pattern or - for standard input. A "
-    "picture that cannot be read is reported and skipped. What the model wants "
-    "is in its card; without one it is inferred, the output says what was "
-    "guessed, and options override it.",
+    "Names the most likely classes of each picture." CLI_LOOK_INPUT,
     options,
     2,
     -1,

@@ -490,7 +490,11 @@ static int run_conform(cli_args *args) {
         code = find_cases(&s, args->operands[i], 0);
     }
     if (!code && !s.n) {
-        code = cli_fail(CLI_BAD_INPUT, "no test cases there");
+        code = cli_fail(CLI_BAD_INPUT,
+                        "%s has no test cases%s: folders with model.onnx and "
+                        "test_data_set_0",
+                        args->operands[0],
+                        cli_has(args, "filter") ? " of that name" : "");
     }
     if (code) goto done;
     if (cli_has(args, "json")) {
@@ -526,12 +530,7 @@ static const cli_option options[] = {
     {"filter", 'f', "PATTERN",
      "only cases whose name matches or contains this (repeatable)", NULL},
     {"verbose", 'v', NULL, "print cases that pass, too", NULL},
-    CLI_OPT_THREADS,
-    CLI_OPT_CPU,
-    CLI_OPT_OPTIMIZE,
-    CLI_OPT_JSON,
-    CLI_OPT_QUIET,
-    CLI_OPT_END,
+    CLI_OPTS_RUN,
 };
 
 const cli_verb cli_verb_conform = {

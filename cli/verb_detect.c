@@ -12,12 +12,7 @@ static const cli_option options[] = {
     CLI_OPT_OUT,
     CLI_OPTS_CARD,
     CLI_OPTS_NMS,
-    CLI_OPT_THREADS,
-    CLI_OPT_CPU,
-    CLI_OPT_OPTIMIZE,
-    CLI_OPT_JSON,
-    CLI_OPT_QUIET,
-    CLI_OPT_END,
+    CLI_OPTS_RUN,
 };
 
 const cli_verb cli_verb_detect = {
@@ -25,11 +20,7 @@ const cli_verb cli_verb_detect = {
     "MODEL INPUT...",
     "find objects in pictures",
     "Finds objects, faces or keypoints; boxes are x1, y1, x2, y2 in pixels of "
-    "the original picture.\n\n"
-    "INPUT is a file, a folder, a glob pattern or - for standard input. A "
-    "picture that cannot be read is reported and skipped. What the model wants "
-    "is in its card; without one it is inferred, the output says what was "
-    "guessed, and options override it.",
+    "the original picture." CLI_LOOK_INPUT,
     options,
     2,
     -1,

@@ -14,8 +14,8 @@
 #define CLI_OPTS_CARD                                                          \
     {"card", 0, "FILE", "card to use instead of the model's own", NULL},       \
     {"labels", 0, "FILE", "names of the classes, one a line, or a built-in "   \
-     "set: imagenet, coco80, coco90, voc20, voc21, camvid, cifar10, digits",   \
-     NULL},                                                                    \
+     "set: imagenet, imagenet1001, coco80, coco90, voc20, voc21, camvid, "     \
+     "cifar10, digits", NULL},                                                 \
     {"decode", 0, "KIND", "how to read the outputs: logits, yolox, yolov8, "   \
      "ssd, detr ...", NULL},                                                   \
     {"size", 0, "HxW", "size of the network's input", NULL},                   \
