@@ -1,17 +1,14 @@
 /* verb_run.c - ocelli run: tensors in, tensors out. */
-#define _POSIX_C_SOURCE 200809L
-
 #include "cli.h"
 
 #include "inputs.h"
 #include "json.h"
 #include "out.h"
+#include "pictures.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- statistics
  * ------------------------------------------------------------------ */
@@ -24,7 +21,7 @@ typedef struct stats {
 
 static stats measure(const oc_tensor *t) {
     stats s = {0};
-    double sum = 0, squares = 0;
+    double squares = 0; /* of the differences from the mean */
     int64_t finite = 0;
     s.elems = oc_tensor_elems(t);
     s.known = t->dtype != OC_DTYPE_STRING && t->dtype != OC_DTYPE_C64 &&
@@ -35,19 +32,20 @@ static stats measure(const oc_tensor *t) {
             s.nans++;
             continue;
         }
-        if (isinf(v)) s.infs++;
-        if (finite + s.infs == 1 || v < s.min) s.min = v;
-        if (finite + s.infs == 1 || v > s.max) s.max = v;
-        if (isinf(v)) continue;
+        int first = finite + s.infs == 0;
+        if (first || v < s.min) s.min = v;
+        if (first || v > s.max) s.max = v;
+        if (isinf(v)) {
+            s.infs++;
+            continue;
+        }
+        /* Welford's way: no difference of large sums. */
+        double away = v - s.mean;
         finite++;
-        sum += v;
-        squares += v * v;
+        s.mean += away / (double)finite;
+        squares += away * (v - s.mean);
     }
-    if (finite) {
-        s.mean = sum / (double)finite;
-        double variance = squares / (double)finite - s.mean * s.mean;
-        s.std = variance > 0 ? sqrt(variance) : 0;
-    }
+    if (finite) s.std = sqrt(squares / (double)finite);
     return s;
 }
 
@@ -104,7 +102,7 @@ static void report_tensor(const output *o, const char *name,
         json_object(o->j, NULL);
         json_string(o->j, "name", name);
         json_string(o->j, "dtype", oc_dtype_name(t->dtype));
-        json_array(o->j, "shape");
+        json_row(o->j, "shape");
         for (int i = 0; i < t->rank; i++) {
             json_int(o->j, NULL, t->dims[i]);
         }
@@ -178,15 +176,9 @@ static int execute(const cli_args *args, oc_model *m, oc_session *s,
     if (!code) code = cli_inputs_set(in, m, s);
     if (code) return code;
     double start = out_seconds();
-    if (oc_session_run(s, &err)) return cli_report(&err, NULL);
+    if (oc_session_run(s, &err)) return cli_report(&err, args->operands[0]);
     *seconds = out_seconds() - start;
     return CLI_OK;
-}
-
-static int make_dir(const char *dir) {
-    if (!dir || !mkdir(dir, 0777) || errno == EEXIST) return CLI_OK;
-    return cli_fail(CLI_FAILED, "cannot make the folder %s: %s", dir,
-                    strerror(errno));
 }
 
 static int show(const cli_args *args, const oc_model *m, const oc_session *s,
@@ -198,7 +190,7 @@ static int show(const cli_args *args, const oc_model *m, const oc_session *s,
     out_table table;
     json j;
     output o = {args, dir, NULL, NULL};
-    int code = make_dir(dir);
+    int code = dir ? make_folder(dir) : CLI_OK;
     if (code) return code;
     if (as_json) {
         o.j = &j;
@@ -252,12 +244,7 @@ static const cli_option options[] = {
     {"print", 'p', NULL, "print statistics of the outputs", NULL},
     CLI_OPT_SHAPE,
     CLI_OPT_SEED,
-    CLI_OPT_THREADS,
-    CLI_OPT_CPU,
-    CLI_OPT_OPTIMIZE,
-    CLI_OPT_JSON,
-    CLI_OPT_QUIET,
-    CLI_OPT_END,
+    CLI_OPTS_RUN,
 };
 
 const cli_verb cli_verb_run = {
