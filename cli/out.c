@@ -108,15 +108,14 @@ void out_cell(out_table *t, const char *format, ...) {
     va_end(args);
 }
 
-static void print_cell(const out_table *t, FILE *f, const char *cell, int c,
-                       size_t width) {
+/* last: no blanks at the end of a line. */
+static void print_cell(const out_table *t, FILE *f, const char *cell, size_t c,
+                       size_t width, int last) {
     size_t pad = width - out_width(cell);
     if (c) fputs("  ", f);
     if (t->align[c] == 'r') fprintf(f, "%*s", (int)pad, "");
     out_text(f, cell);
-    /* No blanks at the end of a line. */
-    if (t->align[c] != 'r' && c + 1 < t->columns)
-        fprintf(f, "%*s", (int)pad, "");
+    if (t->align[c] != 'r' && !last) fprintf(f, "%*s", (int)pad, "");
 }
 
 void out_table_print(const out_table *t, FILE *f, int header) {
@@ -128,9 +127,12 @@ void out_table_print(const out_table *t, FILE *f, int header) {
     }
     for (size_t i = 0; i < t->n; i += columns) {
         int bold = header && i == 0;
+        size_t n = t->n - i < columns ? t->n - i : columns;
+        while (n && !*t->cells[i + n - 1])
+            n--; /* empty cells at the end */
         if (bold) fputs(out_color(f, OUT_BOLD), f);
-        for (size_t c = 0; c < columns && i + c < t->n; c++) {
-            print_cell(t, f, t->cells[i + c], (int)c, width[c]);
+        for (size_t c = 0; c < n; c++) {
+            print_cell(t, f, t->cells[i + c], c, width[c], c + 1 == n);
         }
         if (bold) fputs(out_color(f, OUT_PLAIN), f);
         putc('\n', f);
@@ -147,6 +149,8 @@ void out_table_deinit(out_table *t) {
 
 /* ---- progress
  * --------------------------------------------------------------------- */
+
+static out_progress *current; /* the bar that is on the terminal, or NULL */
 
 void out_progress_begin(out_progress *p, const char *label, int64_t total,
                         int quiet) {
@@ -189,6 +193,7 @@ static void draw(out_progress *p, double now) {
     fputs(tail, stderr);
     fflush(stderr);
     p->drawn = now;
+    current = p;
 }
 
 void out_progress_add(out_progress *p, int64_t more) {
@@ -203,6 +208,11 @@ void out_progress_hide(out_progress *p) {
     fputs("\r\033[K", stderr);
     fflush(stderr);
     p->drawn = 0;
+    current = NULL;
+}
+
+void out_progress_hide_all(void) {
+    if (current) out_progress_hide(current);
 }
 
 void out_progress_end(out_progress *p) {

@@ -51,7 +51,7 @@ typedef struct out_table {
 
 /** align: one of 'l', 'r' for each column, "lrr". */
 void out_table_init(out_table *t, const char *align);
-/** Adds a cell; rows fill from left to right. */
+/** Adds a cell; rows fill from left to right.  "" leaves it empty. */
 void out_cell(out_table *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /** Prints the rows; with header, the first one stands out. */
@@ -76,6 +76,8 @@ void out_progress_begin(out_progress *p, const char *label, int64_t total,
 void out_progress_add(out_progress *p, int64_t more);
 /** Takes the bar away, so that other lines can be printed. */
 void out_progress_hide(out_progress *p);
+/** The same for whichever bar there is; errors begin with it. */
+void out_progress_hide_all(void);
 void out_progress_end(out_progress *p);
 
 #endif

@@ -1,19 +1,10 @@
 /* report.c - errors as one sentence on standard error. */
 #include "cli.h"
 
+#include "out.h"
+
 #include <stdarg.h>
 #include <string.h>
-
-/*
- * Names in models and files come from outside: control characters in them
- * must not reach the terminal.
- */
-static void print_clean(const char *text) {
-    for (const char *s = text; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        putc(c < 32 || c == 127 ? '?' : c, stderr);
-    }
-}
 
 int cli_fail(int code, const char *format, ...) {
     char text[1024];
@@ -22,8 +13,9 @@ int cli_fail(int code, const char *format, ...) {
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     fflush(stdout); /* keeps the two streams in order on a terminal */
+    out_progress_hide_all();
     fputs("ocelli: ", stderr);
-    print_clean(text);
+    out_text(stderr, text);
     putc('\n', stderr);
     return code;
 }

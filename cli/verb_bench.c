@@ -55,7 +55,8 @@ static int add_time(bench *b, double ms) {
 static int one_run(bench *b, double *ms) {
     oc_error err;
     double start = out_seconds();
-    if (oc_session_run(b->session, &err)) return cli_report(&err, NULL);
+    if (oc_session_run(b->session, &err))
+        return cli_report(&err, b->args->operands[0]);
     *ms = 1e3 * (out_seconds() - start);
     return CLI_OK;
 }
@@ -80,13 +81,16 @@ static int measure(bench *b) {
     for (int i = 0; i < 3 && !code; i++) {
         code = one_run(b, &ms);
     }
-    out_progress_begin(&bar, "bench", (int64_t)(1e3 * b->seconds),
-                       cli_has(b->args, "quiet"));
+    out_progress_begin(&bar, "bench", 1, cli_has(b->args, "quiet"));
     while (!code && (spent < 1e3 * b->seconds || b->n < 3)) {
         code = one_run(b, &ms);
         if (!code) code = add_time(b, ms);
         spent += ms;
-        out_progress_add(&bar, (int64_t)spent - bar.done);
+        /* So many runs as the time is likely to be enough for. */
+        if (spent > 0)
+            bar.total = (int64_t)(1e3 * b->seconds / spent * (double)b->n);
+        if (bar.total < (int64_t)b->n) bar.total = (int64_t)b->n;
+        out_progress_add(&bar, 1);
     }
     out_progress_end(&bar);
     if (code) return code;
@@ -173,7 +177,7 @@ static void layer_row(out_table *t, const bench *b, const ranked *r,
     out_cell(t, "%s", r->s.op);
     out_cell(t, "%.40s", r->s.name);
     out_cell(t, "%s", shape);
-    out_cell(t, "%s", r->s.kernel);
+    out_cell(t, "%s", *r->s.kernel ? r->s.kernel : "-");
     out_cell(t, "%.3f", step_ms(&r->s));
     out_cell(t, "%.1f %%", all > 0 ? 100 * step_ms(&r->s) / all : 0);
     if (r->s.flops > 0) {
@@ -237,22 +241,25 @@ static void report_json(const bench *b) {
 
 static void report_text(const bench *b) {
     out_table t;
-    out_table_init(&t, "lr");
+    out_table_init(&t, "lrl");
     const struct {
-        const char *name;
+        const char *name, *unit;
         double value;
     } rows[] = {
-        {"load ms", b->load_ms},
-        {"first ms", b->first_ms},
-        {"min ms", b->ms[0]},
-        {"median ms", percentile(b, 0.5)},
-        {"p99 ms", percentile(b, 0.99)},
-        {"throughput /s", throughput(b)},
-        {"rss MB", (double)b->rss_bytes / 1048576},
+        {"load", "ms", b->load_ms},
+        {"first run", "ms", b->first_ms},
+        {"fastest run", "ms", b->ms[0]},
+        {"median run", "ms", percentile(b, 0.5)},
+        {"99th percentile", "ms", percentile(b, 0.99)},
+        {"throughput", "a second", throughput(b)},
+        {"memory", "MiB", (double)b->rss_bytes / 1048576},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        double v = rows[i].value;
         out_cell(&t, "%s", rows[i].name);
-        out_cell(&t, "%.2f", rows[i].value);
+        /* Three digits or more are shown of every number. */
+        out_cell(&t, "%.*f", v >= 100 ? 0 : v >= 10 ? 1 : v >= 1 ? 2 : 3, v);
+        out_cell(&t, "%s", rows[i].unit);
     }
     out_table_print(&t, stdout, 0);
     out_table_deinit(&t);
@@ -321,12 +328,7 @@ static const cli_option options[] = {
      "value of an input (repeatable): .npy, .npz, .pb or a picture", NULL},
     CLI_OPT_SHAPE,
     CLI_OPT_SEED,
-    CLI_OPT_THREADS,
-    CLI_OPT_CPU,
-    CLI_OPT_OPTIMIZE,
-    CLI_OPT_JSON,
-    CLI_OPT_QUIET,
-    CLI_OPT_END,
+    CLI_OPTS_RUN,
 };
 
 const cli_verb cli_verb_bench = {
