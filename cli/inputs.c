@@ -1,6 +1,8 @@
 /* inputs.c - see inputs.h. */
 #include "inputs.h"
 
+#include "out.h"
+
 #include <ocelli/vision.h>
 
 #include <errno.h>
@@ -35,8 +37,8 @@ static int load_picture(oc_value **out, const char *path,
     const int64_t *d = info->dims;
     if (info->kind != OC_KIND_TENSOR || info->rank != 4) {
         return cli_fail(CLI_BAD_INPUT,
-                        "%s: the input %s does not take a picture (it has not "
-                        "four dimensions)",
+                        "%s: the input \"%s\" does not take a picture (it has "
+                        "not four dimensions)",
                         path, info->name);
     }
     /* Channels are the dimension that is 1, 3 or 4, first where in doubt. */
@@ -44,8 +46,8 @@ static int load_picture(oc_value **out, const char *path,
     int64_t channels = last ? d[3] : d[1];
     if (channels != 1 && channels != 3 && channels != -1) {
         return cli_fail(CLI_BAD_INPUT,
-                        "%s: the input %s has %lld channels, a picture has 1 "
-                        "or 3",
+                        "%s: the input \"%s\" has %lld channels, a picture has "
+                        "1 or 3",
                         path, info->name, (long long)channels);
     }
     if (oc_image_load(&img, path, NULL, &err)) return cli_report(&err, path);
@@ -76,6 +78,12 @@ static int is_picture(const char *path) {
     return oc_image_format_of_path(path) != OC_IMAGE_UNKNOWN;
 }
 
+static int no_such_input(const char *name, int n) {
+    return cli_fail(CLI_USAGE,
+                    "the model has no input \"%.*s\"; see ocelli inspect", n,
+                    name);
+}
+
 int cli_inputs_load(cli_inputs *in, const oc_model *m, const char *spec) {
     int index = 0;
     const char *path = spec;
@@ -93,10 +101,10 @@ int cli_inputs_load(cli_inputs *in, const oc_model *m, const char *spec) {
     }
     const char *eq = strchr(spec, '=');
     if (path == spec && eq) {
-        return cli_fail(CLI_USAGE,
-                        "the model has no input %.*s; see ocelli inspect",
-                        (int)(eq - spec), spec);
+        return no_such_input(spec, (int)(eq - spec));
     }
+    if (!*path)
+        return cli_fail(CLI_USAGE, "--input wants NAME=FILE, not \"%s\"", spec);
     const oc_value_info *info = oc_model_input(m, index);
     if (!info) return cli_fail(CLI_USAGE, "the model has no inputs");
     oc_value_destroy(in->values[index]);
@@ -232,6 +240,22 @@ static int shape_of(const cli_args *args, const oc_value_info *info, int index,
     return CLI_OK;
 }
 
+/* A misspelt name must not leave its input as it was. */
+static int check_shape_names(const oc_model *m, const cli_args *args) {
+    const char *spec;
+    for (int i = 0; (spec = cli_get_nth(args, "shape", i)); i++) {
+        const char *eq = strrchr(spec, '=');
+        size_t n = eq ? (size_t)(eq - spec) : 0;
+        int found = !eq;
+        for (int k = 0; k < oc_model_input_count(m) && !found; k++) {
+            const char *name = oc_model_input(m, k)->name;
+            found = strlen(name) == n && !strncmp(name, spec, n);
+        }
+        if (!found) return no_such_input(spec, (int)n);
+    }
+    return CLI_OK;
+}
+
 static int make_random(oc_value **out, const cli_args *args,
                        const oc_value_info *info, int index, uint64_t *state) {
     oc_error err;
@@ -243,7 +267,8 @@ static int make_random(oc_value **out, const cli_args *args,
         return CLI_OK;
     }
     if (info->kind != OC_KIND_TENSOR || !info->dtype) {
-        return cli_fail(CLI_USAGE, "the input %s has to be given with --input",
+        return cli_fail(CLI_USAGE,
+                        "the input \"%s\" has to be given with --input",
                         info->name);
     }
     int code = shape_of(args, info, index, &t);
@@ -254,13 +279,15 @@ static int make_random(oc_value **out, const cli_args *args,
     for (int d = 0; d < t.rank; d++) {
         elems *= (double)t.dims[d];
     }
-    if (elems * (double)oc_dtype_bytes(t.dtype) > 0x1p40) {
-        return cli_fail(CLI_RESOURCES, "the input %s is too large to make up",
-                        info->name);
+    double need = elems * (double)oc_dtype_bytes(t.dtype);
+    if (need < 0x1p40) t.data = malloc((size_t)need + 1);
+    if (!t.data) {
+        char text[32];
+        return cli_fail(CLI_RESOURCES,
+                        "the input \"%s\" takes %s, more memory than there is; "
+                        "give it another size with --shape",
+                        info->name, out_bytes(need, text, sizeof(text)));
     }
-    size_t bytes = oc_tensor_bytes(&t);
-    t.data = malloc(bytes ? bytes : 1);
-    if (!t.data) return cli_fail(CLI_RESOURCES, "out of memory");
     fill_random(&t, state);
     if (oc_value_create_tensor(out, &t, &err))
         code = cli_report(&err, info->name);
@@ -272,6 +299,7 @@ int cli_inputs_random(cli_inputs *in, const oc_model *m, const cli_args *args) {
     int64_t seed;
     int code = cli_get_int(args, "seed", 0, INT64_MAX, 1, &seed);
     uint64_t state = (uint64_t)seed;
+    if (!code) code = check_shape_names(m, args);
     for (int i = 0; !code && i < in->n; i++) {
         const oc_value_info *info = oc_model_input(m, i);
         if (in->values[i] || info->optional) continue;

@@ -47,6 +47,6 @@ int cli_create_session(const cli_args *args, oc_model *model, int profile,
     opt.threads = (int)threads;
     opt.profile = profile;
     if (oc_session_create(out, model, &opt, &err))
-        return cli_report(&err, NULL);
+        return cli_report(&err, args->operands[0]);
     return CLI_OK;
 }

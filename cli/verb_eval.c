@@ -78,7 +78,15 @@ static int match_classes(evaluation *e) {
                         "model's labels (%s ...); give the model others with "
                         "--labels",
                         oc_dataset_class(e->data, 0), oc_card_label(card, 0));
-    if (!known) return by_number(e);
+    if (!known) {
+        if (e->classes && e->labels && !cli_has(e->args, "quiet"))
+            fprintf(stderr,
+                    "%sthe data's classes (%s ...) and the model's labels "
+                    "(%s ...) are matched by number%s\n",
+                    out_color(stderr, OUT_YELLOW), oc_dataset_class(e->data, 0),
+                    oc_card_label(card, 0), out_color(stderr, OUT_PLAIN));
+        return by_number(e);
+    }
     for (int c = 0; c < e->classes; c++) {
         int found = 0;
         for (int i = 0; i < e->labels && !found; i++) {
@@ -193,8 +201,14 @@ static int evaluate(const cli_args *args, cli_vision *v) {
     e.task = oc_card_task(v->card);
     const measure *m = measure_for(e.task);
     if (!m)
-        return cli_fail(CLI_USAGE, "there is no measure for models to %s",
-                        oc_task_name(e.task));
+        return cli_fail(CLI_USAGE,
+                        "%s is a model to %s pictures, for which there is no "
+                        "measure",
+                        args->operands[0], oc_task_name(e.task));
+    if (cli_has(args, "save") && e.task != OC_TASK_DETECT)
+        return cli_fail(CLI_USAGE,
+                        "--save writes boxes, and %s is a model to %s pictures",
+                        args->operands[0], oc_task_name(e.task));
     if (oc_dataset_open(&data, dir, e.task, cli_get(args, "split", NULL), NULL,
                         &err))
         return cli_report(&err, dir);
@@ -246,12 +260,7 @@ static const cli_option options[] = {
     {"threshold", 0, "T", "least score of a box (default 0.001)", NULL},
     CLI_OPTS_CARD,
     CLI_OPTS_NMS,
-    CLI_OPT_THREADS,
-    CLI_OPT_CPU,
-    CLI_OPT_OPTIMIZE,
-    CLI_OPT_JSON,
-    CLI_OPT_QUIET,
-    CLI_OPT_END,
+    CLI_OPTS_RUN,
 };
 
 const cli_verb cli_verb_eval = {

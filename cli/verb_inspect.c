@@ -128,7 +128,7 @@ static void json_values(json *j, const oc_model *m, int outputs) {
         if (v->rank < 0) {
             json_null(j, "shape");
         } else {
-            json_array(j, "shape");
+            json_row(j, "shape");
             for (int k = 0; k < v->rank; k++) {
                 if (v->dims[k] >= 0)
                     json_int(j, NULL, v->dims[k]);
@@ -196,7 +196,8 @@ static int print_memory(const cli_args *args, oc_model *m, json *j) {
     if (!code) code = cli_inputs_random(&in, m, args);
     if (!code) code = cli_create_session(args, m, 0, &s);
     if (!code) code = cli_inputs_set(&in, m, s);
-    if (!code && oc_session_plan(s, &err)) code = cli_report(&err, NULL);
+    if (!code && oc_session_plan(s, &err))
+        code = cli_report(&err, args->operands[0]);
     if (code) goto done;
     oc_session_memory(s, &sum);
     if (j) {
@@ -248,9 +249,9 @@ static void print_head(const char *path, const oc_model *m,
            out_color(stdout, OUT_PLAIN));
     out_table_init(&t, "ll");
     out_cell(&t, "  graph");
-    out_cell(&t, "%s", s->graph_name);
+    out_cell(&t, "%s", *s->graph_name ? s->graph_name : "-");
     out_cell(&t, "  producer");
-    out_cell(&t, "%s", s->producer);
+    out_cell(&t, "%s", *s->producer ? s->producer : "-");
     out_cell(&t, "  IR version");
     out_cell(&t, "%lld", (long long)s->ir_version);
     const char *domain;
@@ -269,6 +270,25 @@ static void print_head(const char *path, const oc_model *m,
     out_table_deinit(&t);
 }
 
+/*
+ * Cards and the like are long and have lines of their own; --json has them
+ * whole.
+ */
+static void print_start(const char *value) {
+    char start[161];
+    size_t n = 0;
+    for (; *value && n + 1 < sizeof(start); value++) {
+        int blank = *value == ' ' || *value == '\n' || *value == '\t';
+        if (!blank)
+            start[n++] = *value;
+        else if (n && start[n - 1] != ' ')
+            start[n++] = ' ';
+    }
+    start[n] = '\0';
+    out_text(stdout, start);
+    puts(*value ? "..." : "");
+}
+
 static void print_metadata(const oc_model *m) {
     const char *key;
     for (size_t i = 0; (key = oc_model_metadata_key(m, i)); i++) {
@@ -280,11 +300,7 @@ static void print_metadata(const oc_model *m) {
         fputs("  ", stdout);
         out_text(stdout, key);
         fputs(": ", stdout);
-        /* Cards and the like are long; --json has them whole. */
-        char start[161];
-        snprintf(start, sizeof(start), "%s", value);
-        out_text(stdout, start);
-        puts(strlen(value) > 160 ? "..." : "");
+        print_start(value);
     }
 }
 

@@ -20,7 +20,9 @@ static int check(const cli_args *args, cli_vision *v, int *made) {
     oc_status st = *made ? oc_card_make_golden(v->card, v->model, image, &err)
                          : oc_card_check_golden(v->card, v->model, image, &err);
     if (st) {
-        int code = cli_report(&err, path);
+        /* What is wrong with the picture is no fault of the model. */
+        int code =
+            cli_report(&err, image && strstr(err.message, image) ? NULL : path);
         return st == OC_E_ARG ? CLI_USAGE : code;
     }
     return CLI_OK;
