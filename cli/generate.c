@@ -56,7 +56,8 @@ static void print_man(void) {
            oc_version());
     for (int i = 0; cli_verbs[i]; i++) {
         const cli_verb *v = cli_verbs[i];
-        printf(".SS \"ocelli %s [OPTION...] %s\"\n", v->name, v->operands);
+        printf(".SS \"ocelli %s [OPTION...]%s%s\"\n", v->name,
+               *v->operands ? " " : "", v->operands);
         roff(v->description);
         putchar('\n');
         for (const cli_option *o = v->options; o->name; o++) {
@@ -165,8 +166,12 @@ static void print_zsh(void) {
                     putchar('(');
                     print_choices(o->choices);
                     putchar(')');
-                } else {
+                } else if (strstr(o->value, "FILE") ||
+                           strstr(o->value, "DIR") ||
+                           strstr(o->value, "PICTURE")) {
                     fputs("_files", stdout);
+                } else {
+                    putchar(' '); /* a number: nothing to offer */
                 }
             }
             putchar('\'');
@@ -220,7 +225,7 @@ int cli_generate(int argc, char **argv) {
     else if (!strcmp(what, "operators"))
         return cli_print_operators();
     else
-        return cli_fail(CLI_USAGE,
-                        "ocelli _docs man|bash|zsh|fish|verbs|cli|operators");
+        return cli_fail(CLI_USAGE, "_docs takes one of "
+                                   "man|bash|zsh|fish|verbs|cli|operators");
     return CLI_OK;
 }

@@ -152,8 +152,8 @@ void cli_print_reference(void) {
           stdout);
     for (int i = 0; cli_verbs[i]; i++) {
         const cli_verb *v = cli_verbs[i];
-        printf("## ocelli %s\n\n    ocelli %s [OPTION...] %s\n\n", v->name,
-               v->name, v->operands);
+        printf("## ocelli %s\n\n    ocelli %s [OPTION...]%s%s\n\n", v->name,
+               v->name, *v->operands ? " " : "", v->operands);
         prose(v->description);
         putchar('\n');
         print_options(v);

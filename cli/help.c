@@ -45,7 +45,9 @@ void cli_print_help(FILE *to) {
                 cli_verbs[i]->name, out_color(to, OUT_PLAIN),
                 cli_verbs[i]->summary);
     }
-    fputs("\nocelli VERB --help tells more; ocelli --version tells the "
+    fputs("\nfor example: ocelli inspect model.onnx\n"
+          "             ocelli detect model.onnx photo.jpg --out marked\n\n"
+          "ocelli VERB --help tells more; ocelli --version tells the "
           "version.\n",
           to);
 }
@@ -70,9 +72,9 @@ static void print_option(FILE *to, const cli_option *o) {
 
 void cli_print_verb_help(FILE *to, const cli_verb *verb) {
     static const cli_option help = {"help", 'h', NULL, "print this", NULL};
-    fprintf(to, "usage: ocelli %s%s%s [OPTION...] %s\n\n",
+    fprintf(to, "usage: ocelli %s%s%s [OPTION...]%s%s\n\n",
             out_color(to, OUT_BOLD), verb->name, out_color(to, OUT_PLAIN),
-            verb->operands);
+            *verb->operands ? " " : "", verb->operands);
     wrap(to, verb->description, 0, 0);
     putc('\n', to);
     for (const cli_option *o = verb->options; o->name; o++) {
