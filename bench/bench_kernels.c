@@ -186,7 +186,7 @@ static oc__conv_geom geometry(int64_t c, int64_t h, int64_t out_c, int64_t k,
 static void bench_conv(oc__conv_algo algo, int64_t in_c, int64_t h,
                        int64_t out_c, int64_t k, int64_t s) {
     static const char *const ways[] = {"direct", "depthwise", "first",
-                                       "winograd"};
+                                       "winograd", "point"};
     int64_t group = algo == OC_CONV_DEPTHWISE ? in_c : 1;
     oc__conv_geom g = geometry(in_c, h, out_c, k, s, group);
     char name[64];
@@ -274,6 +274,7 @@ static void all_convolutions(void) {
         const int16_t *d = dense[i];
         bench_conv(OC_CONV_DIRECT, d[0], d[1], d[2], d[3], d[4]);
         bench_conv(OC_CONV_WINOGRAD, d[0], d[1], d[2], d[3], d[4]);
+        bench_conv(OC_CONV_POINT, d[0], d[1], d[2], d[3], d[4]);
     }
     for (size_t i = 0; i < OC_COUNT(first); i++)
         bench_conv(OC_CONV_FIRST, first[i][0], first[i][1], first[i][2],

@@ -8,6 +8,7 @@ static const oc__conv_way *const ways[OC_CONV_ALGO_COUNT] = {
     [OC_CONV_DEPTHWISE] = &oc__conv_way_depthwise,
     [OC_CONV_FIRST] = &oc__conv_way_first,
     [OC_CONV_WINOGRAD] = &oc__conv_way_winograd,
+    [OC_CONV_POINT] = &oc__conv_way_point,
 };
 
 /* What no way can do: sizes that are not those of a convolution. */
@@ -30,6 +31,8 @@ oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
                                   const oc__conv_geom *g) {
     if (oc__conv_f32_can(kt, g, OC_CONV_DEPTHWISE)) return OC_CONV_DEPTHWISE;
     if (oc__conv_f32_can(kt, g, OC_CONV_FIRST)) return OC_CONV_FIRST;
+    if (oc__conv_f32_can(kt, g, OC_CONV_POINT) && oc__point_pays(kt, g))
+        return OC_CONV_POINT;
     if (oc__conv_f32_can(kt, g, OC_CONV_WINOGRAD) &&
         oc__winograd_gain(kt, g) > 0)
         return OC_CONV_WINOGRAD;

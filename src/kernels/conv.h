@@ -164,10 +164,11 @@ typedef struct oc__conv_geom {
 
 /** How a convolution is done; chosen at planning, kept in the program. */
 typedef enum oc__conv_algo {
-    OC_CONV_DIRECT,    /* NCHWc in, NCHWc out; 1x1 too */
+    OC_CONV_DIRECT,    /* NCHWc in, NCHWc out; any kernel */
     OC_CONV_DEPTHWISE, /* group == in_c == out_c */
     OC_CONV_FIRST,     /* plain NCHW in (few channels), NCHWc out */
     OC_CONV_WINOGRAD,  /* 3x3, stride 1, dilation 1 */
+    OC_CONV_POINT,     /* 1x1 without padding */
     OC_CONV_ALGO_COUNT
 } oc__conv_algo;
 

@@ -21,7 +21,7 @@ typedef struct oc__conv_way {
 } oc__conv_way;
 
 extern const oc__conv_way oc__conv_way_direct, oc__conv_way_depthwise,
-    oc__conv_way_first, oc__conv_way_winograd;
+    oc__conv_way_first, oc__conv_way_winograd, oc__conv_way_point;
 
 /** Blocks that hold this many channels. */
 static inline size_t oc__blocks(const oc__kernels *kt, int64_t channels) {
@@ -51,6 +51,9 @@ static inline size_t oc__taps_inside(int64_t at, int64_t dilation, int64_t taps,
 /** About how many cycles Winograd saves over the direct way; <= 0: none. */
 double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g);
 
+/** Whether copying the pixels of a 1x1 convolution pays. */
+int oc__point_pays(const oc__kernels *kt, const oc__conv_geom *g);
+
 /* ---- strips: the tiles of a dense convolution in order ------------------- */
 
 /**
@@ -62,6 +65,7 @@ typedef struct oc__strip_plan {
     const oc__conv_f32_args *args;
     size_t c;
     int plain;         /* the kernel: plain or blocked */
+    int panels;        /* each tile's input is a panel, see conv_point.c */
     size_t rows, cols; /* of the output, 1 x pixels when flattened */
     size_t row_step, px_step, in_block_step;
     size_t in_blocks;     /* of one group */

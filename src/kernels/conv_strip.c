@@ -26,7 +26,10 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
                    size_t last_steps, const float *in, const float *w,
                    float *out, const float *bias, const float *residual,
                    size_t first, size_t last) {
-    size_t tiles = oc__strip_tiles(p, out_blocks);
+    /* Panels are as wide as pairs of output blocks want them. */
+    size_t tiles =
+        oc__strip_tiles(p, p->panels ? OC_CONV_MAX_BLOCKS : out_blocks);
+    size_t start = p->cols * first / tiles; /* of panels, rows being 1 */
     size_t w_block = p->tap_count * p->tap_elems * out_blocks;
     oc__conv_tile t = {.c = p->c, .out_blocks = out_blocks};
     t.in_block_step = p->in_block_step;
@@ -52,8 +55,14 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
             size_t x0 = p->cols * j / tiles, x1 = p->cols * (j + 1) / tiles;
             size_t pixel = y * p->cols + x0;
             t.px = x1 - x0;
-            t.in =
-                in + b * p->in_block_step + y * p->row_step + x0 * p->px_step;
+            if (p->panels) {
+                t.in_block_step = t.px * p->c;
+                t.in = in + (x0 - start) * p->in_blocks * p->c +
+                       b * t.in_block_step;
+            } else {
+                t.in = in + b * p->in_block_step + y * p->row_step +
+                       x0 * p->px_step;
+            }
             t.out = out + pixel * p->c;
             t.residual = residual ? residual + pixel * p->c : NULL;
             if (p->plain)

@@ -11,6 +11,7 @@
  *     EACH_1(X), EACH_2(X)    X(1) X(2) ... X(ROWS_1), X(ROWS_2)
  *     THIN_ROWS, THIN_PANELS  see gemm.h
  *     EACH_THIN(X)            X(1) ... X(THIN_ROWS)
+ *     V_REGISTER              a vector register as a constraint of assembly
  *
  * A tile keeps rows x vectors sums in registers.  One step multiplies a
  * column of A (a broadcast from memory for each row) by a row of B (a few
@@ -36,8 +37,11 @@
 #endif
 
 /* Keeps a compiler from moving loads of a later step up into an earlier one,
- * for which there are no registers left. */
-#define STEP_ENDS __asm__ volatile("" ::: "memory")
+ * for which there are no registers left; and each sum in a register there: gcc
+ * else lets two of 6 x 2 live in memory, which adds the time of a store and a
+ * load to their chains.  Neither is an instruction. */
+#define STEP_ENDS      __asm__ volatile("" ::: "memory")
+#define IN_REGISTER(x) __asm__ volatile("" : "+" V_REGISTER(x))
 
 #define VECTORS     (BLOCK / V_WIDTH) /* of a block */
 #define MAX_ROWS    14
@@ -59,6 +63,8 @@ VINLINE void V(step)(VF (*acc)[MAX_VECTORS], const int rows, const int vectors,
         UNROLL for (int j = 0; j < vectors; j++) acc[i][j] =
             V(fma)(x, bv[j], acc[i][j]);
     }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < vectors; j++) IN_REGISTER(acc[i][j]);
     STEP_ENDS;
 }
 

@@ -205,7 +205,7 @@ static int set_geom(layout *l, oc__node *n, int slot, const oc__conv_geom *g) {
  * ---------------------------------------------------------------- */
 
 static const char *const algo_names[OC_CONV_ALGO_COUNT] = {
-    "direct", "depthwise", "first", "winograd"};
+    "direct", "depthwise", "first", "winograd", "point"};
 
 /* The bias padded to whole blocks; -1 when there is none. */
 static oc_status pad_bias(layout *l, const oc__node *n, int64_t out_c,

@@ -6,8 +6,8 @@
 
 #include <math.h>
 
-static const char *const way_names[OC_CONV_ALGO_COUNT] = {"direct", "depthwise",
-                                                          "first", "winograd"};
+static const char *const way_names[OC_CONV_ALGO_COUNT] = {
+    "direct", "depthwise", "first", "winograd", "point"};
 
 static int64_t below(int64_t n) {
     return (int64_t)oc__rng_below(check_rng(), (uint64_t)n);
@@ -61,6 +61,11 @@ static oc__conv_geom random_geometry(oc__conv_algo way) {
     if (way == OC_CONV_WINOGRAD) {
         g.kernel_h = g.kernel_w = 3;
         g.stride_h = g.stride_w = g.dilation_h = g.dilation_w = 1;
+    }
+    if (way == OC_CONV_POINT) {
+        g.kernel_h = g.kernel_w = 1;
+        g.in_c = 1 + below(200);
+        g.out_c = 1 + below(100);
     }
     if (way == OC_CONV_DIRECT && below(3) == 0) {
         /* Groups that share a block, and groups of whole blocks. */

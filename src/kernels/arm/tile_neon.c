@@ -5,11 +5,12 @@
 
 #define VINLINE static inline __attribute__((always_inline, unused))
 #define VTARGET
-#define V(name) v4_##name
-#define K(job)  oc__##job##_neon
-#define VF      float32x4_t
-#define V_WIDTH 4
-#define BLOCK   8
+#define V(name)    v4_##name
+#define K(job)     oc__##job##_neon
+#define VF         float32x4_t
+#define V_WIDTH    4
+#define BLOCK      8
+#define V_REGISTER "w"
 
 /* 32 registers, two to a block: 6 x 4 sums, 4 of B and some broadcasts; or
  * 12 x 2 sums. */

@@ -5,12 +5,13 @@
 
 #define VINLINE                                                                \
     static inline __attribute__((always_inline, unused)) OC_TARGET_AVX2
-#define VTARGET OC_TARGET_AVX2
-#define V(name) v8_##name
-#define K(job)  oc__##job##_avx2
-#define VF      __m256
-#define V_WIDTH 8
-#define BLOCK   8
+#define VTARGET    OC_TARGET_AVX2
+#define V(name)    v8_##name
+#define K(job)     oc__##job##_avx2
+#define VF         __m256
+#define V_WIDTH    8
+#define BLOCK      8
+#define V_REGISTER "x"
 
 /* 16 registers: 6 x 2 sums, 2 of B and 2 broadcasts; or 12 x 1 sums. */
 #define ROWS_1       12

@@ -5,12 +5,13 @@
 
 #define VINLINE                                                                \
     static inline __attribute__((always_inline, unused)) OC_TARGET_AVX512
-#define VTARGET OC_TARGET_AVX512
-#define V(name) v16_##name
-#define K(job)  oc__##job##_avx512
-#define VF      __m512
-#define V_WIDTH 16
-#define BLOCK   16
+#define VTARGET    OC_TARGET_AVX512
+#define V(name)    v16_##name
+#define K(job)     oc__##job##_avx512
+#define VF         __m512
+#define V_WIDTH    16
+#define BLOCK      16
+#define V_REGISTER "v"
 
 /* 32 registers: 14 x 2 sums, 2 of B and 2 broadcasts.  14 x 1 sums are enough
  * for the one multiply-add unit; more would only be more code. */

@@ -1,0 +1,194 @@
+/*
+ * conv_point.c - 1x1 convolution without padding: a product of matrices.
+ *
+ * In NCHWc the channels of a pixel lie a whole picture apart, block by block.
+ * Tiles that read them there touch a page for each block, more than there are
+ * entries in the first-level TLB, and where the picture's size is a power of
+ * two all blocks fall on the same few lines of a cache.  So the pixels of a
+ * strip are first copied, for each tile one panel:
+ *
+ *     panel of px pixels:  [in block][px][c]
+ *
+ * which the tiles of all output blocks then read from front to back.  The copy
+ * moves each vector of c channels once, against out_c vectors multiplied with
+ * it.  A stride is taken care of on the way.
+ *
+ * Weights are packed as by conv_direct.c.
+ */
+#include "kernels/conv_private.h"
+
+#include <string.h>
+
+/* Panels of a strip fill so much of L2, beside the weights that pass. */
+#define STRIP_SHARE 0.5
+/* Pixels of a strip at least, so that the weights, read once for each strip,
+ * come in the time of their multiply-adds; and at most, so that there are
+ * strips for every thread. */
+#define STRIP_LEAST 72
+#define STRIP_MOST  1024
+/* Weights of a part of the sum: see conv_direct.c. */
+#define PART_BYTES 24576
+/* With fewer output blocks the copy costs more than it gains, unless more input
+ * blocks than a cache has ways fall on the same lines: then it always pays. */
+#define LEAST_OUT 10
+#define WAYS      8
+#define WAY_BYTES 4096
+
+typedef struct point_plan {
+    oc__strip_plan strip;
+    const oc__conv_geom *g;
+    size_t out_blocks, pairs, pixels;
+    size_t tiles;  /* of an image */
+    size_t strips; /* of an image */
+    size_t parts;  /* tasks of a strip, each some pairs of output blocks */
+    float *panels; /* of each worker */
+} point_plan;
+
+static int point_can(const oc__kernels *kt, const oc__conv_geom *g) {
+    (void)kt;
+    return g->group == 1 && g->kernel_h == 1 && g->kernel_w == 1 &&
+           g->pad_top == 0 && g->pad_left == 0 &&
+           (g->out_h - 1) * g->stride_h < g->in_h &&
+           (g->out_w - 1) * g->stride_w < g->in_w;
+}
+
+int oc__point_pays(const oc__kernels *kt, const oc__conv_geom *g) {
+    size_t in_blocks = oc__blocks(kt, g->in_c);
+    size_t plane = (size_t)(g->in_h * g->in_w * kt->block) * sizeof(float);
+    if (in_blocks > WAYS && plane % WAY_BYTES == 0) return 1;
+    return in_blocks > 1 && oc__blocks(kt, g->out_c) >= LEAST_OUT;
+}
+
+/* Tiles of the longest strip. */
+static size_t strip_tiles(const point_plan *p) {
+    size_t most_px = p->strip.kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
+    size_t px_bytes = p->strip.in_blocks * p->strip.c * sizeof(float);
+    size_t fit =
+        (size_t)(STRIP_SHARE * (double)p->strip.kt->l2_bytes) / px_bytes;
+    fit = OC_MAX(OC_MIN(fit, (size_t)STRIP_MOST), (size_t)STRIP_LEAST);
+    return OC_MIN(OC_MAX(fit / most_px, 1), p->tiles);
+}
+
+static point_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
+    point_plan p = {.g = g};
+    oc__strip_plan *s = &p.strip;
+    static const size_t no_offset = 0;
+    s->kt = kt;
+    s->c = (size_t)kt->block;
+    s->panels = 1;
+    s->in_blocks = oc__blocks(kt, g->in_c);
+    s->taps = &no_offset;
+    s->tap_count = 1;
+    s->tap_elems = s->c * s->c;
+    s->rows = 1;
+    s->cols = p.pixels = (size_t)(g->out_h * g->out_w);
+    size_t part =
+        PART_BYTES / sizeof(float) / OC_CONV_MAX_BLOCKS / s->tap_elems;
+    size_t parts = OC_CEIL_DIV(s->in_blocks, part);
+    s->blocks_a_part = OC_CEIL_DIV(s->in_blocks, parts);
+    p.out_blocks = oc__blocks(kt, g->out_c);
+    p.pairs = OC_CEIL_DIV(p.out_blocks, OC_CONV_MAX_BLOCKS);
+    p.tiles = oc__strip_tiles(s, OC_CONV_MAX_BLOCKS);
+    return p;
+}
+
+static size_t panel_elems(const point_plan *p) {
+    size_t most_px = p->strip.kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
+    return strip_tiles(p) * most_px * p->strip.in_blocks * p->strip.c;
+}
+
+static size_t point_scratch_bytes(const oc__kernels *kt, const oc__conv_geom *g,
+                                  int threads) {
+    point_plan p = plan_of(kt, g);
+    return panel_elems(&p) * sizeof(float) * (size_t)threads;
+}
+
+static size_t point_packed_elems(const oc__kernels *kt,
+                                 const oc__conv_geom *g) {
+    return oc__conv_way_direct.packed_elems(kt, g);
+}
+
+static void point_pack(const oc__kernels *kt, const oc__conv_geom *g,
+                       const float *w, float *packed) {
+    oc__conv_way_direct.pack(kt, g, w, packed);
+}
+
+static size_t first_pixel(const point_plan *p, size_t tile) {
+    return p->pixels * tile / p->tiles;
+}
+
+/* Pixels x0..x1 of the output, one block of the input, to a panel's part.  Of
+ * an unstrided picture they are neighbours. */
+static void copy_pixels(const point_plan *p, const float *in, size_t x0,
+                        size_t x1, float *out) {
+    const oc__conv_geom *g = p->g;
+    size_t c = p->strip.c, out_w = (size_t)g->out_w;
+    if (g->stride_h == 1 && g->stride_w == 1 && g->in_w == g->out_w) {
+        memcpy(out, in + x0 * c, (x1 - x0) * c * sizeof *out);
+        return;
+    }
+    for (size_t x = x0; x < x1; x++, out += c) {
+        size_t row = x / out_w * (size_t)(g->stride_h * g->in_w);
+        size_t col = x % out_w * (size_t)g->stride_w;
+        memcpy(out, in + (row + col) * c, c * sizeof *out);
+    }
+}
+
+/* Tiles first..last of one image. */
+static void copy_strip(const point_plan *p, const float *in, size_t first,
+                       size_t last, float *panels) {
+    size_t c = p->strip.c, blocks = p->strip.in_blocks;
+    size_t plane = (size_t)(p->g->in_h * p->g->in_w) * c;
+    size_t start = first_pixel(p, first);
+    for (size_t b = 0; b < blocks; b++)
+        for (size_t i = first; i < last; i++) {
+            size_t x0 = first_pixel(p, i), x1 = first_pixel(p, i + 1);
+            float *panel = panels + (x0 - start) * blocks * c;
+            copy_pixels(p, in + b * plane, x0, x1, panel + b * (x1 - x0) * c);
+        }
+}
+
+/* Tasks run over images, strips, parts. */
+static void point_task(void *ctx, int task, int worker) {
+    const point_plan *p = ctx;
+    const oc__strip_plan *s = &p->strip;
+    const oc__conv_f32_args *a = s->args;
+    size_t part = (size_t)task % p->parts, i = (size_t)task / p->parts;
+    size_t strip = i % p->strips, image = i / p->strips;
+    size_t first = p->tiles * strip / p->strips;
+    size_t last = p->tiles * (strip + 1) / p->strips;
+    float *panels = p->panels + (size_t)worker * panel_elems(p);
+    size_t in = image * s->in_blocks * (size_t)(p->g->in_h * p->g->in_w) * s->c;
+    copy_strip(p, a->in + in, first, last, panels);
+    size_t end = p->pairs * (part + 1) / p->parts;
+    for (size_t j = p->pairs * part / p->parts; j < end; j++) {
+        size_t o = j * OC_CONV_MAX_BLOCKS;
+        size_t n = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p->out_blocks - o);
+        size_t out = (image * p->out_blocks + o) * p->pixels * s->c;
+        oc__strip_run(s, n, (size_t)a->g.in_c - (s->in_blocks - 1) * s->c,
+                      panels, a->packed_w + o * s->in_blocks * s->tap_elems,
+                      a->out + out, a->bias ? a->bias + o * s->c : NULL,
+                      a->residual ? a->residual + out : NULL, first, last);
+    }
+}
+
+static void point_run(const oc__kernels *kt, oc__pool *pool,
+                      const oc__conv_f32_args *a, void *scratch) {
+    point_plan p = plan_of(kt, &a->g);
+    oc__strip_plan *s = &p.strip;
+    s->args = a;
+    s->w_end = a->packed_w + point_packed_elems(kt, &a->g);
+    s->act = oc__act_clamp(a->act, a->act_a, a->act_b, &s->lo, &s->hi);
+    p.panels = scratch;
+    size_t batch = (size_t)a->g.batch;
+    size_t wanted =
+        oc__share_tasks(oc__pool_threads(pool), oc__conv_work(&a->g));
+    p.strips = OC_CEIL_DIV(p.tiles, strip_tiles(&p));
+    /* A strip is better cut into parts of its output than shorter: then its
+     * pixels are copied more often, but no weight is read more often. */
+    p.parts = OC_MIN(OC_CEIL_DIV(wanted, batch * p.strips), p.pairs);
+    oc__pool_run(pool, (int)(batch * p.strips * p.parts), point_task, &p);
+}
+
+const oc__conv_way oc__conv_way_point = {
+    point_can, point_packed_elems, point_pack, point_scratch_bytes, point_run};
