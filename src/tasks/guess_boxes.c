@@ -190,6 +190,8 @@ static int is_nanodet(oc__guess *g) {
     g->classes = (int)classes;
     oc__guess_put_outputs(g, roles, 6);
     oc__guess_put_numbers(g, "decode.bins", &bins, 1);
+    /* Trained with keep_ratio; NanoDet-Plus is not. */
+    oc__guess_put(g, "input.resize", "letterbox");
     if (oc__look_ending(g->look, roles[0]) != OC_END_SIGMOID)
         oc__guess_put(g, "decode.activation", "sigmoid");
     oc__guess_say(g,
