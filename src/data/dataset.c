@@ -113,9 +113,15 @@ oc_status oc__dataset_lines(oc_dataset *d, const char *path,
     OC_TRY(oc__file_map(&file, path, OC_MAX_LIST, err));
     char *text = oc__arena_strndup(
         &d->arena, file.bytes ? (const char *)file.data : "", file.bytes);
+    size_t bytes = file.bytes;
     oc__file_unmap(&file);
     if (!text) return oc__fail_nomem(err);
+    if (strlen(text) < bytes)
+        return oc__fail(err, OC_E_FORMAT,
+                        "%.200s has a zero byte; is it UTF-8?", path);
     int number = 0;
+    /* Windows' editors begin with a byte order mark. */
+    if (!strncmp(text, "\xef\xbb\xbf", 3)) text += 3;
     for (char *line = text; line && *line;) {
         char *end = strchr(line, '\n');
         if (end) *end = 0;

@@ -4,7 +4,7 @@
  *     dataset.c          the common part; which reader
  *     dataset_folder.c   classes as folders, labels.txt, masks
  *     dataset_coco.c     COCO's JSON
- *     dataset_voc.c      Pascal VOC's XML
+ *     dataset_voc.c      Pascal VOC's folders; voc_xml.c reads its files
  */
 #ifndef OC_DATA_DATASET_H
 #define OC_DATA_DATASET_H
@@ -60,6 +60,10 @@ oc_status oc__dataset_labels(oc_dataset *d, const char *dir, oc_error *err);
 oc_status oc__dataset_masks(oc_dataset *d, const char *dir, oc_error *err);
 oc_status oc__dataset_coco(oc_dataset *d, const char *dir, const char *json,
                            const char *split, oc_error *err);
+/** The same from the JSON itself. */
+oc_status oc__dataset_coco_text(oc_dataset *d, const char *dir,
+                                const char *text, size_t bytes,
+                                const char *split, oc_error *err);
 oc_status oc__dataset_voc(oc_dataset *d, const char *dir, const char *split,
                           oc_error *err);
 

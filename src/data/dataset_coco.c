@@ -25,9 +25,12 @@ typedef struct mark {
     oc_truth t;
 } mark;
 
+#define PLACES 9
+
 typedef struct reader {
     oc_dataset *d;
-    const char *dir, *split;
+    const char *dir;
+    const char *places[PLACES]; /* folders in which pictures may lie */
     picture *pictures;
     size_t n;
     mark *marks;
@@ -85,6 +88,12 @@ static oc_status read_images(reader *r, const json_t *root) {
         if (!r->pictures[i].file) return oc__fail_nomem(r->err);
     }
     if (r->n) qsort(r->pictures, r->n, sizeof *r->pictures, by_id);
+    for (size_t i = 1; i < r->n; i++) {
+        if (r->pictures[i].id == r->pictures[i - 1].id)
+            return oc__fail(r->err, OC_E_FORMAT,
+                            "two \"images\" have the id %lld",
+                            (long long)r->pictures[i].id);
+    }
     return OC_OK;
 }
 
@@ -142,22 +151,31 @@ static oc_status read_annotations(reader *r, const json_t *root) {
     return OC_OK;
 }
 
-/* Folders in which pictures of COCO-like sets lie. */
-static const char *picture_folder(const reader *r, const char *file) {
-    const char *split = r->split ? r->split : "val";
-    const char *places[] = {
-        oc__arena_printf(&r->d->arena, "%s/images/%s", r->dir, split),
+/* Where pictures of COCO-like sets lie, the likeliest first. */
+static oc_status find_places(reader *r, const char *split) {
+    oc__arena *arena = &r->d->arena;
+    if (!split) split = "val";
+    const char *places[PLACES] = {
+        oc__arena_printf(arena, "%s/images/%s", r->dir, split),
         oc__path_join(r->d, r->dir, "images"),
         oc__path_join(r->d, r->dir, split),
-        oc__arena_printf(&r->d->arena, "%s/%s2017", r->dir, split),
-        oc__arena_printf(&r->d->arena, "%s/images/%s2017", r->dir, split),
+        oc__arena_printf(arena, "%s/%s2017", r->dir, split),
+        oc__arena_printf(arena, "%s/images/%s2017", r->dir, split),
         r->dir,
         oc__path_join(r->d, r->dir, ".."),
-        oc__arena_printf(&r->d->arena, "%s/../images/%s", r->dir, split),
+        oc__arena_printf(arena, "%s/../images/%s", r->dir, split),
         oc__path_join(r->d, r->dir, "../images"),
     };
-    for (size_t i = 0; i < OC_COUNT(places); i++) {
-        if (places[i] && oc__has(places[i], file, 2)) return places[i];
+    for (size_t i = 0; i < PLACES; i++) {
+        if (!places[i]) return oc__fail_nomem(r->err);
+        r->places[i] = places[i];
+    }
+    return OC_OK;
+}
+
+static const char *picture_folder(const reader *r, const char *file) {
+    for (size_t i = 0; i < PLACES; i++) {
+        if (oc__has(r->places[i], file, 2)) return r->places[i];
     }
     return NULL;
 }
@@ -189,35 +207,47 @@ static oc_status fill(reader *r) {
     return OC_OK;
 }
 
-oc_status oc__dataset_coco(oc_dataset *d, const char *dir, const char *json,
-                           const char *split, oc_error *err) {
-    oc__file file = {0};
+oc_status oc__dataset_coco_text(oc_dataset *d, const char *dir,
+                                const char *text, size_t bytes,
+                                const char *split, oc_error *err) {
     json_error_t where;
     reader r = {0};
     r.d = d;
     r.dir = dir;
-    r.split = split;
     r.err = err;
-    OC_TRY(oc__file_map(&file, json, OC_MAX_COCO, err));
-    json_t *root = json_loadb((const char *)file.data, file.bytes, 0, &where);
-    oc__file_unmap(&file);
-    oc_status st;
-    if (!root) {
-        st = oc__fail_at(err, OC_E_FORMAT, where.position,
-                         "it is not JSON: %.100s (line %d)", where.text,
-                         where.line);
-    } else {
-        st = read_categories(&r, root);
-        if (!st) st = read_images(&r, root);
-        if (!st) st = read_annotations(&r, root);
-        if (!st) st = fill(&r);
-    }
+    json_t *root = json_loadb(text, bytes, 0, &where);
+    if (!root)
+        return oc__fail_at(err, OC_E_FORMAT, where.position,
+                           "it is not JSON: %.100s (line %d)", where.text,
+                           where.line);
+    oc_status st = read_categories(&r, root);
+    if (!st) st = read_images(&r, root);
+    if (!st) st = read_annotations(&r, root);
+    if (!st) st = find_places(&r, split);
+    if (!st) st = fill(&r);
     json_decref(root);
+    return st;
+}
+
+oc_status oc__dataset_coco(oc_dataset *d, const char *dir, const char *json,
+                           const char *split, oc_error *err) {
+    oc__file file = {0};
+    OC_TRY(oc__file_map(&file, json, OC_MAX_COCO, err));
+    const char *text = file.bytes ? (const char *)file.data : "";
+    oc_status st = oc__dataset_coco_text(d, dir, text, file.bytes, split, err);
+    oc__file_unmap(&file);
     if (st) oc__error_prefix(err, json);
     return st;
 }
 
 #else
+
+oc_status oc__dataset_coco_text(oc_dataset *d, const char *dir,
+                                const char *text, size_t bytes,
+                                const char *split, oc_error *err) {
+    (void)d, (void)dir, (void)text, (void)bytes, (void)split;
+    return oc__fail(err, OC_E_UNSUPPORTED, "this build reads no JSON");
+}
 
 oc_status oc__dataset_coco(oc_dataset *d, const char *dir, const char *json,
                            const char *split, oc_error *err) {
