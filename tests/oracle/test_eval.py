@@ -139,7 +139,7 @@ def labels_with(names):
     return path("labels.txt")
 
 
-# ---- the measure alone, through the library -----------------------------------
+# ---- the measure alone, through the library ---------------------------------
 
 class Truth(c.Structure):
     _fields_ = [("category", c.c_int), ("id", c.c_int64),
@@ -232,7 +232,7 @@ def measure_matches_on_made_up_data():
     assert measured > 10
 
 
-# ---- Pascal VOC ---------------------------------------------------------------
+# ---- Pascal VOC -------------------------------------------------------------
 
 def read_voc(folder, names):
     """Annotations in pycocotools' form by Python's own XML reader."""
@@ -356,7 +356,7 @@ def yolox_on_voc():
     assert report["mAP"] > .25 and report["images"] == 40
 
 
-# ---- classes ------------------------------------------------------------------
+# ---- classes ----------------------------------------------------------------
 
 def answers(name, files, count):
     """What `ocelli classify` says: indices, best first, for each file."""
@@ -453,7 +453,7 @@ def classes_are_matched_by_name():
     assert report["top1"] == right / 60
 
 
-# ---- masks --------------------------------------------------------------------
+# ---- masks ------------------------------------------------------------------
 
 def masks_of(name, files):
     """Masks that `ocelli segment` writes."""

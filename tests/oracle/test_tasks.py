@@ -322,7 +322,7 @@ def detectors_match(name, decode, *images):
     detector_matches(name, decode, images[0], .1)
 
 
-# ---- classifiers, worked out here --------------------------------------------
+# ---- classifiers, worked out here -------------------------------------------
 
 def covered(rgb, size):
     """The short side to size, the middle of the long one."""
@@ -405,7 +405,7 @@ def mnist_reads_digits():
     assert right >= 8, right
 
 
-# ---- masks, worked out here --------------------------------------------------
+# ---- masks, worked out here -------------------------------------------------
 
 def upsampled(maps, width, height):
     """[h, w, C] to another size: bilinear, pixel centres at halves."""
