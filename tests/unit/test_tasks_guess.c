@@ -249,7 +249,7 @@ static const known detectors[] = {
      -1,
      0,
      OC_COLOR_BGR,
-     OC_FIT_STRETCH},
+     OC_FIT_LETTERBOX},
     {{"NanoDet-Plus",
       {1, 3, 416, 416},
       {{"output", NULL, F32, 3, {1, 3598, 112}, 0}}},
