@@ -182,6 +182,10 @@ typedef struct oc__conv_f32_args {
     float *out;
     int act; /* oc__act */
     float act_a, act_b;
+    /* Under OC_CONV_POINT: a depthwise convolution (without residual) whose
+     * output, never written out, is the input; it has an input of its own.
+     * NULL: none. */
+    const struct oc__conv_f32_args *before;
 } oc__conv_f32_args;
 
 /** Whether the algorithm can do this geometry on this table. */

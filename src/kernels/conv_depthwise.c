@@ -11,14 +11,6 @@
 
 #define MAX_ROWS 32
 
-typedef struct depthwise_plan {
-    const oc__kernels *kt;
-    const oc__conv_f32_args *args;
-    size_t blocks;
-    float lo, hi;
-    oc__act_args act;
-} depthwise_plan;
-
 static int depthwise_can(const oc__kernels *kt, const oc__conv_geom *g) {
     (void)kt;
     return g->group == g->in_c && g->out_c == g->in_c &&
@@ -50,12 +42,21 @@ static size_t depthwise_scratch_bytes(const oc__kernels *kt,
     return 0;
 }
 
-static void run_row(const depthwise_plan *p, size_t plane, size_t y) {
+oc__depthwise_plan oc__depthwise_plan_of(const oc__kernels *kt,
+                                         const oc__conv_f32_args *a) {
+    oc__depthwise_plan p = {.kt = kt, .args = a};
+    p.blocks = oc__blocks(kt, a->g.in_c);
+    p.act = oc__act_clamp(a->act, a->act_a, a->act_b, &p.lo, &p.hi);
+    return p;
+}
+
+void oc__depthwise_pixels(const oc__depthwise_plan *p, size_t plane, size_t y,
+                          size_t x0, size_t x1, const float *residual,
+                          float *out) {
     const oc__conv_f32_args *a = p->args;
     const oc__conv_geom *g = &a->g;
     size_t c = (size_t)p->kt->block, block = plane % p->blocks;
     const float *in = a->in + plane * (size_t)(g->in_h * g->in_w) * c;
-    size_t out = (plane * (size_t)g->out_h + y) * (size_t)g->out_w * c;
     const float *rows[MAX_ROWS];
     oc__depthwise_run r = {.c = c, .rows = rows};
     int64_t iy = (int64_t)y * g->stride_h - g->pad_top, i0;
@@ -64,29 +65,37 @@ static void run_row(const depthwise_plan *p, size_t plane, size_t y) {
     iy += i0 * g->dilation_h;
     for (size_t i = 0; i < r.row_count; i++)
         rows[i] = in + (iy + (int64_t)i * g->dilation_h) * g->in_w * (int64_t)c;
-    r.px = (size_t)g->out_w;
+    r.px = x1 - x0;
     r.tap_count = (size_t)g->kernel_w;
-    r.first = -g->pad_left;
+    r.first = (int64_t)x0 * g->stride_w - g->pad_left;
     r.width = (size_t)g->in_w;
     r.stride = (size_t)g->stride_w;
     r.dilation = (size_t)g->dilation_w;
     r.w_row_step = r.tap_count * c;
     r.w =
         a->packed_w + (block * (size_t)g->kernel_h + (size_t)i0) * r.w_row_step;
-    r.out = a->out + out;
+    r.out = out;
     r.bias = a->bias ? a->bias + block * c : NULL;
-    r.residual = a->residual ? a->residual + out : NULL;
+    r.residual = residual;
     r.lo = p->lo;
     r.hi = p->hi;
     p->kt->depthwise_f32(&r);
-    if (p->act.kind != OC_ACT_NONE)
-        p->kt->act_f32(p->act, r.out, r.out, r.px * c);
+    if (p->act.kind != OC_ACT_NONE) p->kt->act_f32(p->act, out, out, r.px * c);
+}
+
+/* A row of a plane. */
+static void run_row(const oc__depthwise_plan *p, size_t plane, size_t y) {
+    const oc__conv_f32_args *a = p->args;
+    size_t width = (size_t)a->g.out_w, c = (size_t)p->kt->block;
+    size_t out = (plane * (size_t)a->g.out_h + y) * width * c;
+    oc__depthwise_pixels(p, plane, y, 0, width,
+                         a->residual ? a->residual + out : NULL, a->out + out);
 }
 
 /* Items are rows: y of plane (image * blocks + block). */
 static void depthwise_task(void *ctx, int task, int worker) {
     const oc__share *s = ctx;
-    const depthwise_plan *p = s->ctx;
+    const oc__depthwise_plan *p = s->ctx;
     size_t out_h = (size_t)p->args->g.out_h;
     (void)worker;
     size_t end = oc__share_end(s, (size_t)task);
@@ -97,10 +106,8 @@ static void depthwise_task(void *ctx, int task, int worker) {
 static void depthwise_run(const oc__kernels *kt, oc__pool *pool,
                           const oc__conv_f32_args *a, void *scratch) {
     const oc__conv_geom *g = &a->g;
-    depthwise_plan p = {.kt = kt, .args = a};
+    oc__depthwise_plan p = oc__depthwise_plan_of(kt, a);
     (void)scratch;
-    p.blocks = oc__blocks(kt, g->in_c);
-    p.act = oc__act_clamp(a->act, a->act_a, a->act_b, &p.lo, &p.hi);
     /* A multiply-add here loads its operands from L2 or further: as long as
      * two of a dense convolution. */
     oc__share_run(pool, (size_t)g->batch * p.blocks * (size_t)g->out_h,

@@ -13,6 +13,9 @@
  * moves each vector of c channels once, against out_c vectors multiplied with
  * it.  A stride is taken care of on the way.
  *
+ * A depthwise convolution before it is computed straight into the panels: what
+ * would be written to memory and read back never leaves L2.
+ *
  * Weights are packed as by conv_direct.c.
  */
 #include "kernels/conv_private.h"
@@ -41,7 +44,8 @@ typedef struct point_plan {
     size_t tiles;  /* of an image */
     size_t strips; /* of an image */
     size_t parts;  /* tasks of a strip, each some pairs of output blocks */
-    float *panels; /* of each worker */
+    oc__depthwise_plan depth; /* args NULL: there is none */
+    float *scratch;           /* of each worker: panels, a run of pixels */
 } point_plan;
 
 static int point_can(const oc__kernels *kt, const oc__conv_geom *g) {
@@ -92,15 +96,20 @@ static point_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     return p;
 }
 
-static size_t panel_elems(const point_plan *p) {
+/* Of one block of the longest strip: an input of the depthwise stage. */
+static size_t run_elems(const point_plan *p) {
     size_t most_px = p->strip.kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
-    return strip_tiles(p) * most_px * p->strip.in_blocks * p->strip.c;
+    return strip_tiles(p) * most_px * p->strip.c;
+}
+
+static size_t worker_elems(const point_plan *p) {
+    return run_elems(p) * (p->strip.in_blocks + 1);
 }
 
 static size_t point_scratch_bytes(const oc__kernels *kt, const oc__conv_geom *g,
                                   int threads) {
     point_plan p = plan_of(kt, g);
-    return panel_elems(&p) * sizeof(float) * (size_t)threads;
+    return worker_elems(&p) * sizeof(float) * (size_t)threads;
 }
 
 static size_t point_packed_elems(const oc__kernels *kt,
@@ -134,18 +143,38 @@ static void copy_pixels(const point_plan *p, const float *in, size_t x0,
     }
 }
 
-/* Tiles first..last of one image. */
-static void copy_strip(const point_plan *p, const float *in, size_t first,
-                       size_t last, float *panels) {
+/* Pixels x0..x1 of the depthwise output, one plane. */
+static void depth_pixels(const point_plan *p, size_t plane, size_t x0,
+                         size_t x1, float *out) {
+    size_t width = (size_t)p->depth.args->g.out_w;
+    for (size_t x = x0; x < x1;) {
+        size_t y = x / width, end = OC_MIN(x1, (y + 1) * width);
+        oc__depthwise_pixels(&p->depth, plane, y, x - y * width,
+                             end - y * width, NULL, out);
+        out += (end - x) * p->strip.c;
+        x = end;
+    }
+}
+
+/* Tiles first..last of one image to panels; run holds one block's pixels. */
+static void fill_panels(const point_plan *p, size_t image, size_t first,
+                        size_t last, float *panels, float *run) {
     size_t c = p->strip.c, blocks = p->strip.in_blocks;
     size_t plane = (size_t)(p->g->in_h * p->g->in_w) * c;
-    size_t start = first_pixel(p, first);
-    for (size_t b = 0; b < blocks; b++)
+    size_t start = first_pixel(p, first), end = first_pixel(p, last);
+    for (size_t b = 0; b < blocks; b++) {
+        if (p->depth.args) depth_pixels(p, image * blocks + b, start, end, run);
         for (size_t i = first; i < last; i++) {
             size_t x0 = first_pixel(p, i), x1 = first_pixel(p, i + 1);
-            float *panel = panels + (x0 - start) * blocks * c;
-            copy_pixels(p, in + b * plane, x0, x1, panel + b * (x1 - x0) * c);
+            float *out = panels + ((x0 - start) * blocks + b * (x1 - x0)) * c;
+            if (p->depth.args)
+                memcpy(out, run + (x0 - start) * c,
+                       (x1 - x0) * c * sizeof *out);
+            else
+                copy_pixels(p, p->strip.args->in + (image * blocks + b) * plane,
+                            x0, x1, out);
         }
+    }
 }
 
 /* Tasks run over images, strips, parts. */
@@ -157,9 +186,9 @@ static void point_task(void *ctx, int task, int worker) {
     size_t strip = i % p->strips, image = i / p->strips;
     size_t first = p->tiles * strip / p->strips;
     size_t last = p->tiles * (strip + 1) / p->strips;
-    float *panels = p->panels + (size_t)worker * panel_elems(p);
-    size_t in = image * s->in_blocks * (size_t)(p->g->in_h * p->g->in_w) * s->c;
-    copy_strip(p, a->in + in, first, last, panels);
+    float *panels = p->scratch + (size_t)worker * worker_elems(p);
+    fill_panels(p, image, first, last, panels,
+                panels + run_elems(p) * s->in_blocks);
     size_t end = p->pairs * (part + 1) / p->parts;
     for (size_t j = p->pairs * part / p->parts; j < end; j++) {
         size_t o = j * OC_CONV_MAX_BLOCKS;
@@ -179,14 +208,20 @@ static void point_run(const oc__kernels *kt, oc__pool *pool,
     s->args = a;
     s->w_end = a->packed_w + point_packed_elems(kt, &a->g);
     s->act = oc__act_clamp(a->act, a->act_a, a->act_b, &s->lo, &s->hi);
-    p.panels = scratch;
+    p.scratch = scratch;
+    if (a->before) p.depth = oc__depthwise_plan_of(kt, a->before);
     size_t batch = (size_t)a->g.batch;
     size_t wanted =
         oc__share_tasks(oc__pool_threads(pool), oc__conv_work(&a->g));
     p.strips = OC_CEIL_DIV(p.tiles, strip_tiles(&p));
     /* A strip is better cut into parts of its output than shorter: then its
-     * pixels are copied more often, but no weight is read more often. */
-    p.parts = OC_MIN(OC_CEIL_DIV(wanted, batch * p.strips), p.pairs);
+     * pixels are copied more often, but no weight is read more often.  Not so
+     * where its pixels are computed. */
+    if (a->before)
+        p.strips =
+            OC_MIN(OC_MAX(p.strips, OC_CEIL_DIV(wanted, batch)), p.tiles);
+    p.parts = a->before ? 1 : OC_CEIL_DIV(wanted, batch * p.strips);
+    p.parts = OC_MIN(p.parts, p.pairs);
     oc__pool_run(pool, (int)(batch * p.strips * p.parts), point_task, &p);
 }
 

@@ -54,6 +54,26 @@ double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g);
 /** Whether copying the pixels of a 1x1 convolution pays. */
 int oc__point_pays(const oc__kernels *kt, const oc__conv_geom *g);
 
+/* ---- depthwise, some pixels at a time ------------------------------------ */
+
+typedef struct oc__depthwise_plan {
+    const oc__kernels *kt;
+    const oc__conv_f32_args *args;
+    size_t blocks;
+    float lo, hi;
+    oc__act_args act; /* what is left after lo and hi */
+} oc__depthwise_plan;
+
+oc__depthwise_plan oc__depthwise_plan_of(const oc__kernels *kt,
+                                         const oc__conv_f32_args *a);
+/**
+ * Output pixels x0..x1 of row y of one plane (image * blocks + block), to out;
+ * residual: theirs, or NULL.
+ */
+void oc__depthwise_pixels(const oc__depthwise_plan *p, size_t plane, size_t y,
+                          size_t x0, size_t x1, const float *residual,
+                          float *out);
+
 /* ---- strips: the tiles of a dense convolution in order ------------------- */
 
 /**

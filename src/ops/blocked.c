@@ -3,12 +3,17 @@
 
 #include <string.h>
 
-oc_status oc__geom_read(const oc__ctx *c, oc__conv_geom *out) {
+static int read_geom(const oc__ctx *c, const char *name, oc__conv_geom *out) {
     size_t n;
-    const int64_t *v = oc__attr_ints(c->node, "geom", &n);
-    if (!v || n != OC_GEOM_INTS)
-        return oc__op_fail(c, OC_E_FORMAT, "attribute geom is missing");
+    const int64_t *v = oc__attr_ints(c->node, name, &n);
+    if (!v || n != OC_GEOM_INTS) return 0;
     memcpy(out, v, sizeof(*out));
+    return 1;
+}
+
+oc_status oc__geom_read(const oc__ctx *c, oc__conv_geom *out) {
+    if (!read_geom(c, "geom", out))
+        return oc__op_fail(c, OC_E_FORMAT, "attribute geom is missing");
     return OC_OK;
 }
 
@@ -110,6 +115,34 @@ static oc_status run_pack_conv(oc__ctx *c) {
     return OC_OK;
 }
 
+int oc__depth_fits(const oc__conv_geom *depth, const oc__conv_geom *point) {
+    return depth->batch == point->batch && depth->out_c == point->in_c &&
+           depth->out_h == point->in_h && depth->out_w == point->in_w &&
+           point->out_h == point->in_h && point->out_w == point->in_w;
+}
+
+/* Packed weights and bias of g, inputs w and w + 1. */
+static oc_status want_weights(const oc__ctx *c, const oc__conv_geom *g,
+                              oc__conv_algo algo, int w, int bias) {
+    const oc_tensor *t = oc__in(c, w), *b = oc__in(c, bias);
+    size_t packed = oc__conv_f32_packed_elems(c->kernels, g, algo);
+    if (!t || t->dtype != OC_DTYPE_F32 || (size_t)oc_tensor_elems(t) != packed)
+        return oc__op_fail(c, OC_E_SHAPE, "packed weights do not fit");
+    if (b && oc_tensor_elems(b) != blocks(c, g->out_c) * c->kernels->block)
+        return oc__op_fail(c, OC_E_SHAPE, "bias is not padded to the block");
+    return OC_OK;
+}
+
+static oc_status want_depth(const oc__ctx *c, const oc__conv_geom *point) {
+    oc__conv_geom g;
+    if (!oc__in(c, 4)) return OC_OK;
+    if (!read_geom(c, "depth_geom", &g) || algo_of(c) != OC_CONV_POINT ||
+        !oc__conv_f32_can(c->kernels, &g, OC_CONV_DEPTHWISE) ||
+        !oc__depth_fits(&g, point))
+        return oc__op_fail(c, OC_E_FORMAT, "depth_geom does not fit");
+    return want_weights(c, &g, OC_CONV_DEPTHWISE, 4, 5);
+}
+
 static oc_status infer_conv_blocked(oc__ctx *c) {
     oc__conv_geom g;
     OC_TRY(oc__geom_read(c, &g));
@@ -120,43 +153,59 @@ static oc_status infer_conv_blocked(oc__ctx *c) {
         OC_TRY(oc__want_rank(c, 0, 4, 4));
     else
         OC_TRY(want_blocked(c, 0));
-    const oc_tensor *w = oc__in(c, 1), *b = oc__in(c, 2), *r = oc__in(c, 3);
-    size_t packed = oc__conv_f32_packed_elems(c->kernels, &g, algo);
-    if (!w || w->dtype != OC_DTYPE_F32 || (size_t)oc_tensor_elems(w) != packed)
-        return oc__op_fail(c, OC_E_SHAPE, "packed weights do not fit");
-    int64_t padded = blocks(c, g.out_c) * c->kernels->block;
-    if (b && oc_tensor_elems(b) != padded)
-        return oc__op_fail(c, OC_E_SHAPE, "bias is not padded to the block");
+    OC_TRY(want_weights(c, &g, algo, 1, 2));
+    OC_TRY(want_depth(c, &g));
     oc__scratch_need(
         c, oc__conv_f32_scratch_bytes(c->kernels, &g, algo, c->threads));
     OC_TRY(out_blocked(c, g.batch, g.out_c, g.out_h, g.out_w));
+    const oc_tensor *r = oc__in(c, 3);
+    int64_t padded = blocks(c, g.out_c) * c->kernels->block;
     if (r && oc_tensor_elems(r) != g.batch * padded * g.out_h * g.out_w)
         return oc__op_fail(c, OC_E_SHAPE, "residual has another shape");
     return OC_OK;
 }
 
+static const float *data_of(const oc__ctx *c, int i) {
+    return oc__in(c, i) ? oc__in(c, i)->data : NULL;
+}
+
 static oc_status run_conv_blocked(oc__ctx *c) {
-    oc__conv_f32_args a = {0};
+    oc__conv_f32_args a = {0}, d = {0};
     OC_TRY(oc__geom_read(c, &a.g));
     a.algo = algo_of(c);
-    a.in = oc__in(c, 0)->data;
-    a.packed_w = oc__in(c, 1)->data;
-    a.bias = oc__in(c, 2) ? oc__in(c, 2)->data : NULL;
-    a.residual = oc__in(c, 3) ? oc__in(c, 3)->data : NULL;
+    a.in = data_of(c, 0);
+    a.packed_w = data_of(c, 1);
+    a.bias = data_of(c, 2);
+    a.residual = data_of(c, 3);
     a.out = oc__out(c, 0)->data;
     a.act = (int)oc__attr_int(c->node, "act", OC_ACT_NONE);
     a.act_a = oc__attr_float(c->node, "act_a", 0);
     a.act_b = oc__attr_float(c->node, "act_b", 0);
+    if (oc__in(c, 4) && read_geom(c, "depth_geom", &d.g)) {
+        d.in = a.in;
+        d.packed_w = data_of(c, 4);
+        d.bias = data_of(c, 5);
+        d.act = (int)oc__attr_int(c->node, "depth_act", OC_ACT_NONE);
+        d.act_a = oc__attr_float(c->node, "depth_act_a", 0);
+        d.act_b = oc__attr_float(c->node, "depth_act_b", 0);
+        a.before = &d;
+    }
     oc__conv_f32(c->kernels, c->pool, &a, c->scratch);
     return OC_OK;
 }
 
+static double geom_flops(const oc__conv_geom *g) {
+    return 2.0 * (double)g->batch * (double)g->out_c * (double)g->out_h *
+           (double)g->out_w * (double)(g->in_c / g->group) *
+           (double)(g->kernel_h * g->kernel_w);
+}
+
 static double flops_conv_blocked(const oc__ctx *c) {
-    oc__conv_geom g;
+    oc__conv_geom g, depth;
     if (oc__geom_read(c, &g) != OC_OK) return 0;
-    return 2.0 * (double)g.batch * (double)g.out_c * (double)g.out_h *
-           (double)g.out_w * (double)(g.in_c / g.group) *
-           (double)(g.kernel_h * g.kernel_w);
+    if (!oc__in(c, 4) || !read_geom(c, "depth_geom", &depth))
+        return geom_flops(&g);
+    return geom_flops(&g) + geom_flops(&depth);
 }
 
 /* ---- pooling ----------------------------------------------------------------
@@ -183,7 +232,7 @@ const oc__op oc__ops_blocked[] = {
     {"ocelli", "Unblock", 1, 1, 1, 1, 0, 0, infer_unblock, run_unblock, NULL},
     {"ocelli", "PackConv", 1, 1, 1, 1, 0, 0, infer_pack_conv, run_pack_conv,
      NULL},
-    {"ocelli", "ConvBlocked", 1, 2, 4, 1, 0, 0, infer_conv_blocked,
+    {"ocelli", "ConvBlocked", 1, 2, 6, 1, 0, 0, infer_conv_blocked,
      run_conv_blocked, flops_conv_blocked},
     {"ocelli", "PoolBlocked", 1, 1, 1, 1, 0, 0, infer_pool_blocked,
      run_pool_blocked, NULL},

@@ -12,6 +12,9 @@
  *   ConvBlocked  x, packed w, [bias padded to the block], [residual like the
  *                output] -> blocked.   geom; algo; act, act_a, act_b
  *                x is blocked, but plain NCHW for algo FIRST.
+ *                Algo POINT also takes packed w and bias of a depthwise
+ *                convolution that comes before it, with depth_geom,
+ *                depth_act, depth_act_a, depth_act_b.
  *   PoolBlocked  x -> blocked.   geom; pool (oc__pool_kind)
  *   ResizeBlocked  x -> blocked.   sizes (H, W); mode (oc__resize_mode);
  *                coords (oc__resize_coord, all but the region of interest);
@@ -29,5 +32,9 @@ enum { OC_GEOM_INTS = sizeof(oc__conv_geom) / sizeof(int64_t) };
 
 /** Reads the geom attribute; E_FORMAT when it is not there. */
 oc_status oc__geom_read(const oc__ctx *c, oc__conv_geom *out);
+
+/** Whether ConvBlocked can do `depth` before `point`, both on their own
+ * possible. */
+int oc__depth_fits(const oc__conv_geom *depth, const oc__conv_geom *point);
 
 #endif

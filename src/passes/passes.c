@@ -25,6 +25,7 @@ static const pass_entry shaped_passes[] = {
     {"fuse_activation", oc__pass_fuse_activation, 1},
     {"dead_code", oc__pass_dead_code, 1},
     {"layout", oc__pass_layout, 1},
+    {"fuse_depthwise", oc__pass_fuse_depthwise, 1},
     {"pack_product", oc__pass_pack_product, 1},
     {"pack_integer", oc__pass_pack_integer, 1},
     {"infer", oc__pass_infer, 1}, /* packs weights by folding */

@@ -211,6 +211,97 @@ static void each_conv_blocked_equals_conv(const oc__kernels *kt) {
         check_conv(convs[i], &rng);
 }
 
+/* ---- a depthwise convolution inside -------------------------------------- */
+
+/* batch, channels, h, w, kernel, stride, pad, out_c */
+static const int64_t depths[][8] = {
+    {1, 16, 12, 12, 3, 1, 1, 16}, {2, 24, 13, 11, 3, 2, 1, 40},
+    {1, 17, 9, 30, 5, 1, 2, 33},  {1, 8, 7, 7, 3, 1, 1, 8},
+    {1, 96, 40, 41, 3, 1, 1, 24}, {2, 130, 14, 14, 5, 2, 2, 9},
+};
+
+static oc_value packed(const oc__conv_geom *g, oc__conv_algo algo,
+                       const oc_tensor *w) {
+    op_call k;
+    op_call_init(&k, "ocelli", "PackConv", 1);
+    op_call_input(&k, w);
+    op_call_ints(&k, "geom", (const int64_t *)g, OC_GEOM_INTS);
+    op_call_int(&k, "algo", algo);
+    return run(&k, 1);
+}
+
+/* Both in one node; between them a Relu, behind them a residual and a Clip. */
+static oc_value depth_and_point(const oc__conv_geom *d, const oc__conv_geom *g,
+                                const oc_tensor *const in[4],
+                                const oc_tensor *x, const oc_tensor *residual,
+                                int threads) {
+    oc_value dw = packed(d, OC_CONV_DEPTHWISE, in[0]);
+    oc_value pw = packed(g, OC_CONV_POINT, in[2]);
+    oc_value db = padded_bias(in[1]), pb = padded_bias(in[3]), xb = block(x, 0);
+    op_call k;
+    op_call_init(&k, "ocelli", "ConvBlocked", 1);
+    op_call_input(&k, &xb.t);
+    op_call_input(&k, &pw.t);
+    op_call_input(&k, &pb.t);
+    op_call_input(&k, residual);
+    op_call_input(&k, &dw.t);
+    op_call_input(&k, &db.t);
+    op_call_ints(&k, "geom", (const int64_t *)g, OC_GEOM_INTS);
+    op_call_ints(&k, "depth_geom", (const int64_t *)d, OC_GEOM_INTS);
+    op_call_int(&k, "algo", OC_CONV_POINT);
+    op_call_int(&k, "depth_act", OC_ACT_RELU);
+    op_call_int(&k, "act", OC_ACT_CLIP);
+    op_call_float(&k, "act_a", -1);
+    op_call_float(&k, "act_b", 2);
+    oc_value y = run(&k, threads), plain = unblock(&y.t, g->out_c, 0);
+    oc_value *all[] = {&dw, &pw, &db, &pb, &xb, &y};
+    for (size_t i = 0; i < OC_COUNT(all); i++)
+        oc__value_clear(all[i]);
+    return plain;
+}
+
+static void check_depth(const int64_t *p, oc__rng *rng) {
+    int64_t xd[] = {p[0], p[1], p[2], p[3]}, dd[] = {p[1], 1, p[4], p[4]};
+    int64_t pd[] = {p[7], p[1], 1, 1};
+    oc_value x = random_tensor(rng, 4, xd), dw = random_tensor(rng, 4, dd);
+    oc_value db = random_tensor(rng, 1, &p[1]), pw = random_tensor(rng, 4, pd);
+    oc_value pb = random_tensor(rng, 1, &p[7]);
+    /* As plain_conv() counts: 7 stride, 8 dilation, 9 pad, 10 group. */
+    int64_t a[11] = {0}, b[11] = {0};
+    a[7] = p[5], a[8] = 1, a[9] = p[6], a[10] = p[1];
+    b[7] = b[8] = b[10] = 1;
+    oc_value mid = plain_conv(a, &x.t, &dw.t, &db.t);
+    float *m = mid.t.data;
+    for (int64_t i = 0; i < oc_tensor_elems(&mid.t); i++)
+        m[i] = fmaxf(m[i], 0);
+    oc_value want = plain_conv(b, &mid.t, &pw.t, &pb.t);
+    oc_value r = random_tensor(rng, 4, want.t.dims), rb = block(&r.t, 0);
+    float *y = want.t.data;
+    for (int64_t i = 0; i < oc_tensor_elems(&want.t); i++)
+        y[i] = fminf(fmaxf(y[i] + ((float *)r.t.data)[i], -1), 2);
+    int64_t h = want.t.dims[2], w = want.t.dims[3];
+    oc__conv_geom d = {p[0], p[1], p[2], p[3], p[1], h,    w,    p[4],
+                       p[4], p[5], p[5], 1,    1,    p[6], p[6], p[1]};
+    oc__conv_geom g = {p[0], p[1], h, w, p[7], h, w, 1, 1, 1, 1, 1, 1, 0, 0, 1};
+    const oc_tensor *in[] = {&dw.t, &db.t, &pw.t, &pb.t};
+    oc_value one = depth_and_point(&d, &g, in, &x.t, &rb.t, 1);
+    oc_value two = depth_and_point(&d, &g, in, &x.t, &rb.t, 2);
+    assert_close(&one.t, &want.t, 2e-5, "depthwise and 1x1");
+    assert_close(&two.t, &one.t, 0, "the same on two threads");
+    oc_value *all[] = {&x,    &dw, &db, &pw,  &pb, &mid,
+                       &want, &r,  &rb, &one, &two};
+    for (size_t i = 0; i < OC_COUNT(all); i++)
+        oc__value_clear(all[i]);
+}
+
+static void each_conv_blocked_does_depthwise_before(const oc__kernels *kt) {
+    oc__rng rng;
+    kernels = *kt;
+    oc__rng_init(&rng, 4);
+    for (size_t i = 0; i < OC_COUNT(depths); i++)
+        check_depth(depths[i], &rng);
+}
+
 /* ---- PoolBlocked --------------------------------------------------------- */
 
 /* channels, h, w, kernel, stride, pad */
@@ -339,6 +430,11 @@ static void conv_blocked_equals_conv(void **state) {
     check_each_mask(each_conv_blocked_equals_conv);
 }
 
+static void conv_blocked_does_depthwise_before(void **state) {
+    (void)state;
+    check_each_mask(each_conv_blocked_does_depthwise_before);
+}
+
 static void pool_blocked_equals_pool(void **state) {
     (void)state;
     check_each_mask(each_pool_blocked_equals_pool);
@@ -364,6 +460,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocked_comes_back),
         cmocka_unit_test(conv_blocked_equals_conv),
+        cmocka_unit_test(conv_blocked_does_depthwise_before),
         cmocka_unit_test(pool_blocked_equals_pool),
         cmocka_unit_test(resize_blocked_equals_resize),
     };
