@@ -53,6 +53,14 @@ VINLINE VF V(exp)(VF x) {
     return V(mul)(V(mul)(p, V(pow2)(half)), V(pow2)(V(i_sub)(i, half)));
 }
 
+/* exp for what a softmax has: x is 0 at most, or hardly above.  n = -127 has
+ * the exponent field 0, so all below 2^-126.5 becomes 0. */
+VINLINE VF V(exp_down)(VF x) {
+    VF n, r = V(exp_reduce)(V(maxx)(V(set1)(-88.0f), x), &n);
+    VF p = V(fma)(V(exp_poly)(r), V(mul)(r, r), r);
+    return V(mul)(V(add)(p, V(set1)(1.0f)), V(pow2)(V(to_i)(n)));
+}
+
 /* exp(x) - 1, exact to a few ulp near 0 too. */
 VINLINE VF V(expm1)(VF x) {
     VF c = V(minx)(V(set1)(89.0f), x);

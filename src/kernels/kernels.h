@@ -160,6 +160,15 @@ typedef float oc__dot_f32_fn(const float *a, const float *b, size_t n);
 typedef void oc__softmax_f32_fn(const float *x, float *y, size_t n);
 
 /**
+ * y[i] = exp(scale * x[i] - shift), one part of a softmax whose greatest
+ * scale * x is not above shift by more than rounding; returns the sum.  The
+ * product is rounded or not; below 2^-126 the result may be 0.  Sums as
+ * reduce_f32 does.
+ */
+typedef float oc__exp_shift_f32_fn(const float *x, float scale, float shift,
+                                   float *y, size_t n);
+
+/**
  * y = (x - mean) / sqrt(var + epsilon) * gamma + beta
  * gamma, beta  n values each, or NULL: 1, 0
  * stats        NULL, or receives mean and 1 / sqrt(var + epsilon)

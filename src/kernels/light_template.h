@@ -325,19 +325,20 @@ VTARGET float K(dot_f32)(const float *a, const float *b, size_t n) {
 
 /* ---- rows ---------------------------------------------------------------- */
 
-/* Sum of exp(x - max), the terms stored too where y is given. */
-VINLINE double V(exp_sum)(const float *x, float *y, float max, size_t n) {
-    const VF m = V(set1)(max);
+/* Sum of exp(scale x - shift), the terms stored too where y is given. */
+VINLINE double V(exp_sum)(const float *x, float *y, float scale, float shift,
+                          size_t n) {
+    const VF a = V(set1)(scale), m = V(set1)(-shift);
     double total = 0;
     for (size_t i = 0; i < n;) {
         VF s = V(set1)(0.0f);
         for (int k = 0; k < RUN && i < n; k++, i += V_WIDTH) {
             if (n - i >= V_WIDTH) {
-                VF e = V(exp)(V(sub)(V(load)(x + i), m));
+                VF e = V(exp_down)(V(fma)(V(load)(x + i), a, m));
                 if (y) V(store)(y + i, e);
                 s = V(add)(s, e);
             } else {
-                VF e = V(exp)(V(sub)(V(load_n)(x + i, n - i), m));
+                VF e = V(exp_down)(V(fma)(V(load_n)(x + i, n - i), a, m));
                 if (y) V(store_n)(y + i, e, n - i);
                 s = V(select)(V(first)(n - i), V(add)(s, e), s);
             }
@@ -350,7 +351,7 @@ VINLINE double V(exp_sum)(const float *x, float *y, float max, size_t n) {
 VTARGET void K(softmax_f32)(const float *x, float *y, size_t n) {
     int nan;
     float max = V(extreme)(0, x, n, &nan);
-    double sum = V(exp_sum)(x, y, max, n);
+    double sum = V(exp_sum)(x, y, 1, max, n);
     const VF factor = V(set1)((float)(1 / sum));
     x = y;
     MAP(V(mul)(v, factor));
@@ -359,9 +360,14 @@ VTARGET void K(softmax_f32)(const float *x, float *y, size_t n) {
 VTARGET void K(log_softmax_f32)(const float *x, float *y, size_t n) {
     int nan;
     float max = V(extreme)(0, x, n, &nan);
-    double sum = V(exp_sum)(x, NULL, max, n);
+    double sum = V(exp_sum)(x, NULL, 1, max, n);
     const VF m = V(set1)(max), lse = V(set1)((float)log(sum));
     MAP(V(sub)(V(sub)(v, m), lse));
+}
+
+VTARGET float K(exp_shift_f32)(const float *x, float scale, float shift,
+                               float *y, size_t n) {
+    return (float)V(exp_sum)(x, y, scale, shift, n);
 }
 
 /* y = (x - mean) * factor * gamma + beta with gamma, beta where given */

@@ -174,6 +174,45 @@ static void softmax_kernels_keep_bound(void **state) {
     check_each_mask(softmax_on);
 }
 
+/* Against exp() in f64: the argument is rounded once or twice, which exp
+ * multiplies; what is below the least normal number may be gone. */
+static void exp_shift_on(const oc__kernels *k) {
+    static const float scales[] = {1, 0.125f, -0.3f, 0};
+    for (size_t s = 0; s < OC_COUNT(sizes); s++) {
+        size_t n = sizes[s];
+        float scale = scales[s % OC_COUNT(scales)], shift = -HUGE_VALF;
+        double sum = 0, slack = 0;
+        check_fill(x, n, -120, 100);
+        for (size_t i = 0; i < n; i++)
+            shift = fmaxf(shift, scale * x[i]);
+        if (n == 0) shift = 0;
+        if (n > 2 && scale == 1) x[1] = -HUGE_VALF;
+        float *p = guarded(x, n), *q = s % 2 ? p : check_alloc(n * sizeof *q);
+        check_kernel(k, "exp_shift_f32 n=%zu", n);
+        float got = k->exp_shift_f32(p, scale, shift, q, n);
+        for (size_t i = 0; i < n; i++) {
+            double a = (double)scale * (double)x[i];
+            double e = exp(a - (double)shift);
+            double rel = 0x1p-23 * (fabs(a) + fabs((double)shift)) + 0x1p-22;
+            if (isinf(x[i])) rel = 0;
+            check_close(&q[i], &e, 1, 0, rel * e + 0x1p-126);
+            assert_true(!isinf(x[i]) || q[i] == 0);
+            sum += e;
+            slack += rel * e + 0x1p-126;
+        }
+        check_close(&got, &sum, 1, 2, slack + 0x1p-18 * sum);
+        check_free_all();
+    }
+    float nan_in[3] = {0, NAN, -1};
+    assert_true(isnan(k->exp_shift_f32(nan_in, 1, 0, nan_in, 3)));
+    assert_true(isnan(nan_in[1]) && nan_in[0] == 1);
+}
+
+static void exp_shift_kernels_keep_bound(void **state) {
+    (void)state;
+    check_each_mask(exp_shift_on);
+}
+
 static void softmax_odd_values_on(const oc__kernels *k) {
     for (size_t n = 1; n < 40; n += 6) {
         for (size_t i = 0; i < n; i++)
@@ -269,6 +308,7 @@ int main(void) {
         cmocka_unit_test(reduce_passes_nan_and_inf),
         cmocka_unit_test(dot_kernels_keep_bound),
         cmocka_unit_test(softmax_kernels_keep_bound),
+        cmocka_unit_test(exp_shift_kernels_keep_bound),
         cmocka_unit_test(softmax_handles_nan_inf_and_huge),
         cmocka_unit_test(normalisations_keep_bound),
     };

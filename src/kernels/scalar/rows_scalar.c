@@ -61,6 +61,16 @@ void oc__log_softmax_f32_scalar(const float *x, float *y, size_t n) {
         y[i] = x[i] - max - lse;
 }
 
+float oc__exp_shift_f32_scalar(const float *x, float scale, float shift,
+                               float *y, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        y[i] = expf(scale * x[i] - shift);
+        sum += (double)y[i];
+    }
+    return (float)sum;
+}
+
 void oc__layernorm_f32_scalar(const float *x, const float *gamma,
                               const float *beta, float epsilon, float *y,
                               float *stats, size_t n) {
