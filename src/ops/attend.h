@@ -4,9 +4,16 @@
  *
  *     y = softmax(mask(scale q k^T)) v     for each batch entry and head
  *
- * Scores are made some rows at a time, so memory grows with the keys, not
- * with queries times keys.  Steps are in elements; a head's own elements are
- * next to each other.
+ * Scores are made for a tile of queries at a time, and where nobody wants to
+ * see them also for a part of the keys at a time: the softmax then goes along
+ * with the products,
+ *
+ *     m' = max(m, max s)     l' = l e^(m-m') + sum e^(s-m')
+ *     y' = y e^(m-m') + e^(s-m') v         in the end y / l
+ *
+ * so that a tile's scores stay in cache however many keys there are.  Tiles
+ * and parts depend on sizes alone: results are the same for any number of
+ * threads.  Steps are in elements.
  */
 #ifndef OC_OPS_ATTEND_H
 #define OC_OPS_ATTEND_H
@@ -16,7 +23,7 @@
 /** A tensor seen as (batch, head, position, element). */
 typedef struct oc__heads {
     const void *data;
-    int64_t batch, head, position; /* steps */
+    int64_t batch, head, position, element; /* steps */
 } oc__heads;
 
 /** Something of shape (batch, head, query, key); a step of 0 repeats. */
@@ -38,7 +45,7 @@ typedef struct oc__attend {
     oc_dtype real; /* of all data below */
     int64_t batch, heads, kv_heads, queries, keys;
     int64_t size, v_size;  /* elements of a head */
-    oc__heads q, k, v, y;  /* y.data is written */
+    oc__heads q, k, v, y;  /* y.data is written; y.element is known to plan */
     double scale, softcap; /* softcap 0: none */
     int cap_first;         /* softcap comes before the masks */
 
@@ -49,6 +56,7 @@ typedef struct oc__attend {
     const int64_t *used;    /* keys of a batch entry that exist; or NULL */
     int skip_unused;        /* unused keys are not looked at at all */
     double masked;          /* added where masked: -Inf, or a large number */
+    int unseen_nan;         /* a query that sees no key gets NaN, not 0 */
 
     oc__attend_mask bias[2]; /* added to the scores */
     oc__attend_mask keep;    /* uint8: 0 masks */
@@ -59,10 +67,11 @@ typedef struct oc__attend {
     oc__attend_stage stage;
 
     /* Set by oc__attend_plan(). */
-    int64_t tile, k_elems, v_elems, s_elems;
+    int64_t tile, tiles; /* queries in one, and how many of them */
+    int64_t k_elems, v_elems, s_elems, out_elems;
     size_t gemm_bytes;
     int direct;
-    void *packed_k, *packed_v, *rows;
+    void *packed_k, *packed_v, *rows, *out;
     char *gemm;
 } oc__attend;
 

@@ -29,6 +29,7 @@ static oc_status read_heads(const oc__ctx *c, int i, int64_t heads,
                             int64_t *n_heads, int64_t *positions, int64_t *size,
                             oc__heads *h) {
     const oc_tensor *t = oc__in(c, i);
+    h->element = 1;
     if (t->rank == 4) {
         *n_heads = t->dims[1];
         *positions = t->dims[2];
@@ -147,6 +148,7 @@ static oc_status read_attention(const oc__ctx *c, attention_job *job) {
     a->keys += job->past;
     a->past = job->past;
     a->masked = -INFINITY;
+    a->y.element = 1;
     a->causal = oc__attr_int(c->node, "is_causal", 0) != 0;
     a->scale = oc__attr_float(c->node, "scale",
                               (float)(1 / sqrt((double)OC_MAX(a->size, 1))));

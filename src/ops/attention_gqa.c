@@ -79,7 +79,7 @@ static oc_status read_qkv(const oc__ctx *c, gqa_job *job) {
     if (!ok)
         return oc__op_fail(c, OC_E_SHAPE, "query, key and value do not fit");
     if (job->packed) {
-        oc__heads h = {NULL, a->queries * q->dims[2], a->size, q->dims[2]};
+        oc__heads h = {NULL, a->queries * q->dims[2], a->size, q->dims[2], 1};
         a->q = a->k = a->v = h;
     } else {
         a->q = oc__heads_flat(NULL, a->heads, a->queries, a->size);

@@ -76,8 +76,8 @@ static oc_status read_projected(const oc__ctx *c, ms_job *job) {
     a->size = job->q_hidden / a->heads;
     a->v_size = job->v_hidden / a->heads;
     int64_t row = w->dims[1], batch = a->queries * row;
-    oc__heads q = {NULL, batch, a->size, row};
-    oc__heads v = {NULL, batch, a->v_size, row};
+    oc__heads q = {NULL, batch, a->size, row, 1};
+    oc__heads v = {NULL, batch, a->v_size, row, 1};
     a->q = a->k = q;
     a->v = v;
     if (oc__attr_int(c->node, "do_rotary", 0))
@@ -99,7 +99,7 @@ static oc_status read_given(const oc__ctx *c, ms_job *job) {
         int64_t n = a->heads, d = q->dims[4];
         if (k || v || q->dims[2] != n || q->dims[3] != 3)
             return oc__op_fail(c, OC_E_SHAPE, "packed queries do not fit");
-        oc__heads h = {NULL, a->queries * n * 3 * d, 3 * d, n * 3 * d};
+        oc__heads h = {NULL, a->queries * n * 3 * d, 3 * d, n * 3 * d, 1};
         a->q = a->k = a->v = h;
         a->size = a->v_size = d;
         job->new_keys = a->queries;
@@ -115,7 +115,7 @@ static oc_status read_given(const oc__ctx *c, ms_job *job) {
         if (v || k->dims[0] != a->batch || k->dims[2] != n || k->dims[3] != 2 ||
             k->dims[4] != d)
             return oc__op_fail(c, OC_E_SHAPE, "packed keys do not fit");
-        oc__heads h = {NULL, k->dims[1] * n * 2 * d, 2 * d, n * 2 * d};
+        oc__heads h = {NULL, k->dims[1] * n * 2 * d, 2 * d, n * 2 * d, 1};
         a->k = a->v = h;
         a->v_size = d;
         job->new_keys = k->dims[1];
