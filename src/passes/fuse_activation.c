@@ -6,7 +6,10 @@
  *   x * Clip(x + 3, 0, 6) / 6             HARD_SWISH (any order of /6)
  *   Clip(x + 3, 0, 6) / 6                 HARD_SIGMOID
  *   x * Tanh(Softplus(x))                 MISH
+ *   x * Sigmoid(a x)                      QUICK_GELU
  *   0.5 x (1 + Erf(x / sqrt 2))           GELU (any order)
+ *   0.5 x (1 + Tanh(k (x + 0.044715 x^3)))  GELU_TANH (any order), where
+ *   k = sqrt(2 / pi); x * Sigmoid(2 k (x + 0.044715 x^3)) is the same
  *
  * Runs when types are known: Act is f32.  Single-node activations stay what
  * they are; oc__node_activation() tells what they mean.
@@ -118,61 +121,165 @@ static int relu6_of_plus3(const oc__index *ix, int v) {
     return op_with_scalar(ix, oc__producer(ix, n->in[0]), "Add", 3.0);
 }
 
-/* v = 1 + Erf(x / sqrt 2): returns x, else -1. */
-static int erf_part(const oc__index *ix, int v) {
-    int e = op_with_scalar(ix, oc__producer(ix, v), "Add", 1.0);
-    oc__node *n = e >= 0 ? oc__producer(ix, e) : NULL;
-    return oc__is_op(n, "Erf") ? divided_by(ix, n->in[0], sqrt(2.0)) : -1;
+/* ---- polynomials
+ * --------------------------------------------------------------- */
+
+/* What stands inside an Erf, Tanh or Sigmoid, whatever order it is written
+   in: c[0] + c[1] x + c[2] x^2 + c[3] x^3. */
+typedef struct poly {
+    double c[4];
+} poly;
+
+enum { POLY_DEPTH = 8 };
+
+static int poly_mul(const poly *a, const poly *b, poly *out) {
+    poly sum = {{0}};
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) {
+            double term = a->c[i] * b->c[j];
+            if (term == 0) continue;
+            if (i + j > 3) return 0;
+            sum.c[i + j] += term;
+        }
+    *out = sum;
+    return 1;
 }
 
+static int poly_power(const poly *a, float exponent, poly *out) {
+    poly square;
+    if (exponent != 2 && exponent != 3) return 0;
+    if (!poly_mul(a, a, &square)) return 0;
+    if (exponent == 3) return poly_mul(&square, a, out);
+    *out = square;
+    return 1;
+}
+
+static int poly_of(const oc__index *ix, int v, int x, int depth, poly *out);
+
+/* n, of two operands, seen as a polynomial in x. */
+static int poly_node(const oc__index *ix, const oc__node *n, int x, int depth,
+                     poly *out) {
+    poly a, b;
+    float e;
+    if (n->n_explicit != 2 || !poly_of(ix, n->in[0], x, depth, &a)) return 0;
+    if (oc__is_op(n, "Pow"))
+        return oc__const_scalar(ix->g, n->in[1], &e) && poly_power(&a, e, out);
+    if (!poly_of(ix, n->in[1], x, depth, &b)) return 0;
+    if (oc__is_op(n, "Mul")) return poly_mul(&a, &b, out);
+    if (oc__is_op(n, "Div")) {
+        if (b.c[0] == 0 || b.c[1] != 0 || b.c[2] != 0 || b.c[3] != 0) return 0;
+        for (int i = 0; i < 4; i++)
+            out->c[i] = a.c[i] / b.c[0];
+        return 1;
+    }
+    if (!oc__is_op(n, "Add")) return 0;
+    for (int i = 0; i < 4; i++)
+        out->c[i] = a.c[i] + b.c[i];
+    return 1;
+}
+
+/* Whether v is a polynomial in value x with constant coefficients. */
+static int poly_of(const oc__index *ix, int v, int x, int depth, poly *out) {
+    float c;
+    memset(out, 0, sizeof(*out));
+    if (v == x) {
+        out->c[1] = 1;
+        return 1;
+    }
+    if (oc__const_scalar(ix->g, v, &c)) {
+        out->c[0] = (double)c;
+        return 1;
+    }
+    oc__node *n = oc__producer(ix, v);
+    return n && depth < POLY_DEPTH && poly_node(ix, n, x, depth + 1, out);
+}
+
+/* v = c1 x + c3 x^3; no other terms, c3 = 0 exactly where it is asked for. */
+static int is_odd_poly(const oc__index *ix, int v, int x, double c1,
+                       double c3) {
+    poly p;
+    return poly_of(ix, v, x, 0, &p) && p.c[0] == 0 && p.c[2] == 0 &&
+           near((float)p.c[1], c1) &&
+           (c3 == 0 ? p.c[3] == 0 : near((float)p.c[3], c3));
+}
+
+/* sqrt(2/pi) x (1 + 0.044715 x^2), times `factor`. */
+static int is_tanh_gate(const oc__index *ix, int v, int x, double factor) {
+    double c = factor * 0.79788456080286535588;
+    return is_odd_poly(ix, v, x, c, c * 0.044715);
+}
+
+/* v = 1 + Erf(x / sqrt 2), or the same with GELU's Tanh. */
+static int gelu_gate(const oc__index *ix, int v, int x, oc__act *kind) {
+    int e = op_with_scalar(ix, oc__producer(ix, v), "Add", 1.0);
+    oc__node *n = e >= 0 ? oc__producer(ix, e) : NULL;
+    *kind = oc__is_op(n, "Tanh") ? OC_ACT_GELU_TANH : OC_ACT_GELU;
+    if (oc__is_op(n, "Erf")) return is_odd_poly(ix, n->in[0], x, sqrt(0.5), 0);
+    return oc__is_op(n, "Tanh") && is_tanh_gate(ix, n->in[0], x, 1);
+}
+
+/* What x * Sigmoid(v) is; NONE: nothing we have. */
+static oc__act_args sigmoid_gate(const oc__index *ix, int v, int x) {
+    poly p;
+    if (v == x) return act(OC_ACT_SILU, 0, 0);
+    /* (1 + tanh u) / 2 = sigmoid(2 u) */
+    if (is_tanh_gate(ix, v, x, 2)) return act(OC_ACT_GELU_TANH, 0, 0);
+    if (poly_of(ix, v, x, 0, &p) && p.c[0] == 0 && p.c[2] == 0 && p.c[3] == 0)
+        return act(OC_ACT_QUICK_GELU, (float)p.c[1], 0);
+    return act(OC_ACT_NONE, 0, 0);
+}
+
+/* ---- activations
+ * --------------------------------------------------------------- */
+
 /* n = x * f(x) with f one node (or two for Mish); returns x, else -1. */
-static int self_gated(const oc__index *ix, const oc__node *n, oc__act *kind) {
+static int self_gated(const oc__index *ix, const oc__node *n,
+                      oc__act_args *out) {
     for (int j = 0; j < 2; j++) {
         int x = n->in[1 - j];
         oc__node *f = oc__producer(ix, n->in[j]);
-        if (oc__is_op(f, "Sigmoid") && f->in[0] == x) {
-            *kind = OC_ACT_SILU;
-            return x;
+        if (oc__is_op(f, "Sigmoid")) {
+            *out = sigmoid_gate(ix, f->in[0], x);
+            if (out->kind != OC_ACT_NONE) return x;
         }
         oc__act_args a;
         if (f && oc__node_activation(ix->g, f, &a) && f->in[0] == x &&
             a.kind == OC_ACT_HARD_SIGMOID && near(a.a, 1.0 / 6) &&
             near(a.b, 0.5)) {
-            *kind = OC_ACT_HARD_SWISH;
+            out->kind = OC_ACT_HARD_SWISH;
             return x;
         }
         oc__node *s = f ? oc__input_op(ix, f, 0, "Softplus") : NULL;
         if (oc__is_op(f, "Tanh") && s && s->in[0] == x) {
-            *kind = OC_ACT_MISH;
+            out->kind = OC_ACT_MISH;
             return x;
         }
         int clipped = divided_by(ix, n->in[j], 6.0);
         if (clipped >= 0 && relu6_of_plus3(ix, clipped) == x) {
-            *kind = OC_ACT_HARD_SWISH;
+            out->kind = OC_ACT_HARD_SWISH;
             return x;
         }
     }
     return -1;
 }
 
-/* n = 0.5 * x * (1 + erf) in the three orders of the two products. */
-static int gelu(const oc__index *ix, const oc__node *n) {
-    int x, e, p;
-    /* (x * erf_part) * 0.5 */
-    p = op_with_scalar(ix, n, "Mul", 0.5);
+/* n = 0.5 * x * gate in the three orders of the two products. */
+static int gelu(const oc__index *ix, const oc__node *n, oc__act *kind) {
+    int x, p;
+    /* (x * gate) * 0.5 */
+    p = divided_by(ix, n->out[0], 2.0);
     oc__node *m = p >= 0 ? oc__producer(ix, p) : NULL;
     if (oc__is_op(m, "Mul"))
         for (int j = 0; j < 2; j++)
-            if ((x = erf_part(ix, m->in[j])) >= 0 &&
-                other_input(m, m->in[j]) == x)
-                return x;
+            if (gelu_gate(ix, m->in[j], m->in[1 - j], kind))
+                return m->in[1 - j];
+    if (!oc__is_op(n, "Mul")) return -1;
     for (int j = 0; j < 2; j++) {
-        /* (x * 0.5) * erf_part, x * (erf_part * 0.5) */
-        if ((e = erf_part(ix, n->in[j])) >= 0 &&
-            op_with_scalar(ix, oc__producer(ix, n->in[1 - j]), "Mul", 0.5) == e)
-            return e;
-        p = op_with_scalar(ix, oc__producer(ix, n->in[j]), "Mul", 0.5);
-        if (p >= 0 && (e = erf_part(ix, p)) >= 0 && n->in[1 - j] == e) return e;
+        /* (x * 0.5) * gate, x * (gate * 0.5) */
+        x = divided_by(ix, n->in[1 - j], 2.0);
+        if (x >= 0 && gelu_gate(ix, n->in[j], x, kind)) return x;
+        p = divided_by(ix, n->in[j], 2.0);
+        if (p >= 0 && gelu_gate(ix, p, n->in[1 - j], kind)) return n->in[1 - j];
     }
     return -1;
 }
@@ -181,14 +288,9 @@ static int gelu(const oc__index *ix, const oc__node *n) {
 static int match(const oc__index *ix, const oc__node *n, oc__act_args *out) {
     int x;
     *out = act(OC_ACT_NONE, 0, 0);
-    if (oc__is_op(n, "Mul") && n->n_explicit == 2) {
-        if ((x = self_gated(ix, n, &out->kind)) >= 0) return x;
-        if ((x = gelu(ix, n)) >= 0) {
-            out->kind = OC_ACT_GELU;
-            return x;
-        }
-    }
-    if ((oc__is_op(n, "Div") || oc__is_op(n, "Mul")) && n->out[0] >= 0) {
+    if (oc__is_op(n, "Mul") && (x = self_gated(ix, n, out)) >= 0) return x;
+    if (oc__is_op(n, "Div") || oc__is_op(n, "Mul")) {
+        if ((x = gelu(ix, n, &out->kind)) >= 0) return x;
         int clipped = divided_by(ix, n->out[0], 6.0);
         if (clipped < 0) return -1;
         if ((x = relu6_of_plus3(ix, clipped)) >= 0) {
@@ -238,6 +340,9 @@ oc_status oc__pass_fuse_activation(oc__graph *g, const oc__pass_env *env,
             g->values[n->out[0]].dtype != OC_DTYPE_F32)
             continue;
         int x = match(&ix, n, &a);
+        /* A scalar of more dimensions than x would give y more, too. */
+        if (x >= 0 && g->values[x].rank >= 0 && !oc__same_dims(g, x, n->out[0]))
+            continue;
         if (x >= 0) st = replace(g, n, x, a, op, err);
     }
     oc__index_deinit(&ix);

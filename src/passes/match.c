@@ -11,12 +11,18 @@ oc_status oc__index_init(oc__index *ix, oc__graph *g, const oc_allocator *a,
     size_t bytes = ((size_t)g->n_values + 1) * sizeof(int);
     ix->producer = oc__alloc(a, bytes);
     ix->uses = oc__alloc(a, bytes);
-    if (!ix->producer || !ix->uses) {
+    ix->reader = oc__alloc(a, bytes);
+    if (!ix->producer || !ix->uses || !ix->reader) {
         oc__index_deinit(ix);
         return oc__fail_nomem(err);
     }
     oc__graph_find_producers(g, ix->producer);
     oc__graph_count_uses(g, ix->uses);
+    for (int v = 0; v < g->n_values; v++)
+        ix->reader[v] = -1;
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int j = 0; j < g->nodes[i]->n_in; j++)
+            if (g->nodes[i]->in[j] >= 0) ix->reader[g->nodes[i]->in[j]] = i;
     return OC_OK;
 }
 
@@ -24,7 +30,8 @@ void oc__index_deinit(oc__index *ix) {
     size_t bytes = ((size_t)ix->n + 1) * sizeof(int);
     oc__release(ix->allocator, ix->producer, bytes);
     oc__release(ix->allocator, ix->uses, bytes);
-    ix->producer = ix->uses = NULL;
+    oc__release(ix->allocator, ix->reader, bytes);
+    ix->producer = ix->uses = ix->reader = NULL;
 }
 
 int oc__is_op(const oc__node *n, const char *name) {
@@ -52,6 +59,12 @@ int oc__used_once(const oc__index *ix, int v) {
     return v >= 0 && v < ix->n && ix->uses[v] == 1;
 }
 
+oc__node *oc__only_reader(const oc__index *ix, int v) {
+    if (!oc__used_once(ix, v) || ix->reader[v] < 0) return NULL;
+    oc__node *n = ix->g->nodes[ix->reader[v]];
+    return n->dead ? NULL : n;
+}
+
 const oc_tensor *oc__constant(const oc__graph *g, int v) {
     return v >= 0 ? g->values[v].constant : NULL;
 }
@@ -68,6 +81,22 @@ int oc__const_input(const oc__graph *g, const oc__node *n) {
     int c0 = oc__constant(g, n->in[0]) != NULL;
     int c1 = oc__constant(g, n->in[1]) != NULL;
     return c0 == c1 ? -1 : c1 ? 1 : 0;
+}
+
+int oc__is_concrete_f32(const oc__graph *g, int v) {
+    if (v < 0) return 0;
+    const oc__value_def *d = &g->values[v];
+    if (d->kind != OC_KIND_TENSOR || d->dtype != OC_DTYPE_F32 || d->rank < 0)
+        return 0;
+    for (int i = 0; i < d->rank; i++)
+        if (d->dims[i] < 0) return 0;
+    return 1;
+}
+
+int oc__same_dims(const oc__graph *g, int a, int b) {
+    const oc__value_def *x = &g->values[a], *y = &g->values[b];
+    return x->rank >= 0 && x->rank == y->rank &&
+           !memcmp(x->dims, y->dims, (size_t)x->rank * sizeof(x->dims[0]));
 }
 
 void oc__bypass(oc__graph *g, oc__node *n, int to) {

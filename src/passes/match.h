@@ -15,6 +15,7 @@ typedef struct oc__index {
     int n;         /* values covered */
     int *producer; /* node number that makes a value, -1: none */
     int *uses;
+    int *reader; /* number of the last node that reads a value, -1: none */
 } oc__index;
 
 oc_status oc__index_init(oc__index *ix, oc__graph *g, const oc_allocator *a,
@@ -32,12 +33,18 @@ oc__node *oc__input_op(const oc__index *ix, const oc__node *n, int j,
 oc__node *oc__producer(const oc__index *ix, int v);
 /** Whether v is read exactly once (and is no graph output beside that). */
 int oc__used_once(const oc__index *ix, int v);
+/** The node that is the only use of v, once; NULL when there are more. */
+oc__node *oc__only_reader(const oc__index *ix, int v);
 /** The constant behind value v, or NULL. */
 const oc_tensor *oc__constant(const oc__graph *g, int v);
 /** Whether v is a constant of one f32 element (any rank); *out gets it. */
 int oc__const_scalar(const oc__graph *g, int v, float *out);
 /** For a commutative node: which input is the constant; -1 if not one. */
 int oc__const_input(const oc__graph *g, const oc__node *n);
+/** Whether dtype and every dimension of v are known, and the dtype is f32. */
+int oc__is_concrete_f32(const oc__graph *g, int v);
+/** Whether two values have the same known shape. */
+int oc__same_dims(const oc__graph *g, int a, int b);
 /** Rewires the uses of n's output 0 to value `to` and removes n. */
 void oc__bypass(oc__graph *g, oc__node *n, int to);
 /** A new f32 constant with memory of its own; -1: out of memory. */

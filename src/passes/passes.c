@@ -23,6 +23,8 @@ static const pass_entry shaped_passes[] = {
     {"infer", oc__pass_infer, -1},
     {"dead_code", oc__pass_dead_code, 0},
     {"fuse_activation", oc__pass_fuse_activation, 1},
+    {"fuse_norm", oc__pass_fuse_norm, 1},
+    {"fuse_attention", oc__pass_fuse_attention, 1},
     {"dead_code", oc__pass_dead_code, 1},
     {"layout", oc__pass_layout, 1},
     {"fuse_depthwise", oc__pass_fuse_depthwise, 1},

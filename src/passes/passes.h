@@ -57,6 +57,12 @@ oc_status oc__pass_fuse_scale(oc__graph *g, const oc__pass_env *env,
 /** fuse_activation.c: activations in pieces become one node. */
 oc_status oc__pass_fuse_activation(oc__graph *g, const oc__pass_env *env,
                                    oc_error *err);
+/** fuse_norm.c: normalisations in pieces become one node. */
+oc_status oc__pass_fuse_norm(oc__graph *g, const oc__pass_env *env,
+                             oc_error *err);
+/** fuse_attention.c: attention in pieces becomes one node. */
+oc_status oc__pass_fuse_attention(oc__graph *g, const oc__pass_env *env,
+                                  oc_error *err);
 /** pack_product.c: MatMul and Gemm with their weights packed, fused. */
 oc_status oc__pass_pack_product(oc__graph *g, const oc__pass_env *env,
                                 oc_error *err);
