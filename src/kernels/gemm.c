@@ -121,7 +121,12 @@ static void pack_a(const oc__kernels *kt, const float *a, size_t row_stride,
     for (size_t s = 0; s < steps; s += OC_GEMM_STEPS) {
         size_t n = OC_MIN((size_t)OC_GEMM_STEPS, steps - s);
         const float *from = a + s * col_stride;
-        if (col_stride == 1) {
+        if (col_stride == 1 && n == OC_GEMM_STEPS) {
+            /* Of constant size, so no call: most of packing is here. */
+            for (size_t i = 0; i < rows; i++)
+                memcpy(out + i * OC_GEMM_STEPS, from + i * row_stride,
+                       OC_GEMM_STEPS * sizeof *out);
+        } else if (col_stride == 1) {
             for (size_t i = 0; i < rows; i++)
                 memcpy(out + i * OC_GEMM_STEPS, from + i * row_stride,
                        n * sizeof *out);

@@ -147,6 +147,31 @@ static VTARGET void V(gemm_finish)(const oc__gemm_f32_tile *t,
     }
 }
 
+/* What follows the sums of whole vectors, while they are in registers; the
+ * same steps in the same order as gemm_store(). */
+VINLINE void V(gemm_whole)(const oc__gemm_f32_tile *t, VF (*acc)[MAX_VECTORS],
+                           const int rows, const int vectors, size_t col0) {
+#define EACH(x)                                                                \
+    UNROLL for (int i = 0; i < rows; i++)                                      \
+        UNROLL for (int j = 0; j < vectors; j++) acc[i][j] = (x)
+#define AT(p, stride) V(load)((p) + col0 + (size_t)i * (stride) + j * V_WIDTH)
+    if (!t->first) EACH(V(add)(AT(t->c, t->c_row_stride), acc[i][j]));
+    if (t->last) {
+        const VF alpha = V(set1)(t->alpha), lo = V(set1)(t->lo),
+                 hi = V(set1)(t->hi);
+        if (t->alpha != 1.0f) EACH(V(mul)(acc[i][j], alpha));
+        if (t->bias_n) EACH(V(add)(acc[i][j], AT(t->bias_n, 0)));
+        if (t->bias_m) EACH(V(add)(acc[i][j], V(set1)(t->bias_m[i])));
+        if (t->d) EACH(V(add)(acc[i][j], AT(t->d, t->d_row_stride)));
+        EACH(V(minx)(hi, V(maxx)(lo, acc[i][j])));
+    }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < vectors; j++) V(store)(
+            t->c + col0 + (size_t)i * t->c_row_stride + j * V_WIDTH, acc[i][j]);
+#undef AT
+#undef EACH
+}
+
 VINLINE void V(gemm_body)(const oc__gemm_f32_tile *t, const int rows,
                           const int vectors, size_t col0) {
     V(sums) acc;
@@ -172,6 +197,10 @@ VINLINE void V(gemm_body)(const oc__gemm_f32_tile *t, const int rows,
         UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0;
                                                           j < vectors; j++)
             V(store)(c + (size_t)i * t->c_row_stride + j * V_WIDTH, acc[i][j]);
+        return;
+    }
+    if (t->cols - col0 >= (size_t)(vectors * V_WIDTH)) {
+        V(gemm_whole)(t, acc, rows, vectors, col0);
         return;
     }
     V(spill)(acc, rows, vectors, sums);
