@@ -1,6 +1,7 @@
 /* attend.c - see attend.h. */
 #include "ops/attend.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -106,9 +107,8 @@ static double dot_f64(const double *a, const double *b, int64_t n) {
 static int64_t part_of(const oc__kernels *kt, int64_t keys) {
     int64_t nr = (int64_t)kt->gemm_f32->nr;
     if (keys <= KEYS_WHOLE) return OC_MAX(keys, 1);
-    int64_t parts = (keys + KEY_BLOCK - 1) / KEY_BLOCK;
-    int64_t each = (keys + parts - 1) / parts;
-    return (each + nr - 1) / nr * nr;
+    int64_t parts = OC_CEIL_DIV(keys, KEY_BLOCK);
+    return OC_CEIL_DIV(OC_CEIL_DIV(keys, parts), nr) * nr;
 }
 
 /* Values are packed part by part, so that each is a product of its own. */
@@ -213,6 +213,7 @@ static void online_tile(const oc__ctx *c, const oc__attend *a,
             oc__gemm_f32(kt, NULL, &scores, gemm);
             for (int64_t r = 0; r < at->rows; r++)
                 soften(c, a, at, r, from, s + r * n, n, &run[r], y + r * y_row);
+            assert(!begun || !oc__gemm_f32_cuts_k((size_t)n));
             sums.k = (size_t)n;
             sums.d = begun ? y : NULL;
             oc__gemm_f32(kt, NULL, &sums, gemm);
@@ -268,7 +269,7 @@ static int is_online(const oc__attend *a) {
 /* Tiles of about one height, in whole tiles of the GEMM. */
 static void plan_tiles(const oc__kernels *kt, oc__attend *a) {
     int64_t mr = (int64_t)kt->gemm_f32->mr, most = TILE_ROWS / mr * mr;
-    int64_t tiles = (a->queries + most - 1) / most;
+    int64_t tiles = OC_CEIL_DIV(a->queries, most);
     a->direct = a->queries <= DIRECT_ROWS && a->q.element <= 1 &&
                 a->k.element <= 1 && a->v.element <= 1 && a->y.element <= 1;
     a->tile = OC_MAX(a->queries, 1);
