@@ -21,6 +21,7 @@ static void *default_alloc(void *user, size_t bytes) {
     (void)user;
     size_t align = bytes < LARGE_PAGE ? OC_ALIGN : LARGE_PAGE;
     void *p = NULL;
+    if (bytes > PTRDIFF_MAX) return NULL; /* no object can be so large */
     if (posix_memalign(&p, align, bytes) != 0) return NULL;
 #ifdef MADV_HUGEPAGE
     /* A wish: where it is not granted, all is as it was. */

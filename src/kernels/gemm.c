@@ -156,7 +156,6 @@ typedef struct gemm_plan {
     size_t part;          /* columns of a part of B */
     float lo, hi;
     oc__act_args act; /* what is left after lo and hi */
-    int plain;        /* nothing happens to a sum before act */
     float *scratch;
     size_t worker_elems;
 } gemm_plan;
@@ -266,7 +265,6 @@ static void run_block(const gemm_plan *p, float *packed, size_t panel0,
         t.k = OC_MIN(p->k_block, g->k - k0);
         t.first = k0 == 0;
         t.last = k0 + t.k == g->k;
-        t.simple = !t.last || p->plain;
         for (size_t c = 0; c < chunks; c++) {
             size_t i = panel0 + panels * c / chunks;
             size_t end = panel0 + panels * (c + 1) / chunks;
@@ -326,8 +324,6 @@ void oc__gemm_f32(const struct oc__kernels *kt, oc__pool *pool,
         p.n_step = kernel->nr * kernel->thin_panels;
     p.steps = OC_CEIL_DIV(args->n, p.n_step);
     p.act = oc__act_clamp(args->act, args->act_a, args->act_b, &p.lo, &p.hi);
-    p.plain = args->alpha == 1.0f && !args->bias_n && !args->bias_m &&
-              !args->d && p.lo == -INFINITY && p.hi == INFINITY;
     p.worker_elems = worker_elems(kt, args->m, args->k);
     p.part = part_columns(&p);
     divide(&p, oc__pool_threads(pool));

@@ -54,7 +54,6 @@ typedef struct oc__gemm_f32_tile {
     /* Of a product cut along k: the first part does not read C, only the last
      * one does what follows. */
     int first, last;
-    int simple; /* nothing follows the sum, whatever last says */
     float alpha;
     const float *bias_n, *bias_m; /* of this tile, or NULL */
     const float *d;               /* of this tile, or NULL */

@@ -187,18 +187,6 @@ VINLINE void V(gemm_body)(const oc__gemm_f32_tile *t, const int rows,
         a += t->a_step;
         k -= n;
     }
-    if (t->simple && t->cols - col0 >= (size_t)(vectors * V_WIDTH)) {
-        float *c = t->c + col0;
-        if (!t->first)
-            UNROLL for (int i = 0; i < rows; i++)
-                UNROLL for (int j = 0; j < vectors; j++) acc[i][j] = V(add)(
-                    V(load)(c + (size_t)i * t->c_row_stride + j * V_WIDTH),
-                    acc[i][j]);
-        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0;
-                                                          j < vectors; j++)
-            V(store)(c + (size_t)i * t->c_row_stride + j * V_WIDTH, acc[i][j]);
-        return;
-    }
     if (t->cols - col0 >= (size_t)(vectors * V_WIDTH)) {
         V(gemm_whole)(t, acc, rows, vectors, col0);
         return;
