@@ -61,13 +61,17 @@ typedef struct cli_verb {
 #define CLI_OPT_CPU                                                            \
     {"cpu", 0, "SET", "instruction sets to use at most (default: all there "  \
      "are)", "scalar|sse41|avx2|avx512|vnni|amx|neon|all"}
+#define CLI_OPT_CACHE                                                          \
+    {"cache", 0, "DIR", "keep compiled models in DIR (default: ocelli in the " \
+     "user's cache folder)", NULL},                                            \
+    {"no-cache", 0, NULL, "neither use nor keep compiled models", NULL}
 #define CLI_OPT_OPTIMIZE                                                       \
     {"optimize", 0, "LEVEL", "how much to change the graph (default full)",   \
      "none|basic|full"}
 /** What every verb that runs models takes, and the end of its list. */
 #define CLI_OPTS_RUN                                                           \
-    CLI_OPT_THREADS, CLI_OPT_CPU, CLI_OPT_OPTIMIZE, CLI_OPT_JSON,              \
-    CLI_OPT_QUIET, CLI_OPT_END
+    CLI_OPT_THREADS, CLI_OPT_CPU, CLI_OPT_CACHE, CLI_OPT_OPTIMIZE,             \
+    CLI_OPT_JSON, CLI_OPT_QUIET, CLI_OPT_END
 /* clang-format on */
 
 /** Every verb, ended by NULL, in the order help shows them. */
@@ -132,7 +136,8 @@ int cli_code(oc_status status);
 
 /** OC_CPU_* mask of --cpu. */
 uint32_t cli_cpu_mask(const cli_args *args);
-/** Loads a model, heeding --cpu and --optimize; prints what goes wrong. */
+/** Loads a model, heeding --cpu, --optimize, and --cache where the verb has
+ * it; prints what goes wrong. */
 int cli_load_model(const cli_args *args, const char *path, oc_model **out);
 /** Makes a session, heeding --threads; profile as in oc_session_options. */
 int cli_create_session(const cli_args *args, oc_model *model, int profile,

@@ -1,6 +1,7 @@
 /* model_args.c - models and sessions as the common options ask for them. */
 #include "cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 uint32_t cli_cpu_mask(const cli_args *args) {
@@ -27,14 +28,44 @@ uint32_t cli_cpu_mask(const cli_args *args) {
     return mask;
 }
 
+static int has_option(const cli_args *args, const char *name) {
+    for (const cli_option *o = args->verb->options; o->name; o++) {
+        if (!strcmp(o->name, name)) return 1;
+    }
+    return 0;
+}
+
+/*
+ * The folder of compiled models: --cache, or "ocelli" where the XDG Base
+ * Directory Specification puts caches.  NULL: none.  *made is to be freed.
+ */
+static const char *cache_folder(const cli_args *args, char **made) {
+    if (!has_option(args, "cache") || cli_has(args, "no-cache")) return NULL;
+    if (cli_has(args, "cache")) return cli_get(args, "cache", NULL);
+    const char *base = getenv("XDG_CACHE_HOME"), *below = "ocelli";
+    /* A relative one is to be ignored, the specification says. */
+    if (!base || *base != '/') {
+        base = getenv("HOME");
+        below = ".cache/ocelli";
+    }
+    if (!base || *base != '/') return NULL;
+    size_t bytes = strlen(base) + strlen(below) + 2;
+    *made = malloc(bytes);
+    if (*made) snprintf(*made, bytes, "%s/%s", base, below);
+    return *made;
+}
+
 int cli_load_model(const cli_args *args, const char *path, oc_model **out) {
     oc_options opt = {0};
     oc_error err;
     const char *level = cli_get(args, "optimize", "full");
+    char *made = NULL;
+    opt.cache_folder = cache_folder(args, &made);
     opt.cpu_mask = cli_cpu_mask(args);
     opt.optimize = !strcmp(level, "none") ? -1 : !strcmp(level, "basic");
-    if (oc_model_load(out, path, &opt, &err)) return cli_report(&err, path);
-    return CLI_OK;
+    oc_status st = oc_model_load(out, path, &opt, &err);
+    free(made);
+    return st ? cli_report(&err, path) : CLI_OK;
 }
 
 int cli_create_session(const cli_args *args, oc_model *model, int profile,

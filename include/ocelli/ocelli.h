@@ -258,6 +258,15 @@ typedef struct oc_options {
     int optimize;          /**< 0 full, 1 basic (folding only), -1 none */
     size_t max_file_bytes; /**< refuse larger files; 0: no limit */
     int no_external_data;  /**< nonzero: refuse weights in other files */
+    /**
+     * Folder in which compiled programs are kept, so that the next process
+     * starts in milliseconds; NULL: none are.  It is made if need be, must be
+     * this user's own, and may be removed at any time.  One that cannot be
+     * used is no error.  Until somebody asks for it, a model loaded this way
+     * has no graph: functions that show it read the model then.
+     */
+    const char *cache_folder;
+    size_t cache_bytes; /**< bound on that folder; 0: 2 GiB */
 } oc_options;
 
 /**

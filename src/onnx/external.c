@@ -61,8 +61,8 @@ done:
     return st;
 }
 
-static oc_status find_file(oc__externals *x, const char *location,
-                           const oc__file **out, oc_error *err) {
+oc_status oc__externals_open(oc__externals *x, const char *location,
+                             const oc__file **out, oc_error *err) {
     for (struct oc__external_file *f = x->files; f; f = f->next) {
         if (!strcmp(f->location, location)) {
             *out = &f->file;
@@ -104,7 +104,7 @@ oc_status oc__external_find(oc__externals *x, const oc__external_ref *ref,
                         "%zu",
                         (long long)ref->length, bytes);
     }
-    OC_TRY(find_file(x, ref->location, &file, err));
+    OC_TRY(oc__externals_open(x, ref->location, &file, err));
     if (ref->offset < 0 || (uint64_t)ref->offset > file->bytes ||
         bytes > file->bytes - (size_t)ref->offset) {
         return oc__fail(err, OC_E_FORMAT,
@@ -115,6 +115,16 @@ oc_status oc__external_find(oc__externals *x, const oc__external_ref *ref,
     }
     *data = file->data + (size_t)ref->offset;
     return OC_OK;
+}
+
+const oc__file *oc__externals_file(const oc__externals *x, size_t i,
+                                   const char **location) {
+    const struct oc__external_file *f = x->files;
+    while (f && i-- > 0)
+        f = f->next;
+    if (!f) return NULL;
+    *location = f->location;
+    return &f->file;
 }
 
 void oc__externals_release(oc__externals *x) {

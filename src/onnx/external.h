@@ -33,6 +33,12 @@ typedef struct oc__external_ref {
  */
 oc_status oc__external_find(oc__externals *x, const oc__external_ref *ref,
                             size_t bytes, const void **data, oc_error *err);
+/** Maps a file named by a model once and finds it again; errors as above. */
+oc_status oc__externals_open(oc__externals *x, const char *location,
+                             const oc__file **out, oc_error *err);
+/** The i-th file in use and where the model says it is; NULL behind them. */
+const oc__file *oc__externals_file(const oc__externals *x, size_t i,
+                                   const char **location);
 /** Unmaps all files. */
 void oc__externals_release(oc__externals *x);
 

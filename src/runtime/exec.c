@@ -34,7 +34,9 @@ typedef struct frame {
 } frame;
 
 struct oc__exec {
-    const oc__graph *graph;
+    const oc__graph *graph;    /* what is compiled, or */
+    oc__exec_compile *compile; /* what compiles */
+    void *user;
     oc__exec_env *env;
     int n_inputs; /* graph inputs and captures */
     frame *frames;
@@ -53,6 +55,19 @@ oc_status oc__exec_create(oc__exec **out, const oc__graph *graph,
     e->graph = graph;
     e->env = env;
     e->n_inputs = graph->n_inputs + graph->n_captures;
+    *out = e;
+    return OC_OK;
+}
+
+oc_status oc__exec_create_with(oc__exec **out, int n_inputs,
+                               oc__exec_compile *compile, void *user,
+                               oc__exec_env *env, oc_error *err) {
+    oc__exec *e = oc__calloc(env->allocator, 1, sizeof(*e));
+    if (!e) return oc__fail_nomem(err);
+    e->compile = compile;
+    e->user = user;
+    e->env = env;
+    e->n_inputs = n_inputs;
     *out = e;
     return OC_OK;
 }
@@ -197,7 +212,8 @@ oc_status oc__exec_plan(oc__exec *e, const oc_value *const *inputs,
                         .threads = e->env->threads,
                         .level = e->env->level};
     oc__program *p = NULL;
-    OC_TRY(oc__program_compile(&p, e->graph, inputs, &env, err));
+    OC_TRY(e->compile ? e->compile(e->user, &p, inputs, &env, err)
+                      : oc__program_compile(&p, e->graph, inputs, &env, err));
     frame *f = oc__calloc(e->env->allocator, 1, sizeof(*f));
     if (!f) {
         oc__program_destroy(p);
@@ -349,7 +365,8 @@ oc_status oc__exec_run(oc__exec *e, const oc_value *const *inputs,
 }
 
 const oc_value *oc__exec_output(const oc__exec *e, int i) {
-    if (!e->current || i < 0 || i >= e->graph->n_outputs) return NULL;
+    if (!e->current || i < 0 || i >= e->current->program->graph->n_outputs)
+        return NULL;
     return &e->current->values[e->current->program->graph->outputs[i]];
 }
 

@@ -34,6 +34,14 @@ typedef struct oc__step_time {
 
 oc_status oc__exec_create(oc__exec **out, const oc__graph *graph,
                           oc__exec_env *env, oc_error *err);
+/** Makes the program for these inputs, as oc__program_compile() does. */
+typedef oc_status oc__exec_compile(void *user, oc__program **out,
+                                   const oc_value *const *inputs,
+                                   const oc__pass_env *env, oc_error *err);
+/** An executor of programs that compile() makes, for n_inputs inputs. */
+oc_status oc__exec_create_with(oc__exec **out, int n_inputs,
+                               oc__exec_compile *compile, void *user,
+                               oc__exec_env *env, oc_error *err);
 void oc__exec_destroy(oc__exec *e);
 /**
  * Finds or compiles the program for these inputs (graph inputs, then

@@ -19,13 +19,9 @@ static const char *folder_of(oc__arena *arena, const char *path) {
 
 static oc_status import(oc_model *m, oc__arena *arena, int bake, oc__onnx **out,
                         oc_error *err) {
-    oc__import_options opt = {NULL, m->options.max_file_bytes, bake};
+    oc__import_options opt = {m->folder, m->options.max_file_bytes, bake};
     oc__onnx *onnx = oc__arena_alloc(arena, sizeof(*onnx));
     if (!onnx) return oc__fail_nomem(err);
-    if (m->path && !m->options.no_external_data) {
-        opt.folder = folder_of(arena, m->path);
-        if (!opt.folder) return oc__fail_nomem(err);
-    }
     OC_TRY(oc__onnx_import(onnx, arena, m->bytes, m->n_bytes, &opt, err));
     *out = onnx;
     return OC_OK;
@@ -71,7 +67,6 @@ static oc_status describe(oc_model *m, oc_error *err) {
     m->outputs =
         oc__arena_array(&m->arena, (size_t)g->n_outputs, sizeof(*m->outputs));
     if (!m->inputs || !m->outputs) return oc__fail_nomem(err);
-    m->defaults = o->defaults;
     for (int i = 0; i < g->n_inputs; i++) {
         describe_value(&g->values[g->inputs[i]], &m->inputs[i]);
         if (o->input_is_optional[i]) m->inputs[i].optional = 2;
@@ -114,25 +109,38 @@ static oc_model *create(const oc_options *opt) {
 void oc_model_destroy(oc_model *m) {
     if (!m) return;
     if (m->open_onnx) oc__onnx_release(m->open_onnx);
+    if (m->late_onnx) oc__onnx_release(m->late_onnx);
     if (m->onnx) oc__onnx_release(m->onnx);
     oc__arena_deinit(&m->open_arena);
     oc__arena_deinit(&m->arena);
     oc__file_unmap(&m->file);
+    oc__file_unmap(&m->description);
     if (m->has_lock) pthread_mutex_destroy(&m->lock);
     oc_allocator a = m->allocator;
     oc__release(&a, m, sizeof(*m));
 }
 
+enum { DEFAULT_CACHE_BYTES = 1 << 30 };
+
 /* Completes a model whose bytes are set. */
 static oc_status finish(oc_model *m, oc_error *err) {
     oc__onnx *onnx = NULL;
+    size_t cache_bytes = m->options.cache_bytes;
     if (!m->has_lock) return oc__fail_nomem(err);
+    oc__cache_open(&m->cache, &m->arena, m->options.cache_folder,
+                   cache_bytes ? cache_bytes : 2 * (size_t)DEFAULT_CACHE_BYTES);
+    if (m->path && !m->options.no_external_data) {
+        m->folder = folder_of(&m->arena, m->path);
+        if (!m->folder) return oc__fail_nomem(err);
+    }
+    if (m->cache.folder && oc__model_recall(m)) return OC_OK;
     OC_TRY(import(m, &m->arena, 1, &onnx, err));
     m->onnx = onnx;
     m->graph = onnx->graph;
     OC_TRY(describe(m, err));
     OC_TRY(optimize(m, m->graph, err));
     m->summary.optimized_count = oc__onnx_count_nodes(m->graph);
+    if (m->cache.folder) oc__model_remember(m);
     return OC_OK;
 }
 
@@ -185,15 +193,9 @@ oc_status oc_model_load_memory(oc_model **out, const void *data, size_t bytes,
     return OC_OK;
 }
 
-oc_status oc__model_open_graph(oc_model *m, oc__graph **out, oc_error *err) {
-    int any = 0;
-    for (int i = 0; i < m->n_inputs; i++) {
-        any |= m->defaults[i] != NULL;
-    }
-    if (!any) {
-        *out = m->graph;
-        return OC_OK;
-    }
+oc_status oc__model_open_graph(oc_model *m, oc__graph **out,
+                               const oc_tensor *const **defaults,
+                               oc_error *err) {
     oc_status st = OC_OK;
     pthread_mutex_lock(&m->lock);
     if (!m->open_graph) {
@@ -208,7 +210,40 @@ oc_status oc__model_open_graph(oc_model *m, oc__graph **out, oc_error *err) {
             oc__arena_deinit(&m->open_arena);
         }
     }
-    if (st == OC_OK) *out = m->open_graph;
+    if (st == OC_OK) {
+        *out = m->open_graph;
+        *defaults = m->open_onnx->defaults;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return st;
+}
+
+const oc__onnx *oc__model_onnx(const oc_model *m) {
+    return m->late_onnx ? m->late_onnx : m->onnx;
+}
+
+/* A model lies in memory that was made by create(), never in a constant. */
+static oc_model *changeable(const oc_model *m) {
+    return (oc_model *)(uintptr_t)m;
+}
+
+oc_status oc__model_graph(const oc_model *model, const oc__graph **out,
+                          oc_error *err) {
+    oc_model *m = changeable(model);
+    oc_status st = OC_OK;
+    pthread_mutex_lock(&m->lock);
+    if (!m->graph) {
+        oc__onnx *onnx = NULL;
+        st = import(m, &m->arena, 1, &onnx, err);
+        if (st == OC_OK) st = optimize(m, onnx->graph, err);
+        if (st == OC_OK) {
+            m->late_onnx = onnx;
+            m->graph = onnx->graph;
+        } else if (onnx) {
+            oc__onnx_release(onnx);
+        }
+    }
+    if (st == OC_OK) *out = m->graph;
     pthread_mutex_unlock(&m->lock);
     return st;
 }
@@ -276,7 +311,8 @@ void oc_model_summarize(const oc_model *m, oc_model_summary *out) {
 void oc_model_print(const oc_model *m,
                     void (*emit)(void *user, const char *text, size_t bytes),
                     void *user) {
-    oc__graph_print(m->graph, emit, user);
+    const oc__graph *g;
+    if (oc__model_graph(m, &g, NULL) == OC_OK) oc__graph_print(g, emit, user);
 }
 
 /* Sub-graphs count too. */
@@ -295,5 +331,6 @@ static void visit_nodes(const oc__graph *g, oc_model_op_visit visit,
 
 void oc_model_each_node(const oc_model *m, oc_model_op_visit visit,
                         void *user) {
-    visit_nodes(m->graph, visit, user);
+    const oc__graph *g;
+    if (oc__model_graph(m, &g, NULL) == OC_OK) visit_nodes(g, visit, user);
 }

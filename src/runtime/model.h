@@ -1,16 +1,21 @@
 /*
  * model.h - a loaded model: one arena, the graph in it, what it was made of.
  *
- * A model is immutable once oc_model_load() has returned, but for the "open"
- * graph below, so any number of sessions on any number of threads share it.
+ * A model is immutable once oc_model_load() has returned, but for the "late"
+ * and "open" graphs below, so any number of sessions on any number of threads
+ * share it.
  *
  * Inputs that have a default (an initialiser of the same name, IR 4 and
  * newer) are almost never set.  So `graph` has the defaults baked in: such an
  * input stands in graph->inputs as a value with `constant` set, and folding
  * and packing see a constant.  A session in which one of them is set uses
  * oc__model_open_graph() instead, where they are ordinary inputs and unset
- * ones take model->defaults[i].  Both graphs have the same inputs and outputs
+ * ones take their defaults.  Both graphs have the same inputs and outputs
  * in the same order.
+ *
+ * A model whose description was in the cache has no graph: most often its
+ * program is in the cache too, and then nobody asks for one.  Who does calls
+ * oc__model_graph(), which reads the file after all.
  */
 #ifndef OC_RUNTIME_MODEL_H
 #define OC_RUNTIME_MODEL_H
@@ -18,6 +23,8 @@
 #include "base/file.h"
 #include "graph/graph.h"
 #include "kernels/kernels.h"
+#include "runtime/cache.h"
+#include "runtime/exec.h"
 
 #include <pthread.h>
 
@@ -28,24 +35,27 @@ struct oc_model {
     oc_options options;     /* options.allocator == &model->allocator */
     oc__kernels kernels;    /* for the resolved options.cpu_mask */
     oc__arena arena;        /* everything below lives here */
-    oc__graph *graph;       /* after the passes */
+    oc__graph *graph;       /* after the passes; NULL: see late_onnx */
     int n_inputs, n_outputs;
     oc_value_info *inputs; /* inputs[i] describes graph->inputs[i] */
     oc_value_info *outputs;
-    /* defaults[i]: the tensor input i has when it is not set, or NULL.  An
-       input with inputs[i].optional and no default is then none. */
-    const oc_tensor **defaults;
     oc_model_summary summary;
     int is_random; /* a node draws random numbers */
 
     struct oc__onnx *onnx;
-    oc__file file;     /* mapped; empty when loaded from memory */
-    const void *bytes; /* the ONNX bytes, in file or the caller's */
+    oc__cache cache;                 /* of programs; mostly there is none */
+    uint8_t digest[OC_BLAKE3_BYTES]; /* of all the model's files, if so */
+    oc__file description; /* from the cache: what `onnx` points into */
+    oc__file file;        /* mapped; empty when loaded from memory */
+    const void *bytes;    /* the ONNX bytes, in file or the caller's */
     size_t n_bytes;
-    char *path; /* NULL when loaded from memory */
+    char *path;         /* NULL when loaded from memory */
+    const char *folder; /* of external data; NULL: refuse it */
 
     pthread_mutex_t lock; /* guards what follows */
     int has_lock;
+    struct oc__onnx *late_onnx; /* with its graph, behind a cached `onnx` */
+    int n_kept;                 /* programs added to the cache */
     struct oc__onnx *open_onnx;
     oc__arena open_arena;
     oc__graph *open_graph; /* NULL until somebody asks */
@@ -53,9 +63,27 @@ struct oc_model {
 
 /**
  * The graph in which inputs with defaults can be set; made on first use,
- * kept as long as the model.  Thread-safe.  The same as model->graph when no
- * input has a default.
+ * kept as long as the model.  Thread-safe.
+ *   defaults  receives their list: [i] is the tensor input i has when it is
+ *             not set, or NULL; an optional input without one is then none
  */
-oc_status oc__model_open_graph(oc_model *m, oc__graph **out, oc_error *err);
+oc_status oc__model_open_graph(oc_model *m, oc__graph **out,
+                               const oc_tensor *const **defaults,
+                               oc_error *err);
+/** model->graph, imported first where it is not there yet.  Thread-safe. */
+oc_status oc__model_graph(const oc_model *m, const oc__graph **out,
+                          oc_error *err);
+/** What goes with that graph: model->onnx, or late_onnx behind it. */
+const struct oc__onnx *oc__model_onnx(const oc_model *m);
+
+/* ---- model_cache.c
+ * ----------------------------------------------------------- */
+
+/** Fills in what the file says beside its graph; 0: not in the cache. */
+int oc__model_recall(oc_model *m);
+/** Puts that into the cache, once the model is whole. */
+void oc__model_remember(oc_model *m);
+/** The program for these inputs, from the cache or made from the graph. */
+oc__exec_compile oc__model_program;
 
 #endif

@@ -9,6 +9,8 @@ oc_status oc_model_save(const oc_model *m, const char *path, oc_error *err) {
     oc__error_clear(err);
     if (!m || !path) return oc__fail(err, OC_E_ARG, "no model or no path");
     oc__wire_out o;
+    const oc__graph *graph;
+    OC_TRY(oc__model_graph(m, &graph, err));
     oc__put_init(&o, &m->allocator);
     const char **names =
         oc__calloc(&m->allocator, (size_t)m->n_outputs, sizeof(*names));
@@ -17,7 +19,8 @@ oc_status oc_model_save(const oc_model *m, const char *path, oc_error *err) {
         names[i] = m->outputs[i].name;
     }
     oc__export_options opt = {names};
-    if (st == OC_OK) st = oc__onnx_export(&o, m->onnx, m->graph, &opt, err);
+    if (st == OC_OK)
+        st = oc__onnx_export(&o, oc__model_onnx(m), graph, &opt, err);
     if (st == OC_OK) st = oc__put_save(&o, path, err);
     oc__release(&m->allocator, names, (size_t)m->n_outputs * sizeof(*names));
     oc__put_deinit(&o);

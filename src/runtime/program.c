@@ -132,13 +132,9 @@ static oc_status size_scratch(oc__program *p, const oc__pass_env *env,
     return st;
 }
 
-static oc_status compile(oc__program *p, const oc__graph *graph,
-                         const oc_value *const *inputs, const oc__pass_env *env,
-                         oc_error *err) {
-    p->graph = oc__graph_clone(graph, &p->arena);
-    if (!p->graph) return oc__fail_nomem(err);
-    set_input_shapes(p->graph, inputs);
-    OC_TRY(oc__passes_run_shaped(p->graph, env, err));
+/* From a graph with all its shapes to a program. */
+static oc_status schedule(oc__program *p, const oc__pass_env *env,
+                          oc_error *err) {
     OC_TRY(make_slots(p, err));
     OC_TRY(make_steps(p, err));
     OC_TRY(oc__program_plan(p, env, err));
@@ -148,12 +144,38 @@ static oc_status compile(oc__program *p, const oc__graph *graph,
     return OC_OK;
 }
 
+static oc_status compile(oc__program *p, const oc__graph *graph,
+                         const oc_value *const *inputs, const oc__pass_env *env,
+                         oc_error *err) {
+    p->graph = oc__graph_clone(graph, &p->arena);
+    if (!p->graph) return oc__fail_nomem(err);
+    set_input_shapes(p->graph, inputs);
+    OC_TRY(oc__passes_run_shaped(p->graph, env, err));
+    return schedule(p, env, err);
+}
+
+oc_status oc__program_create(oc__program **out, const oc_allocator *a,
+                             oc_error *err) {
+    oc__program *p = oc__calloc(a, 1, sizeof(*p));
+    if (!p) return oc__fail_nomem(err);
+    oc__arena_init(&p->arena, a);
+    *out = p;
+    return OC_OK;
+}
+
+oc_status oc__program_restore(oc__program *p, const oc_value *const *inputs,
+                              const oc__pass_env *env, oc_error *err) {
+    set_input_shapes(p->graph, inputs);
+    OC_TRY(oc__pass_infer(p->graph, env, err));
+    p->weight_bytes = p->file.bytes;
+    return schedule(p, env, err);
+}
+
 oc_status oc__program_compile(oc__program **out, const oc__graph *graph,
                               const oc_value *const *inputs,
                               const oc__pass_env *env, oc_error *err) {
-    oc__program *p = oc__calloc(env->allocator, 1, sizeof(*p));
-    if (!p) return oc__fail_nomem(err);
-    oc__arena_init(&p->arena, env->allocator);
+    oc__program *p = NULL;
+    OC_TRY(oc__program_create(&p, env->allocator, err));
     oc_status st = compile(p, graph, inputs, env, err);
     if (st != OC_OK) {
         oc__program_destroy(p);
@@ -168,5 +190,6 @@ void oc__program_destroy(oc__program *p) {
     const oc_allocator *a = p->arena.allocator;
     oc__graph_release(p->graph);
     oc__arena_deinit(&p->arena);
+    oc__file_unmap(&p->file);
     oc__release(a, p, sizeof(*p));
 }

@@ -14,6 +14,7 @@
 #ifndef OC_RUNTIME_PROGRAM_H
 #define OC_RUNTIME_PROGRAM_H
 
+#include "base/file.h"
 #include "passes/passes.h"
 
 typedef enum oc__slot_kind {
@@ -45,6 +46,7 @@ typedef struct oc__step {
 typedef struct oc__program {
     oc__arena arena;
     oc__graph *graph; /* a specialised copy */
+    oc__file file;    /* holds its constants, when it comes from the cache */
     oc__slot *slots;  /* one per value */
     oc__step *steps;
     int n_steps;
@@ -62,6 +64,16 @@ oc_status oc__program_compile(oc__program **out, const oc__graph *graph,
                               const oc_value *const *inputs,
                               const oc__pass_env *env, oc_error *err);
 void oc__program_destroy(oc__program *p);
+
+/** An empty program, whose graph, in its arena, and file are to be set. */
+oc_status oc__program_create(oc__program **out, const oc_allocator *a,
+                             oc_error *err);
+/**
+ * Completes a program whose graph has been through the shaped passes before:
+ * finds the shapes for these inputs anew, and plans.
+ */
+oc_status oc__program_restore(oc__program *p, const oc_value *const *inputs,
+                              const oc__pass_env *env, oc_error *err);
 
 /** plan.c: lifetimes, sharing and offsets; fills slots and sizes. */
 oc_status oc__program_plan(oc__program *p, const oc__pass_env *env,

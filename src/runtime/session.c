@@ -1,6 +1,5 @@
 /* session.c - the public face of an executor; see ocelli.h. */
 #include "base/size.h"
-#include "runtime/exec.h"
 #include "runtime/model.h"
 
 #include <string.h>
@@ -10,7 +9,7 @@ enum { DEFAULT_PLAN_CACHE = 256 << 20 };
 struct oc_session {
     oc_model *model;
     oc__exec_env env;
-    oc__exec *exec;      /* over model->graph */
+    oc__exec *exec;      /* over the model's graph */
     oc__exec *open_exec; /* over the open graph; made when first needed */
     oc__exec *last;      /* of the last plan or run */
     oc_value *values;    /* what each input is set to */
@@ -46,7 +45,9 @@ oc_status oc_session_create(oc_session **out, oc_model *model,
     oc_status st = OC_OK;
     if (!s->values || !s->is_set || !s->refs) st = oc__fail_nomem(err);
     if (st == OC_OK) st = oc__pool_create(&s->env.pool, a, s->env.threads, err);
-    if (st == OC_OK) st = oc__exec_create(&s->exec, model->graph, &s->env, err);
+    if (st == OC_OK)
+        st = oc__exec_create_with(&s->exec, model->n_inputs, oc__model_program,
+                                  model, &s->env, err);
     if (st != OC_OK) {
         oc_session_destroy(s);
         return st;
@@ -129,20 +130,21 @@ static oc_status prepare(oc_session *s, oc_error *err) {
     for (int i = 0; i < m->n_inputs; i++) {
         s->refs[i] = s->is_set[i] ? &s->values[i] : NULL;
         if (s->is_set[i])
-            open |= m->defaults[i] != NULL;
-        else if (!m->defaults[i] && !m->inputs[i].optional)
+            open |= m->inputs[i].optional == 1;
+        else if (!m->inputs[i].optional)
             return oc__fail(err, OC_E_ARG, "input \"%s\" is not set",
                             m->inputs[i].name);
     }
     s->last = s->exec;
     if (!open) return OC_OK;
     oc__graph *g;
-    OC_TRY(oc__model_open_graph(m, &g, err));
+    const oc_tensor *const *defaults;
+    OC_TRY(oc__model_open_graph(m, &g, &defaults, err));
     if (!s->open_exec) OC_TRY(oc__exec_create(&s->open_exec, g, &s->env, err));
     for (int i = 0; i < m->n_inputs; i++)
-        if (!s->is_set[i] && m->defaults[i]) {
+        if (!s->is_set[i] && defaults[i]) {
             s->values[i].kind = OC_KIND_TENSOR;
-            s->values[i].t = *m->defaults[i];
+            s->values[i].t = *defaults[i];
             s->refs[i] = &s->values[i];
         }
     s->last = s->open_exec;
