@@ -47,7 +47,9 @@ static first_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     p.phases = (size_t)OC_MIN(g->stride_w, span_w + 1);
     p.cols = (size_t)(g->out_w + span_w / g->stride_w);
     p.row_elems = p.phases * p.cols;
-    size_t fit = BAND_BYTES / (p.row_elems * in_c * sizeof(float));
+    /* A picture with no columns has no rows to fit, but is asked about. */
+    size_t row_bytes = OC_MAX(p.row_elems, 1) * in_c * sizeof(float);
+    size_t fit = BAND_BYTES / row_bytes;
     fit = fit > span_h ? (fit - span_h) / (size_t)g->stride_h : 0;
     p.band_rows = OC_MIN(OC_MAX(fit, 1), OC_MAX(out_h, 1));
     p.copy_rows = (p.band_rows - 1) * (size_t)g->stride_h + span_h + 1;

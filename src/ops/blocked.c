@@ -1,6 +1,8 @@
 /* blocked.c - see blocked.h. */
 #include "ops/blocked.h"
 
+#include "base/size.h"
+
 #include <string.h>
 
 static int read_geom(const oc__ctx *c, const char *name, oc__conv_geom *out) {
@@ -35,6 +37,44 @@ static oc_status want_blocked(const oc__ctx *c, int i) {
         return oc__op_fail(c, OC_E_SHAPE,
                            "input %d is blocked by %lld channels, not %d", i,
                            (long long)oc__in(c, i)->dims[4], c->kernels->block);
+    return OC_OK;
+}
+
+/* How far the windows reach over an axis, padding included. */
+static int64_t reach(int64_t out, int64_t stride, int64_t kernel,
+                     int64_t dilation) {
+    return (out > 0 ? (out - 1) * stride : 0) + (kernel - 1) * dilation + 1;
+}
+
+/* Bounds that keep what the drivers multiply in 64 bits. */
+static oc_status check_sizes(const oc__ctx *c, const oc__conv_geom *g) {
+    int64_t sizes[OC_GEOM_INTS], elems;
+    int64_t weights[4] = {g->out_c, g->in_c, g->kernel_h, g->kernel_w};
+    memcpy(sizes, g, sizeof(sizes));
+    for (int i = 0; i < OC_GEOM_INTS; i++)
+        if (sizes[i] < 0 || sizes[i] > 1 << 28)
+            return oc__op_fail(c, OC_E_LIMIT, "a size of %lld does not fit",
+                               (long long)sizes[i]);
+    int64_t padded[4] = {
+        g->batch, g->in_c,
+        reach(g->out_h, g->stride_h, g->kernel_h, g->dilation_h),
+        reach(g->out_w, g->stride_w, g->kernel_w, g->dilation_w)};
+    if (oc__dims_product(weights, 4, &elems) || elems > INT64_MAX >> 16)
+        return oc__op_fail(c, OC_E_LIMIT, "the weights are too large");
+    if (oc__dims_product(padded, 4, &elems) || elems > INT64_MAX >> 16)
+        return oc__op_fail(c, OC_E_LIMIT, "the padded input is too large");
+    return OC_OK;
+}
+
+/* The geometry is an attribute and x is a tensor: the first says where the
+   kernels read the second, so they must agree. */
+static oc_status check_geom(const oc__ctx *c, const oc__conv_geom *g,
+                            int is_plain) {
+    const int64_t *d = oc__in(c, 0)->dims;
+    OC_TRY(check_sizes(c, g));
+    if (d[0] != g->batch || d[2] != g->in_h || d[3] != g->in_w ||
+        d[1] != (is_plain ? g->in_c : blocks(c, g->in_c)))
+        return oc__op_fail(c, OC_E_SHAPE, "its input has another geometry");
     return OC_OK;
 }
 
@@ -103,6 +143,9 @@ static oc_status infer_pack_conv(oc__ctx *c) {
     if (g.group < 1 || d[0] != g.out_c || d[1] != g.in_c / g.group ||
         d[2] != g.kernel_h || d[3] != g.kernel_w)
         return oc__op_fail(c, OC_E_SHAPE, "weights do not fit the geometry");
+    OC_TRY(check_sizes(c, &g));
+    if (!oc__conv_f32_can(c->kernels, &g, algo_of(c)))
+        return oc__op_fail(c, OC_E_UNSUPPORTED, "no kernel for its geometry");
     int64_t n = (int64_t)oc__conv_f32_packed_elems(c->kernels, &g, algo_of(c));
     return oc__out_set(c, 0, OC_DTYPE_F32, 1, &n);
 }
@@ -135,11 +178,12 @@ static oc_status want_weights(const oc__ctx *c, const oc__conv_geom *g,
 
 static oc_status want_depth(const oc__ctx *c, const oc__conv_geom *point) {
     oc__conv_geom g;
-    if (!oc__in(c, 4)) return OC_OK;
+    OC_TRY(check_sizes(c, point));
     if (!read_geom(c, "depth_geom", &g) || algo_of(c) != OC_CONV_POINT ||
         !oc__conv_f32_can(c->kernels, &g, OC_CONV_DEPTHWISE) ||
         !oc__depth_fits(&g, point))
         return oc__op_fail(c, OC_E_FORMAT, "depth_geom does not fit");
+    OC_TRY(check_geom(c, &g, 0));
     return want_weights(c, &g, OC_CONV_DEPTHWISE, 4, 5);
 }
 
@@ -147,6 +191,11 @@ static oc_status infer_conv_blocked(oc__ctx *c) {
     oc__conv_geom g;
     OC_TRY(oc__geom_read(c, &g));
     oc__conv_algo algo = algo_of(c);
+    int64_t act = oc__attr_int(c->node, "act", OC_ACT_NONE);
+    OC_TRY(oc__want(c, 0, OC_T(F32)));
+    if (act < 0 || act >= OC_ACT_COUNT)
+        return oc__op_fail(c, OC_E_FORMAT, "there is no activation %lld",
+                           (long long)act);
     if (!oc__conv_f32_can(c->kernels, &g, algo))
         return oc__op_fail(c, OC_E_UNSUPPORTED, "no kernel for its geometry");
     if (algo == OC_CONV_FIRST)
@@ -154,7 +203,10 @@ static oc_status infer_conv_blocked(oc__ctx *c) {
     else
         OC_TRY(want_blocked(c, 0));
     OC_TRY(want_weights(c, &g, algo, 1, 2));
-    OC_TRY(want_depth(c, &g));
+    if (oc__in(c, 4))
+        OC_TRY(want_depth(c, &g));
+    else
+        OC_TRY(check_geom(c, &g, algo == OC_CONV_FIRST));
     oc__scratch_need(
         c, oc__conv_f32_scratch_bytes(c->kernels, &g, algo, c->threads));
     OC_TRY(out_blocked(c, g.batch, g.out_c, g.out_h, g.out_w));
@@ -214,7 +266,13 @@ static double flops_conv_blocked(const oc__ctx *c) {
 static oc_status infer_pool_blocked(oc__ctx *c) {
     oc__conv_geom g;
     OC_TRY(oc__geom_read(c, &g));
+    int64_t pool = oc__attr_int(c->node, "pool", OC_POOL_MAX);
     OC_TRY(want_blocked(c, 0));
+    OC_TRY(check_geom(c, &g, 0));
+    if (g.out_c != g.in_c || pool < 0 || pool > OC_POOL_AVERAGE_PADDED ||
+        g.kernel_h < 1 || g.kernel_w < 1 || g.stride_h < 1 || g.stride_w < 1 ||
+        g.dilation_h < 1 || g.dilation_w < 1)
+        return oc__op_fail(c, OC_E_FORMAT, "this is no pooling");
     return out_blocked(c, g.batch, g.out_c, g.out_h, g.out_w);
 }
 
