@@ -216,7 +216,32 @@ void oc__cache_seal(void *data, size_t bytes) {
     oc__cache_header h;
     if (bytes < sizeof(h)) return;
     memcpy(&h, data, sizeof(h));
-    if (h.meta_bytes > bytes - sizeof(h)) return;
-    h.check = check_of(&h, (char *)data + sizeof(h), (size_t)h.meta_bytes);
+    memcpy(h.magic, magic, sizeof(magic));
+    h.format = FORMAT;
+    h.header_bytes = sizeof(h);
+    h.file_bytes = bytes;
+    h.meta_bytes = OC_MIN(h.meta_bytes, (uint64_t)(bytes - sizeof(h)));
+    unsigned char *p = data;
+    oc__source s = {p + sizeof(h), (size_t)h.meta_bytes, 0};
+    /* The sizes stand behind their number, the sums behind the sizes. */
+    size_t n = oc__source_count(&s), at, end;
+    oc__source sizes = s;
+    for (size_t i = 0; i < n; i++)
+        (void)oc__source_uint(&s, SIZE_MAX);
+    at = (size_t)(s.at - p);
+    end = sizeof(h) + (size_t)h.meta_bytes;
+    for (size_t i = 0; i < n && !s.bad; i++) {
+        size_t left = (size_t)oc__source_uint(&sizes, SIZE_MAX);
+        end = oc__align_up(end, OC_ALIGN);
+        if (end > bytes || left > bytes - end) break;
+        for (; left && oc__source_raw(&s, 8); at += 8) {
+            size_t part = OC_MIN(left, (size_t)SLICE);
+            uint64_t sum = oc__xxh64(p + end, part, 0);
+            memcpy(p + at, &sum, sizeof(sum));
+            end += part;
+            left -= part;
+        }
+    }
+    h.check = check_of(&h, p + sizeof(h), (size_t)h.meta_bytes);
     memcpy(data, &h, sizeof(h));
 }

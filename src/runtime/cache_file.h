@@ -53,7 +53,10 @@ oc_status oc__cache_parse(oc__cache_entry *out, const void *data, size_t bytes,
 oc_status oc__cache_write(const char *path, const oc__cache_key *key,
                           const oc__sink *meta, const oc__blobs *blobs,
                           oc__pool *pool, oc_error *err);
-/** Sets the checksum of a file's bytes anew; for tests that damage it. */
+/**
+ * Sets sizes and checksums of damaged bytes right, so that what checks them
+ * lets the damage through; for tests of what stands behind.
+ */
 void oc__cache_seal(void *data, size_t bytes);
 
 #endif

@@ -81,6 +81,12 @@ const struct oc__onnx *oc__model_onnx(const oc_model *m);
 
 /** Fills in what the file says beside its graph; 0: not in the cache. */
 int oc__model_recall(oc_model *m);
+/**
+ * The part of it that reads: s into m and o (zeroed, in m's arena); own is the
+ * digest of the model's file.  0: s says nothing sound.
+ */
+int oc__model_read(oc_model *m, struct oc__onnx *o, oc__source *s,
+                   const uint8_t *own);
 /** Puts that into the cache, once the model is whole. */
 void oc__model_remember(oc_model *m);
 /** The program for these inputs, from the cache or made from the graph. */

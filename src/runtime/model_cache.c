@@ -216,7 +216,8 @@ static oc_value_info *get_infos(oc_model *m, oc__source *s, int *count) {
     return list;
 }
 
-static int recall(oc_model *m, oc__onnx *o, oc__source *s, const uint8_t *own) {
+int oc__model_read(oc_model *m, struct oc__onnx *o, oc__source *s,
+                   const uint8_t *own) {
     if (!find_externals(m, o, s, own) || !get_header(s, m, o)) return 0;
     m->inputs = get_infos(m, s, &m->n_inputs);
     m->outputs = get_infos(m, s, &m->n_outputs);
@@ -233,7 +234,7 @@ int oc__model_recall(oc_model *m) {
                         &m->arena, NULL))
         return 0;
     oc__onnx *o = oc__arena_alloc(&m->arena, sizeof(*o));
-    if (o && recall(m, o, &e.meta, own)) {
+    if (o && oc__model_read(m, o, &e.meta, own)) {
         m->onnx = o;
         return 1;
     }
