@@ -288,8 +288,8 @@ static oc_status run_pool_blocked(oc__ctx *c) {
 const oc__op oc__ops_blocked[] = {
     {"ocelli", "Block", 1, 1, 1, 1, 0, 0, infer_block, run_block, NULL},
     {"ocelli", "Unblock", 1, 1, 1, 1, 0, 0, infer_unblock, run_unblock, NULL},
-    {"ocelli", "PackConv", 1, 1, 1, 1, 0, 0, infer_pack_conv, run_pack_conv,
-     NULL},
+    {"ocelli", "PackConv", 1, 1, 1, 1, OC_OP_PACK, 0, infer_pack_conv,
+     run_pack_conv, NULL},
     {"ocelli", "ConvBlocked", 1, 2, 6, 1, 0, 0, infer_conv_blocked,
      run_conv_blocked, flops_conv_blocked},
     {"ocelli", "PoolBlocked", 1, 1, 1, 1, 0, 0, infer_pool_blocked,

@@ -291,6 +291,6 @@ const oc__op oc__ops_gemm_op[] = {
     GEMM("", "Gemm", 1, K_GEMM),
     GEMM("com.microsoft", "FusedGemm", 1, K_FUSED_GEMM),
     GEMM("ocelli", "GemmPacked", 1, K_GEMM_PACKED),
-    {"ocelli", "PackB", 1, 1, 1, 1, 0, 0, infer_pack, run_pack, NULL},
+    {"ocelli", "PackB", 1, 1, 1, 1, OC_OP_PACK, 0, infer_pack, run_pack, NULL},
     {0},
 };

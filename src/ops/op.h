@@ -57,6 +57,9 @@ enum {
     /* run() reads the inputs' shapes, never their data (Shape, Size): it may
        run while planning, as soon as the shapes are known. */
     OC_OP_SHAPE_ONLY = 1 << 5,
+    /* One input, one output, which no infer() looks into: folding may put off
+       the run, and have several of them at once. */
+    OC_OP_PACK = 1 << 6,
 };
 
 typedef struct oc__op {

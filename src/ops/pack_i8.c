@@ -112,6 +112,6 @@ oc_status oc__pack_i8_input(const oc__ctx *c, size_t bytes, const void **out) {
 }
 
 const oc__op oc__ops_pack_i8[] = {
-    {"ocelli", "PackI8", 1, 1, 1, 1, 0, 0, infer_pack, run_pack, NULL},
+    {"ocelli", "PackI8", 1, 1, 1, 1, OC_OP_PACK, 0, infer_pack, run_pack, NULL},
     {0},
 };

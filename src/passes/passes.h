@@ -16,6 +16,10 @@ typedef struct oc__pass_env {
     oc__pool *pool; /* for folding; may be NULL */
     int threads;    /* that the program will run with */
     int level;      /* oc_options.optimize */
+    /* Told of a constant that the graph borrows and nobody reads any more;
+       may be NULL. */
+    void (*consumed)(void *user, const void *data, size_t bytes);
+    void *user;
 } oc__pass_env;
 
 typedef oc_status (*oc__pass_fn)(oc__graph *g, const oc__pass_env *env,

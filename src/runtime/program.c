@@ -60,14 +60,21 @@ static int plan_value(oc__program *p, int v) {
     return 1;
 }
 
+/* Operators may take for granted that somebody wants what they compute. */
+static int is_wanted(const oc__node *n) {
+    for (int j = 0; j < n->n_out; j++)
+        if (n->out[j] >= 0) return 1;
+    return 0;
+}
+
 static oc_status make_steps(oc__program *p, oc_error *err) {
     const oc__graph *g = p->graph;
-    p->n_steps = g->n_nodes;
     p->steps = oc__arena_array(&p->arena, (size_t)g->n_nodes, sizeof(oc__step));
     if (!p->steps) return oc__fail_nomem(err);
     for (int i = 0; i < g->n_nodes; i++) {
         const oc__node *n = g->nodes[i];
-        oc__step *s = &p->steps[i];
+        if (!is_wanted(n)) continue;
+        oc__step *s = &p->steps[p->n_steps++];
         s->node = n;
         s->kernel = oc__attr_string(n, "kernel", "");
         /* All outputs planned, or none: a step is either static or not. */
@@ -144,11 +151,8 @@ static oc_status schedule(oc__program *p, const oc__pass_env *env,
     return OC_OK;
 }
 
-static oc_status compile(oc__program *p, const oc__graph *graph,
-                         const oc_value *const *inputs, const oc__pass_env *env,
-                         oc_error *err) {
-    p->graph = oc__graph_clone(graph, &p->arena);
-    if (!p->graph) return oc__fail_nomem(err);
+oc_status oc__program_complete(oc__program *p, const oc_value *const *inputs,
+                               const oc__pass_env *env, oc_error *err) {
     set_input_shapes(p->graph, inputs);
     OC_TRY(oc__passes_run_shaped(p->graph, env, err));
     return schedule(p, env, err);
@@ -176,7 +180,9 @@ oc_status oc__program_compile(oc__program **out, const oc__graph *graph,
                               const oc__pass_env *env, oc_error *err) {
     oc__program *p = NULL;
     OC_TRY(oc__program_create(&p, env->allocator, err));
-    oc_status st = compile(p, graph, inputs, env, err);
+    p->graph = oc__graph_clone(graph, &p->arena);
+    oc_status st = p->graph ? oc__program_complete(p, inputs, env, err)
+                            : oc__fail_nomem(err);
     if (st != OC_OK) {
         oc__program_destroy(p);
         return st;

@@ -74,6 +74,9 @@ oc_status oc__program_create(oc__program **out, const oc_allocator *a,
  */
 oc_status oc__program_restore(oc__program *p, const oc_value *const *inputs,
                               const oc__pass_env *env, oc_error *err);
+/** The same for a graph that has not, and which is changed. */
+oc_status oc__program_complete(oc__program *p, const oc_value *const *inputs,
+                               const oc__pass_env *env, oc_error *err);
 
 /** plan.c: lifetimes, sharing and offsets; fills slots and sizes. */
 oc_status oc__program_plan(oc__program *p, const oc__pass_env *env,

@@ -204,6 +204,33 @@ static void exec_runs_what_depends_on_data(void **state) {
     test_allocator_check(&r.ta);
 }
 
+/* Only at level -1 does nothing remove it, and folding comes first at all. */
+static void exec_leaves_out_what_nobody_wants(void **state) {
+    (void)state;
+    static const int64_t one[] = {1, 0};
+    for (int level = -1; level <= 1; level++) {
+        rig r;
+        float x[6] = {-1, 2, -3, 4, 0.5f, -0.25f};
+        rig_init(&r, TEST_NEVER);
+        r.env.level = level;
+        int v = add_input(&r, "x");
+        (void)add_op(&r, "NonZero", v, -1);
+        (void)add_op(&r, "NonZero", add_ints(&r, one, 2), -1);
+        r.g->nodes[0]->out[0] = r.g->nodes[1]->out[0] = -1;
+        add_output(&r, add_op(&r, "Neg", v, -1));
+        assert_int_equal(
+            oc__passes_run(r.g, &r.kernels, level, &r.ta.base, &r.err), OC_OK);
+        assert_int_equal(oc__exec_create(&r.exec, r.g, &r.env, &r.err), OC_OK);
+        oc_value val = input(x, 2, 3);
+        const oc_value *in[1] = {&val};
+        assert_int_equal(oc__exec_run(r.exec, in, &r.err), OC_OK);
+        const oc_tensor *t = oc_value_tensor(oc__exec_output(r.exec, 0));
+        assert_true(((const float *)t->data)[1] == -2);
+        rig_deinit(&r);
+        test_allocator_check(&r.ta);
+    }
+}
+
 static void exec_survives_each_failing_allocation(void **state) {
     (void)state;
     for (int64_t n = 0;; n++) {
@@ -286,6 +313,7 @@ int main(void) {
         cmocka_unit_test(plan_reuses_memory_of_dead_tensors),
         cmocka_unit_test(exec_keeps_plans_within_the_bound),
         cmocka_unit_test(exec_runs_what_depends_on_data),
+        cmocka_unit_test(exec_leaves_out_what_nobody_wants),
         cmocka_unit_test(exec_survives_each_failing_allocation),
         cmocka_unit_test(exec_gives_the_same_bits_for_any_thread_count),
         cmocka_unit_test(exec_names_the_node_that_fails),
