@@ -86,9 +86,16 @@ void oc__file_unmap(oc__file *f) {
     f->bytes = 0;
 }
 
-void oc__file_drop_pages(const oc__file *f) {
-    if (f->bytes)
-        (void)madvise((void *)(uintptr_t)f->data, f->bytes, MADV_DONTNEED);
+void oc__file_drop(const oc__file *f, const void *data, size_t bytes) {
+    long page = sysconf(_SC_PAGESIZE);
+    uintptr_t first = (uintptr_t)f->data, at = (uintptr_t)data;
+    if (page <= 0 || !bytes || at < first || at - first > f->bytes ||
+        bytes > f->bytes - (at - first))
+        return;
+    uintptr_t mask = (uintptr_t)page - 1;
+    uintptr_t begin = (at + mask) & ~mask, end = (at + bytes) & ~mask;
+    /* Private and never written to: nothing is lost. */
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 /* write() may take less than it is given, and signals interrupt it. */

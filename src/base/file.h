@@ -37,10 +37,10 @@ oc_status oc__file_map_private(oc__file *out, const char *path, oc_error *err);
 /** Unmaps and clears; an empty file is fine. */
 void oc__file_unmap(oc__file *f);
 /**
- * Gives the pages of a mapped file that are in memory back; what is read
- * later comes from the file again.
+ * Gives back the memory of the pages that lie wholly in `bytes` bytes at data,
+ * when these are f's; what is read later comes from the file again.
  */
-void oc__file_drop_pages(const oc__file *f);
+void oc__file_drop(const oc__file *f, const void *data, size_t bytes);
 
 /** One stretch of bytes of a file to be written. */
 typedef struct oc__piece {

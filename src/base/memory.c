@@ -63,7 +63,7 @@ struct oc__arena_block {
     oc__arena_block *next;
     size_t bytes; /* of the whole block, this header included */
     size_t used;
-    size_t pad; /* keeps the payload aligned to 16 with the header at 64 */
+    size_t single; /* whether it holds one large allocation and no other */
 };
 
 enum { ARENA_BLOCK_BYTES = 64 * 1024, ARENA_WIDE = 256 };
@@ -102,6 +102,7 @@ void *oc__arena_alloc_raw(oc__arena *a, size_t bytes) {
         oc__arena_block *b = oc__alloc(a->allocator, need);
         if (!b) return NULL;
         b->bytes = need;
+        b->single = 0;
         a->held_bytes += need;
         b->used = header;
         p = arena_take(b, bytes, align);
@@ -109,6 +110,7 @@ void *oc__arena_alloc_raw(oc__arena *a, size_t bytes) {
         if (a->head && bytes > ARENA_BLOCK_BYTES / 2) {
             b->next = a->head->next;
             a->head->next = b;
+            b->single = 1;
         } else {
             b->next = a->head;
             a->head = b;
@@ -116,6 +118,22 @@ void *oc__arena_alloc_raw(oc__arena *a, size_t bytes) {
     }
     a->total_bytes += bytes;
     return p;
+}
+
+void oc__arena_sweep(oc__arena *a, int (*keep)(void *user, const void *p),
+                     void *user) {
+    size_t header = oc__align_up(sizeof(oc__arena_block), OC_ALIGN);
+    for (oc__arena_block **at = &a->head; *at;) {
+        oc__arena_block *b = *at;
+        if (!b->single || keep(user, (char *)b + header)) {
+            at = &b->next;
+            continue;
+        }
+        *at = b->next;
+        a->total_bytes -= b->used - header;
+        a->held_bytes -= b->bytes;
+        oc__release(a->allocator, b, b->bytes);
+    }
 }
 
 void *oc__arena_alloc(oc__arena *a, size_t bytes) {

@@ -52,6 +52,13 @@ char *oc__arena_printf(oc__arena *a, const char *format, ...) OC_PRINTF(2, 3);
 /** A copy of n bytes. */
 void *oc__arena_dup(oc__arena *a, const void *p, size_t n);
 
+/**
+ * Gives back early what was large enough for a block of its own (some 32 KiB)
+ * and for whose address keep() returns 0.
+ */
+void oc__arena_sweep(oc__arena *a, int (*keep)(void *user, const void *p),
+                     void *user);
+
 /* ---- buffers ------------------------------------------------------------- */
 
 /** Reference-counted memory.  Counting is atomic: buffers cross threads. */

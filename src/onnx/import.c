@@ -46,6 +46,7 @@ size_t oc__onnx_count_nodes(const oc__graph *g) {
 void oc__onnx_release(oc__onnx *m) {
     if (m->graph) oc__graph_release(m->graph);
     oc__externals_release(&m->externals);
+    oc__arena_deinit(&m->data);
     m->graph = NULL;
 }
 
@@ -213,8 +214,9 @@ oc_status oc__onnx_import(oc__onnx *out, oc__arena *arena, const void *data,
     out->externals.arena = arena;
     out->externals.folder = opt->folder;
     out->externals.max_file_bytes = opt->max_file_bytes;
-    im->tensors.arena = arena;
-    im->tensors.externals = &out->externals;
+    oc__arena_init(&out->data, arena->allocator);
+    im->tensors.arena = &out->data;
+    im->tensors.externals = opt->externals ? opt->externals : &out->externals;
     oc__wire w = oc__wire_open(data, bytes);
     oc_status st = import_model(im, &w);
     oc__arena_deinit(&scratch);

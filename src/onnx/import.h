@@ -47,6 +47,7 @@ typedef struct oc__onnx {
     unsigned char *input_is_optional, *output_is_optional;
     size_t node_count, parameter_elems, parameter_bytes;
     oc__externals externals; /* mapped weights; the graph points into them */
+    oc__arena data;          /* tensors that could not be used in place */
 } oc__onnx;
 
 typedef struct oc__import_options {
@@ -54,6 +55,9 @@ typedef struct oc__import_options {
     size_t max_file_bytes; /* of an external file; 0: no limit */
     /* Inputs with defaults become constants (they stay listed as inputs). */
     int bake_defaults;
+    /* Files of weights mapped before, to use and add to, which stay their
+       owner's; NULL: the model maps and owns its own. */
+    oc__externals *externals;
 } oc__import_options;
 
 /**

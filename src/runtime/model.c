@@ -4,6 +4,7 @@
 #include "cpu/features.h"
 #include "onnx/import.h"
 #include "passes/passes.h"
+#include "runtime/model_sweep.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,8 @@ static const char *folder_of(oc__arena *arena, const char *path) {
 
 static oc_status import(oc_model *m, oc__arena *arena, int bake, oc__onnx **out,
                         oc_error *err) {
-    oc__import_options opt = {m->folder, m->options.max_file_bytes, bake};
+    oc__import_options opt = {m->folder, m->options.max_file_bytes, bake,
+                              m->onnx ? &m->onnx->externals : NULL};
     oc__onnx *onnx = oc__arena_alloc(arena, sizeof(*onnx));
     if (!onnx) return oc__fail_nomem(err);
     OC_TRY(oc__onnx_import(onnx, arena, m->bytes, m->n_bytes, &opt, err));
@@ -138,8 +140,13 @@ static oc_status finish(oc_model *m, oc_error *err) {
     m->onnx = onnx;
     m->graph = onnx->graph;
     OC_TRY(describe(m, err));
+    /* Most weights lie at odd places, so they have been copied. */
+    oc__file_drop(&m->file, m->file.data, m->file.bytes);
     OC_TRY(optimize(m, m->graph, err));
     m->summary.optimized_count = oc__onnx_count_nodes(m->graph);
+    OC_TRY(oc__model_sweep(m, err));
+    /* The passes have read what they change; the rest is read when packed. */
+    oc__file_drop(&m->file, m->file.data, m->file.bytes);
     if (m->cache.folder) oc__model_remember(m);
     return OC_OK;
 }
@@ -227,23 +234,63 @@ static oc_model *changeable(const oc_model *m) {
     return (oc_model *)(uintptr_t)m;
 }
 
+/* Under the lock. */
+static oc_status need_graph(oc_model *m, oc_error *err) {
+    oc__onnx *onnx = NULL;
+    if (m->graph) return OC_OK;
+    oc_status st = import(m, &m->arena, 1, &onnx, err);
+    if (st == OC_OK) st = optimize(m, onnx->graph, err);
+    if (st == OC_OK) {
+        m->late_onnx = onnx;
+        m->graph = onnx->graph;
+    } else if (onnx) {
+        oc__onnx_release(onnx);
+    }
+    return st;
+}
+
 oc_status oc__model_graph(const oc_model *model, const oc__graph **out,
                           oc_error *err) {
     oc_model *m = changeable(model);
-    oc_status st = OC_OK;
     pthread_mutex_lock(&m->lock);
-    if (!m->graph) {
-        oc__onnx *onnx = NULL;
-        st = import(m, &m->arena, 1, &onnx, err);
-        if (st == OC_OK) st = optimize(m, onnx->graph, err);
-        if (st == OC_OK) {
-            m->late_onnx = onnx;
-            m->graph = onnx->graph;
-        } else if (onnx) {
-            oc__onnx_release(onnx);
-        }
+    oc_status st = need_graph(m, err);
+    if (st == OC_OK) {
+        m->is_lent = 1;
+        *out = m->graph;
     }
-    if (st == OC_OK) *out = m->graph;
+    pthread_mutex_unlock(&m->lock);
+    return st;
+}
+
+/* No other shapes are to come, and nobody looks at the graph. */
+static int may_let_go(const oc_model *m) {
+    if (m->is_lent || m->was_let_go) return 0;
+    for (int i = 0; i < m->n_inputs; i++) {
+        const oc_value_info *v = &m->inputs[i];
+        if (v->kind != OC_KIND_TENSOR || v->rank < 0) return 0;
+        for (int d = 0; d < v->rank; d++)
+            if (v->dims[d] < 0) return 0;
+    }
+    return 1;
+}
+
+oc_status oc__model_clone_graph(oc_model *m, oc__graph **out, oc__arena *arena,
+                                int *is_only, oc_error *err) {
+    *is_only = 0;
+    pthread_mutex_lock(&m->lock);
+    oc_status st = need_graph(m, err);
+    if (st == OC_OK) {
+        oc__graph *g = oc__graph_clone(m->graph, arena);
+        if (!g) st = oc__fail_nomem(err);
+        if (g && may_let_go(m)) {
+            oc__graph_release(m->graph);
+            m->graph = NULL;
+            /* A graph imported late has its tensors elsewhere. */
+            *is_only = !m->late_onnx;
+            m->was_let_go = 1;
+        }
+        if (g) *out = g;
+    }
     pthread_mutex_unlock(&m->lock);
     return st;
 }

@@ -14,8 +14,10 @@
  * in the same order.
  *
  * A model whose description was in the cache has no graph: most often its
- * program is in the cache too, and then nobody asks for one.  Who does calls
- * oc__model_graph(), which reads the file after all.
+ * program is in the cache too, and then nobody asks for one.  And one whose
+ * inputs have fixed shapes lets its graph go once it has been compiled: the
+ * weights live on in the program, packed.  Who wants a graph then calls
+ * oc__model_graph(), which reads the file (again), once and for good.
  */
 #ifndef OC_RUNTIME_MODEL_H
 #define OC_RUNTIME_MODEL_H
@@ -54,7 +56,9 @@ struct oc_model {
 
     pthread_mutex_t lock; /* guards what follows */
     int has_lock;
-    struct oc__onnx *late_onnx; /* with its graph, behind a cached `onnx` */
+    struct oc__onnx *late_onnx; /* of a graph that was imported late */
+    int was_let_go;             /* the graph, once */
+    int is_lent;                /* somebody has a pointer to it */
     int n_kept;                 /* programs added to the cache */
     struct oc__onnx *open_onnx;
     oc__arena open_arena;
@@ -70,9 +74,18 @@ struct oc_model {
 oc_status oc__model_open_graph(oc_model *m, oc__graph **out,
                                const oc_tensor *const **defaults,
                                oc_error *err);
-/** model->graph, imported first where it is not there yet.  Thread-safe. */
+/**
+ * model->graph, imported first where it is not there; from then on it stays.
+ * Thread-safe.
+ */
 oc_status oc__model_graph(const oc_model *m, const oc__graph **out,
                           oc_error *err);
+/**
+ * A copy of it in arena.  *is_only: the model has let its own go, so that
+ * nobody else reads the tensors in onnx->data.
+ */
+oc_status oc__model_clone_graph(oc_model *m, oc__graph **out, oc__arena *arena,
+                                int *is_only, oc_error *err);
 /** What goes with that graph: model->onnx, or late_onnx behind it. */
 const struct oc__onnx *oc__model_onnx(const oc_model *m);
 

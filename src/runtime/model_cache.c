@@ -5,7 +5,7 @@
  * of all its files (weights may lie beside it) and by what shapes it: inputs,
  * kernels, threads, level.
  */
-#include "runtime/model.h"
+#include "runtime/model_sweep.h"
 
 #include "base/size.h"
 #include "cpu/features.h"
@@ -307,16 +307,67 @@ static void keep_program(oc_model *m, const oc__cache_key *key,
     oc__blobs_deinit(&blobs);
 }
 
+/* What one compilation may give back. */
+typedef struct giver {
+    oc_model *m;
+    oc__marks marks;
+    int is_only; /* nobody else reads what the model's import has copied */
+} giver;
+
+static int is_other(void *user, const void *p) {
+    return user != p;
+}
+
+/* The weights are packed: what they were made of need not stay in memory. */
+static void give_back(void *user, const void *data, size_t bytes) {
+    giver *g = user;
+    oc_model *m = g->m;
+    const char *location;
+    const oc__file *f;
+    oc__file_drop(&m->file, data, bytes);
+    for (size_t i = 0;
+         (f = oc__externals_file(&m->onnx->externals, i, &location)); i++)
+        oc__file_drop(f, data, bytes);
+    if (g->is_only && oc__marks_has_one(&g->marks, data))
+        oc__arena_sweep(&m->onnx->data, is_other, (void *)(uintptr_t)data);
+}
+
+static oc_status compile_graph(giver *give, oc__program *p,
+                               const oc_value *const *inputs,
+                               const oc__pass_env *env, oc_error *err) {
+    oc__pass_env here = *env;
+    here.consumed = give_back;
+    here.user = give;
+    OC_TRY(oc__model_clone_graph(give->m, &p->graph, &p->arena, &give->is_only,
+                                 err));
+    if (give->is_only)
+        OC_TRY(oc__marks_init(&give->marks, give->m, p->graph, err));
+    return oc__program_complete(p, inputs, &here, err);
+}
+
+static oc_status compile(oc_model *m, oc__program **out,
+                         const oc_value *const *inputs, const oc__pass_env *env,
+                         oc_error *err) {
+    giver give = {.m = m, .marks.allocator = env->allocator};
+    oc__program *p = NULL;
+    OC_TRY(oc__program_create(&p, env->allocator, err));
+    oc_status st = compile_graph(&give, p, inputs, env, err);
+    oc__marks_deinit(&give.marks);
+    if (st == OC_OK)
+        *out = p;
+    else
+        oc__program_destroy(p);
+    return st;
+}
+
 oc_status oc__model_program(void *model, oc__program **out,
                             const oc_value *const *inputs,
                             const oc__pass_env *env, oc_error *err) {
     oc_model *m = model;
     oc__cache_key key;
-    const oc__graph *g;
     int cached = m->cache.folder && !program_key(m, inputs, env, &key);
     if (cached && (*out = find_program(m, &key, inputs, env))) return OC_OK;
-    OC_TRY(oc__model_graph(m, &g, err));
-    OC_TRY(oc__program_compile(out, g, inputs, env, err));
+    OC_TRY(compile(m, out, inputs, env, err));
     if (cached) keep_program(m, &key, *out, env);
     return OC_OK;
 }

@@ -70,8 +70,12 @@ oc_status oc__look_init(oc__look *l, const oc_card *card, oc_model *model,
     look_at_input(l);
     OC_TRY(look_at_outputs(l));
     OC_TRY(load_plain(l, err));
-    l->graph = l->plain->graph;
     oc__arena_init(&l->arena, &model->allocator);
+    oc_status st = oc__model_graph(l->plain, &l->graph, err);
+    if (st != OC_OK) {
+        oc__look_deinit(l);
+        return st;
+    }
     size_t n = (size_t)l->graph->n_values;
     l->producer = oc__arena_array(&l->arena, n + 1, sizeof *l->producer);
     l->uses = oc__arena_array(&l->arena, n + 1, sizeof *l->uses);

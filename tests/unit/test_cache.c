@@ -158,7 +158,8 @@ static void put_node(pb *graph, const char *op, const char *ins,
 }
 
 /* softmax(gemm(mean(relu(conv(x))))), the batch free. */
-static void make_model(const rig *r, uint64_t seed, int is_external) {
+static void make_net(const rig *r, uint64_t seed, int is_external,
+                     const char *batch) {
     static const int64_t w[] = {FILTERS, CHANNELS, 3, 3}, b[] = {FILTERS};
     static const int64_t fc[] = {CLASSES, FILTERS};
     static const int64_t x[] = {1, CHANNELS, SIDE, SIDE}, y[] = {1, CLASSES};
@@ -185,9 +186,9 @@ static void make_model(const rig *r, uint64_t seed, int is_external) {
     put_node(&graph, "Gemm", "flat fc", "logits", &attr);
     put_node(&graph, "Softmax", "logits", "y", NULL);
     pb_string(&graph, 2, "net");
-    put_value_info(&graph, 11, "x", "batch", x, 4);
+    put_value_info(&graph, 11, "x", batch, x, 4);
     put_value_info(&graph, 11, "b", NULL, b, 1); /* with a default */
-    put_value_info(&graph, 12, "y", "batch", y, 2);
+    put_value_info(&graph, 12, "y", batch, y, 2);
     pb_int(&model, 1, 8);
     pb_string(&model, 2, "test");
     pb_message(&model, 7, &graph);
@@ -198,6 +199,10 @@ static void make_model(const rig *r, uint64_t seed, int is_external) {
     pb_string(&prop, 2, "value");
     pb_message(&model, 14, &prop);
     write_file(r->model, model.data, model.n);
+}
+
+static void make_model(const rig *r, uint64_t seed, int is_external) {
+    make_net(r, seed, is_external, "batch");
 }
 
 static void rig_init(rig *r) {
@@ -495,6 +500,45 @@ static void cached_model_takes_inputs_that_have_defaults(void **state) {
     assert_memory_equal(y[0], y[1], sizeof(y[0]));
     assert_true(memcmp(y[0], y[2], sizeof(y[0])) != 0);
     rig_deinit(&r);
+}
+
+/* Without a cache too: only one shape can come, so the weights are kept as the
+   program has them, until somebody wants the graph again. */
+static void model_lets_its_graph_go_and_reads_it_again(void **state) {
+    (void)state;
+    for (int external = 0; external < 2; external++) {
+        rig r;
+        oc_model *m = NULL;
+        float y[3][CLASSES];
+        oc_status st;
+        rig_init(&r);
+        make_net(&r, 1, external, NULL);
+        assert_int_equal(oc_model_load(&m, r.model, NULL, NULL), OC_OK);
+        /* It is the file as it was that is read again. */
+        if (external) assert_int_equal(remove(r.weights), 0);
+        oc_session *s[3] = {NULL};
+        float *x[3];
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(oc_session_create(&s[i], m, NULL, NULL), OC_OK);
+            x[i] = set_input(s[i], m, 0, 1, &st);
+            assert_int_equal(st, OC_OK);
+            assert_int_equal(oc_session_run(s[i], NULL), OC_OK);
+            assert_int_equal(m->graph == NULL, i == 0);
+        }
+        static char text[8192];
+        text[0] = '\0';
+        oc_model_print(m, collect, text);
+        assert_true(strlen(text) > 100);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(oc_session_run(s[i], NULL), OC_OK);
+            memcpy(y[i], oc_session_output_tensor(s[i], 0)->data, sizeof(y[i]));
+            assert_memory_equal(y[i], y[0], sizeof(y[0]));
+            oc_session_destroy(s[i]);
+            free(x[i]);
+        }
+        oc_model_destroy(m);
+        rig_deinit(&r);
+    }
 }
 
 /* ---- damage ---------------------------------------------------------------
@@ -801,6 +845,7 @@ int main(void) {
         cmocka_unit_test(cache_sees_weights_change_in_another_file),
         cmocka_unit_test(cached_model_says_the_same_of_itself),
         cmocka_unit_test(cached_model_takes_inputs_that_have_defaults),
+        cmocka_unit_test(model_lets_its_graph_go_and_reads_it_again),
         cmocka_unit_test(cache_rebuilds_what_a_byte_is_wrong_in),
         cmocka_unit_test(cache_rebuilds_what_is_cut_off),
         cmocka_unit_test(cache_refuses_what_is_not_its_own),

@@ -192,7 +192,7 @@ static void *exact(const void *data, size_t n) {
 }
 
 static void import_bytes(imported *im, const void *data, size_t n) {
-    oc__import_options opt = {NULL, 0, 1};
+    oc__import_options opt = {.bake_defaults = 1};
     memset(im, 0, sizeof(*im));
     oc__arena_init(&im->arena, NULL);
     im->status =
