@@ -12,7 +12,7 @@
 #include "base/half.h"
 #include "ops/lanes.h"
 #include "ops/op.h"
-#include "ops/text_number.h"
+#include "base/text_number.h"
 
 #include <math.h>
 #include <string.h>

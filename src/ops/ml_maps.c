@@ -5,7 +5,7 @@
 #include "base/sort.h"
 #include "ops/ml_common.h"
 #include "ops/text_list.h"
-#include "ops/text_number.h"
+#include "base/text_number.h"
 
 #include <string.h>
 

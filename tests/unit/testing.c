@@ -1,6 +1,7 @@
 /* testing.c - see testing.h. */
 #include "testing.h"
 
+#include <locale.h>
 #include <stdio.h>
 
 /* Blocks carry their size before, and a pattern behind, what is given out. */
@@ -102,6 +103,28 @@ const char *test_shared(const char *name) {
     if (!f) return NULL;
     fclose(f);
     return path;
+}
+
+static int set_any_locale(const char *const *names, const char *what) {
+    for (int i = 0; names[i]; i++) {
+        if (setlocale(LC_ALL, names[i])) return 1;
+    }
+    print_message("no %s locale here, such as %s\n", what, names[0]);
+    return 0;
+}
+
+int test_set_comma_locale(void) {
+    static const char *const names[] = {
+        "de_DE.UTF-8", "fr_FR.UTF-8", "es_ES.UTF-8", "it_IT.UTF-8",
+        "nl_NL.UTF-8", "pl_PL.UTF-8", "pt_BR.UTF-8", "ru_RU.UTF-8",
+        "de_DE",       "fr_FR",       "tr_TR.UTF-8", NULL};
+    return set_any_locale(names, "comma");
+}
+
+int test_set_turkish_locale(void) {
+    static const char *const names[] = {"tr_TR.UTF-8", "tr_TR", "az_AZ.UTF-8",
+                                        NULL};
+    return set_any_locale(names, "Turkish");
 }
 
 void *test_read_file(const char *path, size_t *bytes) {

@@ -58,6 +58,14 @@ void test_allocator_check(test_allocator *ta);
 /** The test's file under ../shared ("images/bus.jpg"); NULL: not there. */
 const char *test_shared(const char *name);
 
+/**
+ * Sets a locale as a host program may: one that writes 0,5, or one in which
+ * I and i are not the same letter.  0, with the reason printed, where the
+ * machine has none.  Undo with setlocale(LC_ALL, "C").
+ */
+int test_set_comma_locale(void);
+int test_set_turkish_locale(void);
+
 /** A malloc'ed copy of the whole file; NULL when it cannot be read. */
 void *test_read_file(const char *path, size_t *bytes);
 

@@ -1,5 +1,5 @@
 /* text_number.c - see text_number.h. */
-#include "ops/text_number.h"
+#include "base/text_number.h"
 
 #include "base/half.h"
 #include "base/size.h"
@@ -85,6 +85,24 @@ size_t oc__text_from_f64(oc_dtype dtype, double v, char *out) {
     return (size_t)(p - out);
 }
 
+size_t oc__text_from_number(oc_dtype dtype, double v, char *out) {
+    size_t n = oc__text_from_f64(dtype, v, out);
+    if (n > 2 && !memcmp(out + n - 2, ".0", 2)) n -= 2;
+    out[n] = 0;
+    return n;
+}
+
+void oc__text_from_score(float v, char *out) {
+    /* Beyond a million a score has no digits to spare for decimals. */
+    if (!(fabsf(v) < 1e6f)) {
+        oc__text_from_number(OC_DTYPE_F32, (double)v, out);
+        return;
+    }
+    long hundredths = lrint(100 * (double)v), size = labs(hundredths);
+    snprintf(out, OC_NUMBER_TEXT_BYTES, "%s%ld.%02ld", signbit(v) ? "-" : "",
+             size / 100, size % 100);
+}
+
 size_t oc__text_from_i64(int64_t v, char *out) {
     return (size_t)snprintf(out, OC_NUMBER_TEXT_BYTES, "%" PRId64, v);
 }
@@ -103,10 +121,11 @@ static int is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* Compares without regard to case; word is in lower case. */
-static int is_word(const char *s, size_t n, const char *word) {
-    if (n != strlen(word)) return 0;
-    for (size_t i = 0; i < n; i++)
+/* Whether s begins with word, which is in lower case, in any case. */
+static int begins(const char *s, size_t n, const char *word) {
+    size_t length = strlen(word);
+    if (n < length) return 0;
+    for (size_t i = 0; i < length; i++)
         if ((s[i] | 0x20) != word[i]) return 0;
     return 1;
 }
@@ -118,56 +137,91 @@ static void trim(const char **s, size_t *n) {
         (*n)--;
 }
 
-/* Reads an exponent, bounded so that sums with it cannot overflow. */
-static int read_exponent(const char *s, size_t n, long *out) {
-    int negative = n && *s == '-';
-    if (n && (*s == '-' || *s == '+')) s++, n--;
+/*
+ * Reads "e-12" where s begins with it; how many bytes that takes.  Bounded so
+ * that sums with it cannot overflow.
+ */
+static size_t read_exponent(const char *s, size_t n, long *out) {
+    size_t i = 1;
     long e = 0;
-    if (!n) return 1;
-    for (; n; s++, n--) {
-        if (!is_digit(*s)) return 1;
-        if (e < 100000) e = e * 10 + (*s - '0');
+    if (!n || (*s | 0x20) != 'e') return 0;
+    int negative = n > 1 && s[1] == '-';
+    if (n > 1 && (s[1] == '-' || s[1] == '+')) i++;
+    size_t first = i;
+    for (; i < n && is_digit(s[i]); i++) {
+        if (e < 100000) e = e * 10 + (s[i] - '0');
     }
+    if (i == first) return 0;
     *out = negative ? -e : e;
-    return 0;
+    return i;
+}
+
+/*
+ * Digits without a point and a power of ten mean the same to strtod in every
+ * locale.  The middle of two doubles has 768 digits at most (those of 5^1075
+ * times an odd number below 2^54): so many, and one more that says whether
+ * anything follows, decide how to round.
+ */
+enum { MOST_DIGITS = 768 };
+
+static size_t read_digits(const char *s, size_t n, double *out) {
+    char text[MOST_DIGITS + 24];
+    size_t used = 0, seen = 0, i = 0;
+    long e = 0, written = 0;
+    int point = 0, more = 0;
+    for (; i < n && (is_digit(s[i]) || (s[i] == '.' && !point)); i++) {
+        if (s[i] == '.') {
+            point = 1;
+            continue;
+        }
+        seen = 1;
+        if (used < MOST_DIGITS && (used || s[i] != '0')) {
+            text[used++] = s[i];
+        } else if (used) {
+            more |= s[i] != '0';
+            if (e < 100000) e++;
+        }
+        if (point && e > -100000) e--;
+    }
+    if (!seen) return 0;
+    i += read_exponent(s + i, n - i, &written);
+    if (more) {
+        text[used++] = '1';
+        e--;
+    }
+    if (!used) text[used++] = '0';
+    snprintf(text + used, sizeof(text) - used, "e%ld", e + written);
+    *out = strtod(text, NULL);
+    return i;
+}
+
+size_t oc__text_read_f64(const char *s, size_t n, double *out) {
+    size_t sign = n && (*s == '-' || *s == '+'), used;
+    double v;
+    const char *digits = s + sign;
+    n -= sign;
+    if (begins(digits, n, "infinity")) {
+        v = INFINITY;
+        used = 8;
+    } else if (begins(digits, n, "inf")) {
+        v = INFINITY;
+        used = 3;
+    } else if (begins(digits, n, "nan")) {
+        v = NAN;
+        used = 3;
+    } else {
+        used = read_digits(digits, n, &v);
+        if (!used) return 0;
+    }
+    *out = sign && *s == '-' ? -v : v;
+    return sign + used;
 }
 
 int oc__text_to_f64(const char *s, size_t n, double *out) {
-    trim(&s, &n);
-    int negative = n && *s == '-';
-    if (n && (*s == '-' || *s == '+')) s++, n--;
     double v;
-    if (is_word(s, n, "inf") || is_word(s, n, "infinity")) {
-        v = INFINITY;
-    } else if (is_word(s, n, "nan")) {
-        v = NAN;
-    } else {
-        /* Digits without a point and a power of ten mean the same in every
-           locale.  Forty digits tell any two doubles apart. */
-        char text[64];
-        size_t used = 0, seen = 0;
-        long e = 0, written = 0;
-        int point = 0;
-        for (; n && (is_digit(*s) || (*s == '.' && !point)); s++, n--) {
-            if (*s == '.') {
-                point = 1;
-                continue;
-            }
-            seen = 1;
-            if (used < 40 && (used || *s != '0'))
-                text[used++] = *s;
-            else if (used && e < 100000)
-                e++;
-            if (point && e > -100000) e--;
-        }
-        if (!seen) return 1;
-        if (n && ((*s | 0x20) != 'e' || read_exponent(s + 1, n - 1, &written)))
-            return 1;
-        if (!used) text[used++] = '0';
-        snprintf(text + used, sizeof(text) - used, "e%ld", e + written);
-        v = strtod(text, NULL);
-    }
-    *out = negative ? -v : v;
+    trim(&s, &n);
+    if (!n || oc__text_read_f64(s, n, &v) != n) return 1;
+    *out = v;
     return 0;
 }
 
