@@ -91,6 +91,10 @@ static int dispatch(int argc, char **argv) {
     return run_verb(verb, argc - 2, argv + 2);
 }
 
+/*
+ * setlocale() is never called, so that printf and strtod mean a point in
+ * flags, JSON and tables whatever LANG says.
+ */
 int main(int argc, char **argv) {
     /* A closed pipe, or a limit on the size of files, is seen as a failed
        write, not as a death that leaves half a file behind. */

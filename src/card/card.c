@@ -2,6 +2,7 @@
 #include "card/card.h"
 
 #include "base/size.h"
+#include "base/text_number.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -227,15 +228,15 @@ static oc_status set_numbers(oc_card *card, int field, const char *text,
     double v[256];
     int n = 0;
     for (const char *s = text; *s;) {
-        char *end;
         if (n == (int)OC_COUNT(v))
             return wrong(&oc__card_fields[field], err, "has too many numbers");
-        v[n] = strtod(s, &end);
-        if (end == s)
+        s += strspn(s, " \t\n");
+        size_t used = oc__text_read_f64(s, strlen(s), &v[n]);
+        if (!used)
             return wrong(&oc__card_fields[field], err,
                          "is \"%.40s\", which is not a number or a list", text);
         n++;
-        s = end;
+        s += used;
         while (*s == ' ')
             s++;
         if ((*s == ',' || *s == 'x') && s[1]) s++;

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "base/text_number.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -86,15 +87,10 @@ static void put_string(text *t, const char *s) {
     put(t, "\"");
 }
 
-/* The shortest of 6, 9 or 17 digits that reads back as the same number. */
 static void put_number(text *t, double v) {
-    static const int digits[] = {6, 9, 17};
-    char s[40];
+    char s[OC_NUMBER_TEXT_BYTES];
     if (v == 0) v = 0; /* -0 would come back as 0 */
-    for (size_t i = 0; i < OC_COUNT(digits); i++) {
-        snprintf(s, sizeof s, "%.*g", digits[i], v);
-        if (strtod(s, NULL) == v) break;
-    }
+    oc__text_from_number(OC_DTYPE_F64, v, s);
     put(t, isfinite(v) ? s : "null");
 }
 

@@ -1,6 +1,8 @@
 /* graph_print.c - a graph as text, one node a line; see graph.h. */
 #include "ops/op.h"
 
+#include "base/text_number.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,11 +43,17 @@ static void say_type(const printer *p, const oc__value_def *v) {
     say(p, "]");
 }
 
+static void say_float(const printer *p, float v) {
+    char text[OC_NUMBER_TEXT_BYTES];
+    oc__text_from_number(OC_DTYPE_F32, (double)v, text);
+    say(p, "%s", text);
+}
+
 static void say_attr(const printer *p, const oc__attr *a) {
     say(p, " %s=", a->name);
     switch (a->type) {
     case OC_ATTR_INT: say(p, "%lld", (long long)a->i); break;
-    case OC_ATTR_FLOAT: say(p, "%g", (double)a->f); break;
+    case OC_ATTR_FLOAT: say_float(p, a->f); break;
     case OC_ATTR_STRING:
         say(p, "\"%.*s\"", (int)OC_MIN(a->s.bytes, (size_t)60), a->s.data);
         break;
@@ -54,8 +62,10 @@ static void say_attr(const printer *p, const oc__attr *a) {
             say(p, "%s%lld", i ? "," : "", (long long)a->ints[i]);
         break;
     case OC_ATTR_FLOATS:
-        for (size_t i = 0; i < a->n && i < 16; i++)
-            say(p, "%s%g", i ? "," : "", (double)a->floats[i]);
+        for (size_t i = 0; i < a->n && i < 16; i++) {
+            if (i) say(p, ",");
+            say_float(p, a->floats[i]);
+        }
         break;
     case OC_ATTR_GRAPH: say(p, "{...}"); break;
     default: say(p, "(%zu)", a->n); break;

@@ -1,6 +1,8 @@
 /* draw_result.c - a result on its picture. */
 #include "tasks/vision_private.h"
 
+#include "base/text_number.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -17,14 +19,15 @@ static int bones_of(const oc_card *card, int *out) {
 
 static oc_status draw_object(const oc_object *o, const oc_card *card, double kx,
                              double ky, oc_image *img, oc_error *err) {
-    char text[160];
+    char text[160], score[OC_NUMBER_TEXT_BYTES];
     float box[4] = {(float)(o->box[0] * kx), (float)(o->box[1] * ky),
                     (float)(o->box[2] * kx), (float)(o->box[3] * ky)};
     uint32_t color = oc_palette_color(o->index + 1);
+    oc__text_from_score(o->score, score);
     if (*o->label)
-        snprintf(text, sizeof text, "%.120s %.2f", o->label, o->score);
+        snprintf(text, sizeof text, "%.120s %s", o->label, score);
     else
-        snprintf(text, sizeof text, "%d %.2f", o->index, o->score);
+        snprintf(text, sizeof text, "%d %s", o->index, score);
     OC_TRY(oc_draw_box(img, box, text, color, NULL, err));
     if (!o->keypoint_count) return OC_OK;
     float points[3 * 512];
@@ -43,13 +46,14 @@ static oc_status draw_object(const oc_object *o, const oc_card *card, double kx,
 static oc_status draw_labels(const oc_result *r, oc_image *img, oc_error *err) {
     float y = 4;
     for (int i = 0; i < OC_MIN(r->label_count, 3); i++) {
-        char text[160];
+        char text[160], score[OC_NUMBER_TEXT_BYTES];
         float w, h;
         const oc_label *l = &r->labels[i];
+        oc__text_from_score(l->score, score);
         if (*l->label)
-            snprintf(text, sizeof text, "%.120s %.2f", l->label, l->score);
+            snprintf(text, sizeof text, "%.120s %s", l->label, score);
         else
-            snprintf(text, sizeof text, "%d %.2f", l->index, l->score);
+            snprintf(text, sizeof text, "%d %s", l->index, score);
         OC_TRY(
             oc_draw_label(img, 4, y, text, oc_palette_color(i + 1), NULL, err));
         OC_TRY(oc_draw_label_size(img, text, NULL, &w, &h, err));

@@ -1,10 +1,11 @@
 /* guess.c - completes a card; see guess.h. */
 #include "tasks/guess.h"
 
+#include "base/ascii.h"
 #include "base/size.h"
+#include "base/text_number.h"
 #include "tasks/vision_private.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,8 +78,7 @@ int oc__guess_contains(const char *text, const char *part) {
     for (; text && *text; text++) {
         size_t i = 0;
         while (i < n && text[i] &&
-               tolower((unsigned char)text[i]) ==
-                   tolower((unsigned char)part[i]))
+               oc__ascii_lower(text[i]) == oc__ascii_lower(part[i]))
             i++;
         if (i == n) return 1;
     }
@@ -129,9 +129,11 @@ static void read_ultralytics(oc__guess *g) {
         oc__guess_put(g, "decode.keypoints", count);
     }
     if (size && *size == '[' && g->free_size) { /* "[640, 640]" */
-        char *end;
-        double v[2] = {strtod(size + 1, &end), 0};
-        v[1] = *end == ',' ? strtod(end + 1, NULL) : 0;
+        double v[2] = {0, 0};
+        const char *s = size + 1;
+        s += oc__text_read_f64(s, strlen(s), &v[0]);
+        s += strspn(s, ", ");
+        oc__text_read_f64(s, strlen(s), &v[1]);
         if (v[0] >= 32 && v[1] >= 32 && v[0] <= 4096 && v[1] <= 4096)
             oc__guess_put_numbers(g, "input.size", v, 2);
     }

@@ -12,6 +12,7 @@
 #if OC_HAVE_JANSSON
 #include <jansson.h>
 
+#include <locale.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -195,6 +196,37 @@ static void card_fields_set_from_text_are_those_of_json(void **state) {
     oc_card *again = parse(text); /* half a golden check is none */
     assert_null(again->golden_image);
     free(text);
+    oc_card_destroy(again);
+    oc_card_destroy(card);
+}
+
+/* The whole card, and fields as text, where the host program says 0,5. */
+static void card_has_points_in_a_comma_locale(void **state) {
+    (void)state;
+    oc_card *card = parse(full), *again;
+    char *want = write_card(card);
+    if (!test_set_comma_locale()) {
+        free(want);
+        oc_card_destroy(card);
+        skip();
+    }
+    char *text = write_card(card);
+    again = parse(text);
+    char *twice = write_card(again);
+    oc_status st[] = {oc_card_set(card, "input.mean", "0.485,0.456, 0.5", NULL),
+                      oc_card_set(card, "input.scale", "0.25", NULL)};
+    char *set = write_card(card);
+    setlocale(LC_ALL, "C");
+    assert_string_equal(text, want);
+    assert_string_equal(twice, want);
+    assert_int_equal(st[0], OC_OK);
+    assert_int_equal(st[1], OC_OK);
+    assert_non_null(strstr(set, "\"mean\": [0.485, 0.456, 0.5]"));
+    assert_non_null(strstr(set, "\"scale\": 0.25"));
+    free(set);
+    free(twice);
+    free(text);
+    free(want);
     oc_card_destroy(again);
     oc_card_destroy(card);
 }
@@ -734,6 +766,7 @@ int main(void) {
         cmocka_unit_test(card_takes_the_short_forms),
         cmocka_unit_test(card_sets_have_as_many_names_as_they_say),
         cmocka_unit_test(card_fields_set_from_text_are_those_of_json),
+        cmocka_unit_test(card_has_points_in_a_comma_locale),
         cmocka_unit_test(card_refuses_wrong_types),
         cmocka_unit_test(card_refuses_values_out_of_range),
         cmocka_unit_test(card_refuses_what_is_no_card),
