@@ -1,8 +1,9 @@
 /* image.c - pictures as structs; which codec reads and writes them. */
 #include "image/image.h"
 
+#include "base/ascii.h"
+
 #include <string.h>
-#include <strings.h>
 
 /* Enough for any camera; 400 MB as rgb. */
 #define DEFAULT_MAX_PIXELS ((size_t)1 << 27)
@@ -98,7 +99,7 @@ oc_image_format oc_image_format_of_path(const char *path) {
     const char *dot = path ? strrchr(path, '.') : NULL;
     if (!dot || strchr(dot, '/')) return OC_IMAGE_UNKNOWN;
     for (size_t i = 0; i < OC_COUNT(table); i++)
-        if (strcasecmp(dot + 1, table[i].ending) == 0) return table[i].format;
+        if (oc__ascii_same(dot + 1, table[i].ending)) return table[i].format;
     return OC_IMAGE_UNKNOWN;
 }
 

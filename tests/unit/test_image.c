@@ -5,6 +5,7 @@
 #include "pictures.h"
 
 #include <dirent.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -289,11 +290,21 @@ static void formats_are_told_by_first_bytes_and_names(void **state) {
                          heads[i].format);
     assert_int_equal(oc_image_format_of_path("a/b.c/photo"), OC_IMAGE_UNKNOWN);
     assert_int_equal(oc_image_format_of_path("a/b.JpEg"), OC_IMAGE_JPEG);
+    assert_int_equal(oc_image_format_of_path("b.jpg2"), OC_IMAGE_UNKNOWN);
+    assert_int_equal(oc_image_format_of_path("b.jp"), OC_IMAGE_UNKNOWN);
     assert_int_equal(oc_image_format_of_path(NULL), OC_IMAGE_UNKNOWN);
     assert_string_equal(oc_image_format_name(OC_IMAGE_TIFF), "tiff");
     assert_string_equal(oc_image_format_name((oc_image_format)99), "unknown");
     assert_int_equal(oc_image_format_support(OC_IMAGE_BMP), 3);
     assert_int_equal(oc_image_format_support(OC_IMAGE_UNKNOWN), 0);
+}
+
+static void format_of_a_name_is_the_same_in_turkish(void **state) {
+    (void)state;
+    if (!test_set_turkish_locale()) skip();
+    oc_image_format got = oc_image_format_of_path("SCAN.TIF");
+    setlocale(LC_ALL, "C");
+    assert_int_equal(got, OC_IMAGE_TIFF);
 }
 
 static void not_pictures_get_a_sentence(void **state) {
@@ -321,6 +332,7 @@ int main(void) {
         cmocka_unit_test(save_follows_links_and_writes_to_devices),
         cmocka_unit_test(load_keeps_to_the_file_limit),
         cmocka_unit_test(formats_are_told_by_first_bytes_and_names),
+        cmocka_unit_test(format_of_a_name_is_the_same_in_turkish),
         cmocka_unit_test(not_pictures_get_a_sentence),
     };
     return cmocka_run_group_tests_name("image", tests, make_folder,
