@@ -9,10 +9,10 @@
 #include "data/voc_xml.h"
 
 #include "base/size.h"
+#include "base/text_number.h"
 #include "base/unicode.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define DEEPEST 32
@@ -113,14 +113,15 @@ static oc_status take(const scan *s, const char *what, span t, char *to,
 }
 
 static oc_status take_side(const scan *s, int side, span t) {
-    char text[64], *end;
+    char text[64];
+    double v;
     oc__voc_object *o = &s->page->objects[s->page->n];
     OC_TRY(take(s, "bndbox", t, text, sizeof text));
-    o->box[side] = strtod(text, &end);
-    if (end == text || *end || !isfinite(o->box[side]))
+    if (oc__text_to_f64(text, strlen(text), &v) || !isfinite(v))
         return oc__fail(s->err, OC_E_FORMAT,
                         "object %zu has \"%.20s\" where a number should be",
                         s->page->n, text);
+    o->box[side] = v;
     o->sides |= 1 << side;
     return OC_OK;
 }

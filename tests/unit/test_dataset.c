@@ -12,6 +12,7 @@
 #include "data/voc_xml.h"
 
 #include <ftw.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -475,6 +476,28 @@ static void dataset_says_what_is_wrong_with_xml(void **state) {
     refused("xml", OC_TASK_DETECT, NULL, OC_E_IO, "val.txt, line 1: ");
 }
 
+static void voc_has_points_in_a_comma_locale(void **state) {
+    (void)state;
+    static const char text[] =
+        "<annotation>" OBJECT("<name>a</name><bndbox><xmin>1.5</xmin>"
+                              "<ymin>2.25</ymin><xmax>3e1</xmax>"
+                              "<ymax>40.125</ymax></bndbox>") "</annotation>";
+    static const double want[] = {1.5, 2.25, 30, 40.125};
+    oc__voc_page page = {0};
+    oc_error err;
+    if (!test_set_comma_locale()) skip();
+    page.objects = calloc(OC_VOC_OBJECTS, sizeof(*page.objects));
+    assert_non_null(page.objects);
+    oc_status st = oc__voc_read(&page, text, sizeof(text) - 1, &err);
+    setlocale(LC_ALL, "C");
+    assert_int_equal(st, OC_OK);
+    assert_int_equal(page.n, 1);
+    for (int k = 0; k < 4; k++) {
+        assert_true(page.objects[0].box[k] == want[k]);
+    }
+    free(page.objects);
+}
+
 static void voc_keeps_its_limits(void **state) {
     (void)state;
     static const char one[] = OBJECT("<name>a</name>" BOX);
@@ -692,6 +715,7 @@ int main(void) {
         cmocka_unit_test(dataset_names_the_item_when_json_is_wrong),
         cmocka_unit_test(dataset_reads_voc),
         cmocka_unit_test(dataset_says_what_is_wrong_with_xml),
+        cmocka_unit_test(voc_has_points_in_a_comma_locale),
         cmocka_unit_test(voc_keeps_its_limits),
         cmocka_unit_test(dataset_survives_failed_allocations),
         cmocka_unit_test(coco_measures_what_is_known),
