@@ -91,10 +91,10 @@ static const habit *habit_of(oc__family family) {
 /* ---- evidence -------------------------------------------------------------
  */
 
-/* A recipe with the reason for it. */
+/* A recipe with the reason for it, as "by ..." or "since ...". */
 typedef struct finding {
     const recipe *how;
-    const char *color; /* NULL: nothing known about it */
+    const char *color; /* NULL: the reason says nothing about it */
     char why[200];
 } finding;
 
@@ -121,17 +121,17 @@ static int by_metadata(const oc__guess *g, finding *f) {
                         : oc__guess_contains(range, "0_1")   ? &unit
                         : oc__guess_contains(range, "1_1")   ? &both
                                                              : NULL;
-    return how ? found(f, how, color, "the model's metadata") : 0;
+    return how ? found(f, how, color, "by the model's metadata") : 0;
 }
 
 static int by_type(const oc__guess *g, finding *f) {
     switch (g->look->dtype) {
     case OC_DTYPE_I8:
-        return found(f, &centred, NULL, "the input is of type i8");
+        return found(f, &centred, NULL, "since the input is of type i8");
     case OC_DTYPE_U8:
     case OC_DTYPE_I32:
     case OC_DTYPE_I64:
-        return found(f, &levels, NULL, "the input is of an integer type");
+        return found(f, &levels, NULL, "since the input is of an integer type");
     default: return 0;
     }
 }
@@ -160,8 +160,8 @@ static int by_quantization(const oc__guess *g, finding *f) {
     }
     if (!how) return 0;
     found(f, how, how == &caffe ? "bgr" : NULL, "");
-    snprintf(f->why, sizeof f->why, "the input is quantised from %.3g to %.3g",
-             lo, hi);
+    snprintf(f->why, sizeof f->why,
+             "since the input is quantised from %.3g to %.3g", lo, hi);
     return 1;
 }
 
@@ -172,13 +172,14 @@ static int by_arithmetic(const oc__guess *g, finding *f) {
     if (!a.found) return 0;
     double k = fabs(a.a[0]);
     if (k < 0.06) /* over 255, 127.5 or a deviation of 58 */
-        return found(f, &levels, NULL, "the network scales levels itself");
+        return found(f, &levels, NULL,
+                     "since the network scales levels itself");
     if (k < 1.5 && fabs(a.b[0]) > 10)
         return found(f, &levels, NULL,
-                     "the network subtracts the mean of levels itself");
+                     "since the network subtracts the mean of levels itself");
     if (k >= 1.5)
         return found(f, &unit, NULL,
-                     "the network normalises pictures of 0 to 1 itself");
+                     "since the network normalises pictures of 0 to 1 itself");
     return 0;
 }
 
@@ -187,14 +188,14 @@ static int by_exporter(const oc__guess *g, finding *f) {
     const oc__look *l = g->look;
     oc_model_summarize(l->model, &s);
     if (oc__look_node(l, "/level1/conv") && oc__look_node(l, "/sample1/pool"))
-        return found(f, &espnet, "bgr", "the layers are ESPNet's");
+        return found(f, &espnet, "bgr", "since the layers are ESPNet's");
     if (oc__guess_contains(s.producer, "caffe"))
-        return found(f, &caffe, "bgr", "the file was made from Caffe");
+        return found(f, &caffe, "bgr", "since the file was made from Caffe");
     if (oc__look_constant(l, "block1_conv1", NULL) ||
         (oc__look_constant(l, "conv1_conv/", NULL) &&
          oc__look_constant(l, "conv1_bn/", NULL)))
         return found(f, &caffe, "bgr",
-                     "the layers are those of Keras' VGG or ResNet");
+                     "since the layers are those of Keras' VGG or ResNet");
     return 0;
 }
 
@@ -214,10 +215,11 @@ static int by_statistics(const oc__guess *g, const oc__first_layer *first,
     }
     if (g->look->channels == 1 && how == &imagenet) return 0;
     found(f, how, how == &caffe ? "bgr" : NULL, "");
-    snprintf(f->why, sizeof f->why,
-             "its first layer was trained on a mean of %.3g and a deviation "
-             "of %.3g",
-             mean, std);
+    snprintf(
+        f->why, sizeof f->why,
+        "since its first layer was trained on a mean of %.3g and a deviation "
+        "of %.3g",
+        mean, std);
     return 1;
 }
 
@@ -225,8 +227,10 @@ static int by_statistics(const oc__guess *g, const oc__first_layer *first,
 static int by_gain(const oc__first_layer *first, finding *f) {
     if (!first->found || first->gain * 255 > 3) return 0;
     found(f, &levels, NULL, "");
-    snprintf(f->why, sizeof f->why,
-             "its first layer would answer 0 to 1 with %.2g only", first->gain);
+    snprintf(
+        f->why, sizeof f->why,
+        "since its first layer's answers to 0 to 1 would vary by %.2g only",
+        first->gain);
     return 1;
 }
 
@@ -234,14 +238,14 @@ static int by_convention(const oc__guess *g, finding *f) {
     const oc_card *card = g->card;
     int mask = card->kind && !strcmp(card->kind, "mask");
     if (card->task == OC_TASK_RESTORE)
-        return found(f, &unit, NULL, "convention for pictures out");
+        return found(f, &unit, "rgb", "by convention for pictures out");
     if (g->look->layout == OC_LAYOUT_NHWC && mask)
-        return found(f, &unit, NULL, "convention of MediaPipe");
+        return found(f, &unit, "rgb", "by convention of MediaPipe");
     if (g->look->layout == OC_LAYOUT_NHWC)
-        return found(f, &both, NULL, "convention of TensorFlow");
+        return found(f, &both, "rgb", "by convention of TensorFlow");
     if (g->look->channels == 1)
-        return found(f, &unit, NULL, "convention for gray pictures");
-    return found(f, &imagenet, NULL, "convention of PyTorch");
+        return found(f, &unit, "gray", "by convention for gray pictures");
+    return found(f, &imagenet, "rgb", "by convention of PyTorch");
 }
 
 static void find(oc__guess *g, finding *f) {
@@ -250,7 +254,7 @@ static void find(oc__guess *g, finding *f) {
     if (by_metadata(g, f) || by_type(g, f)) return;
     if (h && (g->family != OC_FAMILY_TF_NMS || !by_arithmetic(g, f))) {
         found(f, h->how, h->color, "");
-        snprintf(f->why, sizeof f->why, "convention of %s", h->who);
+        snprintf(f->why, sizeof f->why, "by convention of %s", h->who);
         return;
     }
     if (h || by_quantization(g, f) || by_arithmetic(g, f) || by_exporter(g, f))
@@ -277,17 +281,34 @@ static void put_size(oc__guess *g, const habit *h) {
         oc__guess_put(g, "input.size", "dynamic");
 }
 
+/* A recipe given in part is the caller's own. */
+static int recipe_given(const oc_card *card) {
+    return oc__card_has(card, "input.scale") ||
+           oc__card_has(card, "input.mean") || oc__card_has(card, "input.std");
+}
+
 /* Mean and deviation as lists; a card in one order keeps them in that. */
 static void put_recipe(oc__guess *g, const recipe *r, int gray) {
     int n = gray ? 1 : 3;
-    /* A recipe given in part is the caller's own. */
-    if (oc__card_has(g->card, "input.scale") ||
-        oc__card_has(g->card, "input.mean") ||
-        oc__card_has(g->card, "input.std"))
-        return;
+    if (recipe_given(g->card)) return;
     oc__guess_put_numbers(g, "input.scale", &r->scale, 1);
     oc__guess_put_numbers(g, "input.mean", r->mean, n);
     oc__guess_put_numbers(g, "input.std", r->std, n);
+}
+
+/* Says what of the two is guessed, each with the reason it really has. */
+static void say_input(oc__guess *g, const finding *f, const char *color,
+                      const char *why_color) {
+    int say_color = !oc__card_has(g->card, "input.color");
+    int say_recipe = !recipe_given(g->card);
+    if (say_recipe && say_color && !why_color) {
+        oc__guess_say(g, "input: %s, %s, %s", color, f->how->name, f->why);
+        return;
+    }
+    if (say_recipe) oc__guess_say(g, "input: %s, %s", f->how->name, f->why);
+    if (say_color)
+        oc__guess_say(g, "input: %s, %s", color,
+                      why_color ? why_color : f->why);
 }
 
 void oc__guess_input(oc__guess *g) {
@@ -295,19 +316,22 @@ void oc__guess_input(oc__guess *g) {
     const habit *h = habit_of(g->family);
     finding f = {NULL, NULL, ""};
     int gray = l->channels == 1;
-    int given = oc__card_has(g->card, "input.mean") ||
-                oc__card_has(g->card, "input.std") ||
-                oc__card_has(g->card, "input.scale");
     put_size(g, h);
     find(g, &f);
     const char *name = oc_model_input(l->model, l->input)->name;
-    const char *color = gray                              ? "gray"
-                        : oc__guess_contains(name, "bgr") ? "bgr"
-                        : f.color                         ? f.color
-                                                          : "rgb";
-    if (!given || !oc__card_has(g->card, "input.color")) {
-        oc__guess_say(g, "input: %s, %s, by %s", color, f.how->name, f.why);
+    const char *color = f.color, *why = NULL; /* why not by the finding */
+    if (gray) {
+        if (!color || strcmp(color, "gray") != 0)
+            why = "since it has one channel";
+        color = "gray";
+    } else if (oc__guess_contains(name, "bgr")) {
+        if (!color || strcmp(color, "bgr") != 0) why = "by the input's name";
+        color = "bgr";
+    } else if (!color) {
+        color = "rgb";
+        why = "by convention";
     }
+    say_input(g, &f, color, why);
     oc__guess_put(g, "input.color", color);
     if (f.how == &imagenet && g->card->color == OC_COLOR_BGR)
         f.how = &imagenet_bgr;

@@ -490,6 +490,59 @@ static void detectors_are_recognised(void **state) {
     }
 }
 
+/* The sentences about range and colours, a line each. */
+static const char *said_of_input(const oc_card *card) {
+    static char text[1024];
+    size_t n = 0;
+    text[0] = 0;
+    for (int i = 0; oc_card_guess(card, i); i++) {
+        if (strncmp(oc_card_guess(card, i), "input: ", 7) != 0) continue;
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s\n",
+                              oc_card_guess(card, i) + 7);
+    }
+    return text;
+}
+
+/* What was given is not said to be guessed, and reasons are of what they
+   stand behind. */
+static void only_what_is_guessed_is_said(void **state) {
+    (void)state;
+    static const network torch = {
+        "classifier", {1, 3, 32, 32}, {{"y", NULL, F32, 2, {1, 10}, 0}}};
+    static const network gray = {
+        "gray classifier", {1, 1, 32, 32}, {{"y", NULL, F32, 2, {1, 10}, 0}}};
+    static const struct {
+        const network *net;
+        const char *given[4], *said;
+    } cases[] = {
+        {&torch,
+         {NULL},
+         "rgb, ImageNet's mean and deviation, by convention of PyTorch\n"},
+        {&torch,
+         {"input.color", "bgr"},
+         "ImageNet's mean and deviation, by convention of PyTorch\n"},
+        {&torch, {"input.mean", "0.5"}, "rgb, by convention of PyTorch\n"},
+        {&torch, {"input.std", "0.5"}, "rgb, by convention of PyTorch\n"},
+        {&torch, {"input.scale", "2"}, "rgb, by convention of PyTorch\n"},
+        {&torch, {"input.scale", "2", "input.color", "bgr"}, ""},
+        {&gray, {NULL}, "gray, 0 to 1, by convention for gray pictures\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        oc_card *card = empty_card();
+        oc_error err;
+        assert_int_equal(oc_card_set(card, "task", "classify", NULL), OC_OK);
+        for (int k = 0; k < 4 && cases[i].given[k]; k += 2) {
+            assert_int_equal(oc_card_set(card, cases[i].given[k],
+                                         cases[i].given[k + 1], NULL),
+                             OC_OK);
+        }
+        if (complete(build(cases[i].net, 0), card, &err))
+            fail_msg("%s", err.message);
+        assert_string_equal(said_of_input(card), cases[i].said);
+        oc_card_destroy(card);
+    }
+}
+
 /* Its postprocessor inside, RT-DETR looks like torchvision's. */
 static void rt_detr_is_told_from_torchvision(void **state) {
     (void)state;
@@ -866,6 +919,7 @@ static void guessing_reads_the_metadata_of_exporters(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(detectors_are_recognised),
+        cmocka_unit_test(only_what_is_guessed_is_said),
         cmocka_unit_test(rt_detr_is_told_from_torchvision),
         cmocka_unit_test(rows_are_recognised_behind_nms),
         cmocka_unit_test(maps_and_classes_are_recognised),
