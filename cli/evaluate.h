@@ -24,14 +24,20 @@ typedef struct evaluation {
     int *class_of;  /* the data's class for each label of the model, or -1 */
     char **missing; /* the data's classes that the model does not know */
     int n_missing;
-    void *state; /* of the measure */
+    int images;    /* that were measured */
+    int skipped;   /* that could not be read or looked at */
+    int skip_code; /* exit code of the last one skipped */
+    void *state;   /* of the measure */
 } evaluation;
 
 /** How one kind of truth is measured. */
 typedef struct measure {
     oc_task task;
     int (*begin)(evaluation *e);
-    /** Takes one picture's result; an exit code. */
+    /**
+     * Takes one picture's result; an exit code, and with CLI_BAD_INPUT nothing
+     * is taken.
+     */
     int (*add)(evaluation *e, const oc_sample *s, const oc_result *r);
     /** Works out the figures; an exit code. */
     int (*finish)(evaluation *e);

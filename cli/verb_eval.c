@@ -123,26 +123,36 @@ static const measure *measure_for(oc_task task) {
     return NULL;
 }
 
+/* What is wrong with a picture or its truth costs that picture alone. */
 static int look_at(evaluation *e, const measure *m, oc_vision *v,
                    const oc_sample *s) {
     oc_image_options opt = {0};
     oc_image img = {0};
     oc_result r = {0};
     oc_error err;
-    int code;
+    int code, skip = 1;
     if (e->task != OC_TASK_SEGMENT) oc_vision_load_options(v, &opt);
     if (oc_image_load(&img, s->picture, &opt, &err) ||
-        oc_vision_run(v, &img, &r, &err))
+        oc_vision_run(v, &img, &r, &err)) {
         code = cli_report(&err, s->picture);
-    else
+    } else {
         code = m->add(e, s, &r);
+        skip = code == CLI_BAD_INPUT;
+    }
+    if (!code) {
+        e->images++;
+    } else if (skip) {
+        e->skipped++;
+        e->skip_code = code;
+        code = CLI_OK;
+    }
     oc_result_deinit(&r);
     oc_image_deinit(&img);
     return code;
 }
 
 static int look_at_all(evaluation *e, const measure *m, oc_vision *v,
-                       int *images, double *seconds) {
+                       double *seconds) {
     int64_t limit;
     out_progress bar;
     int n = oc_dataset_count(e->data);
@@ -157,17 +167,20 @@ static int look_at_all(evaluation *e, const measure *m, oc_vision *v,
     }
     out_progress_end(&bar);
     *seconds = out_seconds() - start;
-    *images = n;
+    if (!code && !e->images) {
+        if (n == 1) return e->skip_code;
+        return cli_fail(CLI_FAILED, "all %d pictures failed", n);
+    }
     return code ? code : m->finish(e);
 }
 
-static void report(const evaluation *e, const measure *m, int images,
-                   double seconds) {
-    double rate = seconds > 0 ? images / seconds : 0;
+static void report(const evaluation *e, const measure *m, double seconds) {
+    double rate = seconds > 0 ? e->images / seconds : 0;
     if (!cli_has(e->args, "json")) {
         m->print_text(e);
-        printf("%simages %d, %.1f a second%s\n", out_color(stdout, OUT_DIM),
-               images, rate, out_color(stdout, OUT_PLAIN));
+        printf("%simages %d, ", out_color(stdout, OUT_DIM), e->images);
+        if (e->skipped) printf("%d skipped, ", e->skipped);
+        printf("%.1f a second%s\n", rate, out_color(stdout, OUT_PLAIN));
         return;
     }
     json j;
@@ -177,7 +190,8 @@ static void report(const evaluation *e, const measure *m, int images,
     json_string(&j, "task", oc_task_name(e->task));
     cli_vision_guesses(oc_vision_card(e->vision), &j);
     json_string(&j, "data", cli_get(e->args, "data", ""));
-    json_int(&j, "images", images);
+    json_int(&j, "images", e->images);
+    json_int(&j, "skipped", e->skipped);
     json_double(&j, "images_per_s", rate);
     m->print_json(e, &j);
     if (e->n_missing) {
@@ -195,7 +209,6 @@ static int evaluate(const cli_args *args, cli_vision *v) {
     oc_dataset *data = NULL;
     oc_error err;
     double seconds = 0;
-    int images = 0;
     const char *dir = cli_get(args, "data", NULL);
     e.args = args;
     e.task = oc_card_task(v->card);
@@ -217,8 +230,11 @@ static int evaluate(const cli_args *args, cli_vision *v) {
     int code = match_classes(&e);
     if (!code) warn_missing(&e);
     if (!code) code = m->begin(&e);
-    if (!code) code = look_at_all(&e, m, v->vision, &images, &seconds);
-    if (!code) report(&e, m, images, seconds);
+    if (!code) code = look_at_all(&e, m, v->vision, &seconds);
+    if (!code) report(&e, m, seconds);
+    if (!code && e.skipped)
+        code = cli_fail(CLI_FAILED, "%d of %d pictures failed", e.skipped,
+                        e.skipped + e.images);
     m->end(&e);
     free(e.class_of);
     free(e.missing);
@@ -273,7 +289,9 @@ const cli_verb cli_verb_eval = {
     "Detect: COCO's twelve figures; DIR has COCO's JSON, or Pascal VOC's "
     "Annotations and JPEGImages. Classes are matched by name.\n\n"
     "Segment: mean intersection over union and accuracy of pixels; DIR has "
-    "images and masks of the same names, and classes.txt.",
+    "images and masks of the same names, and classes.txt.\n\n"
+    "A picture that cannot be read is reported and left out; the exit code is "
+    "1 then.",
     options,
     1,
     1,

@@ -58,11 +58,34 @@ mkdir empty
 fails "eval says what labels look like" 3 \
     'empty holds no labels: .*folder .* for each class' \
     eval colour.onnx --data empty -q "$@"
-: >data/red/zero.jpg
-fails "eval names a picture that is empty" 3 'data/red/zero.jpg: .*empty' \
-    eval colour.onnx --data data -q "$@"
 fails "--save is for boxes" 2 '--save writes boxes' \
     eval colour.onnx --data list -q --save boxes.json "$@"
+
+# ---- pictures that cannot be read ------------------------------------------
+
+cp -r data holes
+: >holes/red/zero.jpg
+printf 'no picture' >holes/blue/text.png
+run eval colour.onnx --data holes -q "$@"
+ok "eval ends with 1 where pictures are bad" equal "exit code" "$rc" 1
+ok "and names one that is empty" complains 'holes/red/zero.jpg: .*empty'
+ok "and the next one" complains 'holes/blue/text.png: '
+ok "and how many failed" complains '2 of 6 pictures failed'
+ok "and measures the others" prints '^top-1   0\.7500$'
+ok "and says how many those are" prints '^images 4, 2 skipped, '
+run eval colour.onnx --data holes --json "$@"
+json "eval --json counts what is skipped" '(d["top1"], d["images"],
+    d["skipped"]) == (.75, 4, 2)'
+run eval colour.onnx --data data --json "$@"
+json "of good pictures none is" '(d["images"], d["skipped"]) == (4, 0)'
+mkdir -p lost/red lost/green
+: >lost/red/a.jpg
+: >lost/green/b.jpg
+run eval colour.onnx --data lost -q "$@"
+ok "eval says that all pictures failed" complains 'all 2 pictures failed'
+ok "and prints no figures" not test -s out
+fails "eval of the only picture has its exit code" 3 'lost/.*jpg: .*empty' \
+    eval colour.onnx --data lost -q --limit 1 "$@"
 
 # ---- real models and data --------------------------------------------------
 
