@@ -127,6 +127,13 @@ if unpack camvid; then
         '0.4 < d["mIoU"] < d["pixel_accuracy"] <= 1 and d["images"] == 2'
     json "eval leaves out what nobody has labelled" \
         'all(c["label"] != "unlabelled" for c in d["classes"])'
+    for mask in camvid/val/masks/*; do
+        : >"$mask"
+        break
+    done
+    run eval "$models/espnet_camvid.onnx" --data camvid --limit 2 --json
+    ok "a truth that cannot be read is named" complains "$mask: .*empty"
+    json "and its picture skipped" '(d["images"], d["skipped"]) == (1, 1)'
 else
     skip "eval of a segmenter has mIoU and accuracy of pixels" \
         "no $shared/data"
