@@ -2,6 +2,7 @@
 #include "base/size.h"
 #include "runtime/model.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { DEFAULT_PLAN_CACHE = 256 << 20 };
@@ -69,6 +70,23 @@ void oc_session_destroy(oc_session *s) {
     oc__release(a, s, sizeof(*s));
 }
 
+/* "f32[1,3,H,?]": free dims by their names. */
+static const char *describe_declared(const oc_value_info *v, char *out,
+                                     size_t bytes) {
+    size_t n = (size_t)snprintf(out, bytes, "%s[", oc_dtype_name(v->dtype));
+    for (int i = 0; i < v->rank && n < bytes; i++) {
+        const char *sep = i ? "," : "";
+        const char *name = v->dim_names[i] ? v->dim_names[i] : "?";
+        if (v->dims[i] >= 0)
+            n += (size_t)snprintf(out + n, bytes - n, "%s%lld", sep,
+                                  (long long)v->dims[i]);
+        else
+            n += (size_t)snprintf(out + n, bytes - n, "%s%.24s", sep, name);
+    }
+    if (n < bytes) snprintf(out + n, bytes - n, "]");
+    return out;
+}
+
 /* What the model declares of input i against what comes. */
 static oc_status check_input(const oc_session *s, int i, const oc_value *v,
                              oc_error *err) {
@@ -97,12 +115,10 @@ static oc_status check_input(const oc_session *s, int i, const oc_value *v,
     for (int d = 0; d < t->rank && fits; d++)
         fits = info->dims[d] < 0 || info->dims[d] == t->dims[d];
     if (fits || s->any_shape) return OC_OK;
-    oc_tensor want;
-    oc__tensor_set(&want, info->dtype, info->rank, info->dims);
-    char wanted[160];
-    return oc__fail(err, OC_E_SHAPE, "input \"%s\" wants %s (-1: any), not %s",
-                    info->name,
-                    oc__tensor_describe(&want, wanted, sizeof(wanted)), text);
+    char wanted[240];
+    return oc__fail(err, OC_E_SHAPE, "input \"%s\" wants %s, not %s",
+                    info->name, describe_declared(info, wanted, sizeof(wanted)),
+                    text);
 }
 
 oc_status oc_session_set_input_value(oc_session *s, int i, const oc_value *v,

@@ -99,6 +99,10 @@ fails "run names a tensor file that is not there" 3 'gone.npy: No such file' \
     run twice.onnx -i x=gone.npy
 fails "run names the shape an input must have" 3 \
     '"x".*wants f32\[2,2\].*not f32\[4\]' run twice.onnx -i x=odd.npy
+not_any() { not complains 'any|-1|\?'; }
+ok "and nothing of dims that are not free" not_any
+fails "run names free dims as inspect does" 3 \
+    '"x".*wants f32\[N,2\], not f32\[4\]' run names.onnx -i x=odd.npy
 fails "run wants --shape for inputs there are" 2 'no input "z"' \
     run names.onnx --shape z=1x2
 fails "run wants sizes in --shape" 2 'sizes like 1x3x224x224, not "1xx2"' \
