@@ -15,8 +15,14 @@ static int check(const cli_args *args, cli_vision *v, int *made) {
     const char *image = cli_get(args, "golden", NULL);
     const char *path = args->operands[0];
     if (oc_card_verify(v->card, v->model, &err)) return cli_report(&err, path);
-    int has = oc_card_text(v->card, "golden.image") != NULL;
-    *made = !has || cli_has(args, "renew");
+    const char *golden = oc_card_text(v->card, "golden.image");
+    *made = !golden || cli_has(args, "renew");
+    if (!*made && !image && strcmp(golden, "generated") != 0)
+        return cli_fail(CLI_USAGE,
+                        "%s: the golden check needs the picture whose SHA-256 "
+                        "is %s; give it with --golden, or make a new check "
+                        "with --renew",
+                        path, golden);
     oc_status st = *made ? oc_card_make_golden(v->card, v->model, image, &err)
                          : oc_card_check_golden(v->card, v->model, image, &err);
     if (st) {

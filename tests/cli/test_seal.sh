@@ -37,6 +37,8 @@ passes "which is asked for then" 'golden check passed' \
     seal golden.onnx -o x.onnx --golden red.ppm
 fails "and must be given" 2 'needs the picture whose SHA-256 is' \
     seal golden.onnx -o x.onnx
+ok "which says how" complains 'give it with --golden, or .* --renew'
+ok "and which" complains "is $(sha256sum <red.ppm | cut -c 1-64); give"
 make_ppm blue.ppm 8 8 '\000\000\377' '\000\000\377'
 fails "and must be the right one" 2 'blue.ppm is not the picture' \
     seal golden.onnx -o x.onnx --golden blue.ppm
