@@ -441,6 +441,12 @@ OC_API void oc_session_destroy(oc_session *s);
 /**
  * Sets input i.  The tensor's data is borrowed until the next run has ended.
  * A set input stays set over runs; set it again when the data moves.
+ *
+ * An input with a default (optional is 1: from IR 4 on an initialiser that is
+ * listed as an input) may be left alone.  Once one is set, the session runs
+ * another copy of the network, imported when first needed, in which all such
+ * inputs may change: weights among them are neither folded, packed nor laid
+ * out in blocks, which takes more time and memory.
  */
 OC_API oc_status oc_session_set_input(oc_session *s, int i, const oc_tensor *t,
                                       oc_error *err);

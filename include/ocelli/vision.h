@@ -484,7 +484,10 @@ typedef struct oc_label {
     float score;       /**< 0..1 for what ends in a softmax or sigmoid */
 } oc_label;
 
-/** A point of an object, in pixels of the original picture. */
+/**
+ * A point of an object, in pixels of the original picture.  One the network
+ * could not place is at (0, 0) with score 0.
+ */
 typedef struct oc_keypoint {
     float x;     /**< from the left */
     float y;     /**< from the top */
@@ -510,7 +513,8 @@ typedef struct oc_class_share {
 
 /**
  * What a task found in a picture.  Labels' strings belong to the oc_vision,
- * everything else is freed by oc_result_deinit().
+ * everything else is memory of the model's allocator, which is the caller's
+ * even after oc_vision and model are gone, and freed by oc_result_deinit().
  */
 typedef struct oc_result {
     oc_task task;            /**< which of the following there are */
