@@ -352,35 +352,22 @@ static void chunk_task(void *ctx, int task, int worker) {
             transform_out(p, &r, b, i);
 }
 
-/* Items are (block, tile), (point, pair), (block, tile). */
-static void in_task(void *ctx, int task, int worker) {
-    const oc__share *s = ctx;
-    const winograd_plan *p = s->ctx;
-    tile_range r = range_of(p, 0, 0);
-    (void)worker;
-    size_t end = oc__share_end(s, (size_t)task);
-    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
-        transform_in(p, &r, i / p->tiles, i % p->tiles);
-}
+/* One of the three steps for all tiles: rows * cols calls of `each`. */
+typedef struct stage {
+    const winograd_plan *plan;
+    void (*each)(const winograd_plan *p, const tile_range *r, size_t row,
+                 size_t col);
+    size_t cols;
+} stage;
 
-static void multiply_task(void *ctx, int task, int worker) {
+static void stage_task(void *ctx, int task, int worker) {
     const oc__share *s = ctx;
-    const winograd_plan *p = s->ctx;
-    tile_range r = range_of(p, 0, 0);
+    const stage *st = s->ctx;
+    tile_range r = range_of(st->plan, 0, 0);
     (void)worker;
     size_t end = oc__share_end(s, (size_t)task);
     for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
-        multiply(p, &r, i / p->pairs, i % p->pairs);
-}
-
-static void out_task(void *ctx, int task, int worker) {
-    const oc__share *s = ctx;
-    const winograd_plan *p = s->ctx;
-    tile_range r = range_of(p, 0, 0);
-    (void)worker;
-    size_t end = oc__share_end(s, (size_t)task);
-    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
-        transform_out(p, &r, i / p->tiles, i % p->tiles);
+        st->each(st->plan, &r, i / st->cols, i % st->cols);
 }
 
 static void winograd_run(const oc__kernels *kt, oc__pool *pool,
@@ -400,9 +387,13 @@ static void winograd_run(const oc__kernels *kt, oc__pool *pool,
     double transform = 8.0 * (double)(p.points * p.c);
     double product =
         (double)(a->g.in_c * OC_CONV_MAX_BLOCKS * kt->block) * (double)p.tiles;
-    oc__share_run(pool, p.in_blocks * p.tiles, transform, in_task, &p);
-    oc__share_run(pool, p.points * p.pairs, product, multiply_task, &p);
-    oc__share_run(pool, p.out_blocks * p.tiles, transform, out_task, &p);
+    /* Items are (block, tile), (point, pair), (block, tile). */
+    stage in = {&p, transform_in, p.tiles};
+    stage mid = {&p, multiply, p.pairs};
+    stage out = {&p, transform_out, p.tiles};
+    oc__share_run(pool, p.in_blocks * p.tiles, transform, stage_task, &in);
+    oc__share_run(pool, p.points * p.pairs, product, stage_task, &mid);
+    oc__share_run(pool, p.out_blocks * p.tiles, transform, stage_task, &out);
 }
 
 const oc__conv_way oc__conv_way_winograd = {
