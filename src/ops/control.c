@@ -216,29 +216,28 @@ static oc_status scan_slice(oc__ctx *c, scan *s, int j, int64_t t) {
     const oc_tensor *x = &s->scanned[j];
     oc_value *arg = &s->args[s->states + j], *buffer = &s->buffers[j];
     int old = c->node->version < 9, axis;
-    int64_t dims[OC_MAX_RANK], outer = 1, inner = 1;
+    int64_t dims[OC_MAX_RANK];
     int back = list_at(c, old ? "directions" : "scan_input_directions", j) != 0;
     OC_TRY(oc__axis(c, old ? 0 : list_at(c, "scan_input_axes", j), x->rank,
                     &axis));
+    oc__axis_view v = oc__axis_split(x->dims, x->rank, axis);
     for (int d = 0, to = 0; d < x->rank; d++) {
-        if (d < axis) outer *= x->dims[d];
-        if (d > axis) inner *= x->dims[d];
         if (d != axis) dims[to++] = x->dims[d];
     }
     size_t bytes = oc_dtype_bytes(x->dtype);
     int64_t at = back ? x->dims[axis] - 1 - t : t;
-    char *from = (char *)x->data + (size_t)(at * inner) * bytes;
+    char *from = (char *)x->data + (size_t)(at * v.inner) * bytes;
     memset(arg, 0, sizeof *arg);
     arg->kind = OC_KIND_TENSOR;
     oc__tensor_set(&arg->t, x->dtype, x->rank - 1, dims);
     arg->t.data = from;
-    if (outer == 1) return OC_OK;
+    if (v.outer == 1) return OC_OK;
     if (buffer->kind == OC_KIND_NONE)
         OC_TRY(oc__value_alloc_tensor(buffer, c->allocator, x->dtype,
                                       x->rank - 1, dims, c->err));
     oc__move m = {0};
-    oc__move_dim(&m, outer, x->dims[axis] * inner, inner);
-    oc__move_dim(&m, inner, 1, 1);
+    oc__move_dim(&m, v.outer, v.length * v.inner, v.inner);
+    oc__move_dim(&m, v.inner, 1, 1);
     oc__move_run(c, &m, bytes, from, buffer->t.data);
     arg->t.data = buffer->t.data; /* without the reference: it is reused */
     return OC_OK;

@@ -86,12 +86,14 @@ static void cumulate_range(void *user, int64_t begin, int64_t end, int worker) {
 
 static oc_status run_cumulate(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
-    int64_t given, outer = 1;
+    int64_t given;
     int axis = 0, count;
     cumulate_job j;
     OC_TRY(oc__in_ints(c, 1, &given, 1, &count));
     if (count != 1) return oc__op_fail(c, OC_E_SHAPE, "axis is empty");
     if (x->rank) OC_TRY(oc__axis(c, given, x->rank, &axis));
+    /* Lines of length 0 may be more than can be counted through. */
+    if (!oc_tensor_elems(x)) return OC_OK;
     j.kt = c->kernels;
     j.dtype = x->dtype;
     j.x = x->data;
@@ -99,14 +101,11 @@ static oc_status run_cumulate(oc__ctx *c) {
     j.product = c->op->kind == K_CUMPROD;
     j.exclusive = oc__attr_int(c->node, "exclusive", 0) != 0;
     j.reverse = oc__attr_int(c->node, "reverse", 0) != 0;
-    j.length = x->rank ? x->dims[axis] : 1;
-    j.inner = 1;
-    for (int i = 0; i < axis; i++)
-        outer *= x->dims[i];
-    for (int i = axis + 1; i < x->rank; i++)
-        j.inner *= x->dims[i];
+    oc__axis_view v = oc__axis_split(x->dims, x->rank, axis);
+    j.length = v.length;
+    j.inner = v.inner;
     j.blocks = (j.inner + STRIP - 1) / STRIP;
-    oc__parallel(c, outer * j.blocks, 16384 / (j.length + 1) + 1,
+    oc__parallel(c, v.outer * j.blocks, 16384 / (j.length + 1) + 1,
                  cumulate_range, &j);
     return OC_OK;
 }

@@ -167,19 +167,15 @@ static oc_status run_dft(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     dft_args a;
     OC_TRY(dft_read(c, &a));
-    batch b = {.x = x, .y = oc__out(c, 0), .inner = 1};
-    int64_t outer = 1;
-    for (int i = 0; i < a.axis; i++)
-        outer *= x->dims[i];
-    for (int i = a.axis + 1; i < x->rank - 1; i++)
-        b.inner *= x->dims[i];
-    b.n_in = x->dims[a.axis];
+    oc__axis_view v = oc__axis_split(x->dims, x->rank - 1, a.axis);
+    batch b = {.x = x, .y = oc__out(c, 0), .inner = v.inner};
+    b.n_in = v.length;
     b.parts = x->dims[x->rank - 1];
     b.n_out = a.n_out;
     b.inverse = a.inverse;
     b.mirror = a.mirror;
     OC_TRY(batch_init(c, &b, a.n));
-    oc__parallel(c, outer * b.inner, OC_MAX(1, 16384 / a.n), dft_range, &b);
+    oc__parallel(c, v.outer * b.inner, OC_MAX(1, 16384 / a.n), dft_range, &b);
     return OC_OK;
 }
 

@@ -223,10 +223,9 @@ static oc_status run_onehot(oc__ctx *c) {
     oc_tensor *y = oc__out(c, 0);
     int axis;
     OC_TRY(onehot_axis(c, &axis));
-    int64_t inner = 1, depth = y->dims[axis], n = oc_tensor_elems(x);
+    int64_t inner = oc__count(x->dims + axis, x->rank - axis);
+    int64_t depth = y->dims[axis], n = oc_tensor_elems(x);
     size_t b = oc_dtype_bytes(y->dtype);
-    for (int i = axis; i < x->rank; i++)
-        inner *= x->dims[i];
     oc__move_fill(c, y->data, v->data, b, oc_tensor_elems(y));
     for (int64_t i = 0; i < n; i++) {
         int64_t k = oc__tensor_get_i64(x, i);

@@ -99,16 +99,13 @@ static oc_status run_gather(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *at = oc__in(c, 1);
     gather g = {.x = x, .at = at, .dst = oc__out(c, 0)->data};
     OC_TRY(oc__axis(c, oc__attr_int(c->node, "axis", 0), x->rank, &g.axis));
-    int64_t outer = 1, inner = 1;
-    for (int i = 0; i < g.axis; i++)
-        outer *= x->dims[i];
-    for (int i = g.axis + 1; i < x->rank; i++)
-        inner *= x->dims[i];
-    g.dim = x->dims[g.axis];
-    g.run = (size_t)inner * oc_dtype_bytes(x->dtype);
+    if (!oc_tensor_elems(oc__out(c, 0))) return OC_OK;
+    oc__axis_view v = oc__axis_split(x->dims, x->rank, g.axis);
+    g.dim = v.length;
+    g.run = (size_t)v.inner * oc_dtype_bytes(x->dtype);
     g.outer_bytes = g.dim * (int64_t)g.run;
     g.n_idx = oc_tensor_elems(at);
-    return gather_go(c, &g, inner ? outer * g.n_idx : 0, gather_range);
+    return gather_go(c, &g, v.outer * g.n_idx, gather_range);
 }
 
 /* ---- GatherElements --------------------------------------------------------
@@ -236,12 +233,10 @@ static oc_status run_gather_nd(oc__ctx *c) {
     gather g = {.x = x, .at = at, .dst = oc__out(c, 0)->data};
     OC_TRY(gather_nd_args(c, &g.axis, &g.depth));
     int64_t strides[OC_MAX_RANK], bytes = (int64_t)oc_dtype_bytes(x->dtype);
-    int64_t batches = 1, inner = 1;
+    int first = g.axis + g.depth; /* of the dims that are copied whole */
+    int64_t batches = oc__count(x->dims, g.axis);
+    int64_t inner = oc__count(x->dims + first, x->rank - first);
     oc__strides(x->rank, x->dims, strides);
-    for (int i = 0; i < g.axis; i++)
-        batches *= x->dims[i];
-    for (int i = g.axis + g.depth; i < x->rank; i++)
-        inner *= x->dims[i];
     for (int j = 0; j < g.depth; j++)
         g.strides[j] = strides[g.axis + j] * bytes;
     g.run = (size_t)(inner * bytes);

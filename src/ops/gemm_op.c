@@ -26,9 +26,7 @@ static oc_status pack_shape(const oc__ctx *c, size_t *k, size_t *n,
     int trans = oc__attr_int(c->node, "trans", 0) != 0;
     *k = (size_t)b->dims[b->rank - (trans ? 1 : 2)];
     *n = (size_t)b->dims[b->rank - (trans ? 2 : 1)];
-    *count = 1;
-    for (int i = 0; i < b->rank - 2; i++)
-        *count *= b->dims[i];
+    *count = oc__count(b->dims, b->rank - 2);
     size_t elems = oc__gemm_f32_packed_elems(c->kernels, *k, *n);
     if (elems > INT64_MAX / 8)
         return oc__op_fail(c, OC_E_LIMIT, "B is too large");

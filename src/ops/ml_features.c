@@ -188,11 +188,10 @@ static oc_status infer_extractor(oc__ctx *c) {
 static oc_status run_extractor(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *at = oc__in(c, 1);
     const int64_t *index = at->data;
-    int64_t n = oc_tensor_elems(at), f = x->dims[x->rank - 1], rows = 1;
+    int64_t n = oc_tensor_elems(at), f = x->dims[x->rank - 1];
+    int64_t rows = oc__count(x->dims, x->rank - 1);
     size_t b = oc_dtype_bytes(x->dtype);
     char *y = oc__out(c, 0)->data;
-    for (int i = 0; i < x->rank - 1; i++)
-        rows *= x->dims[i];
     for (int64_t k = 0; k < n; k++)
         if (index[k] < 0 || index[k] >= f)
             return oc__op_fail(c, OC_E_ARG, "index %lld of %lld",

@@ -47,15 +47,6 @@ oc_dtype oc__real_of(oc_dtype dtype) {
     return dtype == OC_DTYPE_F64 ? OC_DTYPE_F64 : OC_DTYPE_F32;
 }
 
-int64_t oc__count(const int64_t *dims, int n) {
-    /* Unsigned: a tensor without elements may have dims that overflow here,
-       and then the number does not matter. */
-    uint64_t p = 1;
-    for (int i = 0; i < n; i++)
-        p *= (uint64_t)dims[i];
-    return (int64_t)p;
-}
-
 typedef struct convert_job {
     const oc__kernels *kernels;
     oc_tensor x, y;

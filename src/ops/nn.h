@@ -58,8 +58,6 @@ void oc__real_convert(const oc__ctx *c, oc_dtype from, const void *x,
                       oc_dtype to, void *y, int64_t n);
 /** One value rounded to a floating type's precision. */
 double oc__real_round(double v, oc_dtype dtype);
-/** Product of the first n dims of a tensor. */
-int64_t oc__count(const int64_t *dims, int n);
 
 /* ---- matrix products
  * ---------------------------------------------------------- */

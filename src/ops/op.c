@@ -105,6 +105,21 @@ oc_status oc__axis(const oc__ctx *c, int64_t axis, int rank, int *out) {
     return OC_OK;
 }
 
+int64_t oc__count(const int64_t *dims, int n) {
+    /* Unsigned: a tensor without elements may have dims that overflow here,
+       and then the number does not matter. */
+    uint64_t p = 1;
+    for (int i = 0; i < n; i++)
+        p *= (uint64_t)dims[i];
+    return (int64_t)p;
+}
+
+oc__axis_view oc__axis_split(const int64_t *dims, int rank, int axis) {
+    if (!rank) return (oc__axis_view){1, 1, 1};
+    return (oc__axis_view){oc__count(dims, axis), dims[axis],
+                           oc__count(dims + axis + 1, rank - axis - 1)};
+}
+
 oc_status oc__want(const oc__ctx *c, int i, uint32_t mask) {
     const oc_tensor *t = oc__in(c, i);
     if (!t) return oc__op_fail(c, OC_E_ARG, "input %d must be a tensor", i);

@@ -138,6 +138,17 @@ oc_status oc__in_scalar(const oc__ctx *c, int i, double *out);
 /** Axis in -rank..rank-1 to 0..rank-1; E_SHAPE otherwise. */
 oc_status oc__axis(const oc__ctx *c, int64_t axis, int rank, int *out);
 
+/** Product of the first n dims of a tensor. */
+int64_t oc__count(const int64_t *dims, int n);
+/**
+ * A tensor as (outer, length, inner): the dims before an axis, the axis, and
+ * the dims behind it.  All 1 for a scalar.
+ */
+typedef struct oc__axis_view {
+    int64_t outer, length, inner;
+} oc__axis_view;
+oc__axis_view oc__axis_split(const int64_t *dims, int rank, int axis);
+
 /** Masks of dtypes for oc__want(). */
 #define OC_T(d)  (1u << OC_DTYPE_##d)
 #define OC_T_F   (OC_T(F16) | OC_T(BF16) | OC_T(F32) | OC_T(F64))

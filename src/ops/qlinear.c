@@ -205,22 +205,18 @@ static oc_status run_concat(oc__ctx *c) {
     scale_zero qy = read_quant(c, 0);
     uint8_t table[256];
     int axis;
-    int64_t outer = 1, inner = 1, at = 0;
+    int64_t at = 0;
     OC_TRY(oc__axis(c, oc__attr_int(c->node, "axis", 0), y->rank, &axis));
-    for (int i = 0; i < axis; i++)
-        outer *= y->dims[i];
-    for (int i = axis + 1; i < y->rank; i++)
-        inner *= y->dims[i];
+    oc__axis_view v = oc__axis_split(y->dims, y->rank, axis);
     for (int i = 2; i + 2 < c->n_in; i += 3) {
         const oc_tensor *x = oc__in(c, i);
         scale_zero qx = read_quant(c, i + 1);
-        int64_t run = x->dims[axis] * inner;
+        int64_t run = x->dims[axis] * v.inner;
         int same = qx.scale == qy.scale && qx.zero == qy.zero;
         make_table(-1, 0, y->dtype == OC_DTYPE_I8, qx, qy, table);
-        for (int64_t o = 0; o < outer; o++) {
+        for (int64_t o = 0; o < v.outer; o++) {
             const uint8_t *from = (const uint8_t *)x->data + o * run;
-            uint8_t *to =
-                (uint8_t *)y->data + o * y->dims[axis] * inner + at * inner;
+            uint8_t *to = (uint8_t *)y->data + (o * v.length + at) * v.inner;
             table_job j = {from, table, to};
             if (same && run)
                 memcpy(to, from, (size_t)run);

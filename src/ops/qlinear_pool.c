@@ -175,15 +175,10 @@ static oc_status softmax_shape(const oc__ctx *c, int64_t *outer,
     int axis, modern = oc__attr_int(c->node, "opset", 13) >= 13;
     OC_TRY(oc__axis(c, oc__attr_int(c->node, "axis", modern ? -1 : 1), x->rank,
                     &axis));
-    *outer = *length = *inner = 1;
-    for (int i = 0; i < x->rank; i++) {
-        if (i < axis)
-            *outer *= x->dims[i];
-        else if (i == axis || !modern)
-            *length *= x->dims[i];
-        else
-            *inner *= x->dims[i];
-    }
+    oc__axis_view v = oc__axis_split(x->dims, x->rank, axis);
+    *outer = v.outer;
+    *length = modern ? v.length : oc__count(x->dims + axis, x->rank - axis);
+    *inner = modern ? v.inner : 1;
     return OC_OK;
 }
 

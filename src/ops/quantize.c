@@ -83,13 +83,9 @@ static oc_status read_scales(const oc__ctx *c, quantize_job *j) {
     int64_t given = oc__attr_int(c->node, "axis", 1);
     if (x->rank > 1) OC_TRY(oc__axis(c, given, x->rank, &axis));
     if (!x->rank) return oc__op_fail(c, OC_E_SHAPE, "a scalar has one scale");
-    int64_t outer = 1;
-    j->length = x->dims[axis];
-    j->inner = 1;
-    for (int i = 0; i < axis; i++)
-        outer *= x->dims[i];
-    for (int i = axis + 1; i < x->rank; i++)
-        j->inner *= x->dims[i];
+    oc__axis_view v = oc__axis_split(x->dims, x->rank, axis);
+    j->length = v.length;
+    j->inner = v.inner;
     if (s->rank == 1 && !(block_size && x->rank == 1 && scales != j->length)) {
         if (scales != j->length)
             return oc__op_fail(c, OC_E_SHAPE,
@@ -99,9 +95,9 @@ static oc_status read_scales(const oc__ctx *c, quantize_job *j) {
     } else {
         OC_TRY(read_blocks(c, j, axis));
     }
-    j->rows = j->mode == BY_COLUMN       ? outer
-              : j->mode == BY_BLOCK_SPAN ? outer * j->blocks
-                                         : outer * j->length;
+    j->rows = j->mode == BY_COLUMN       ? v.outer
+              : j->mode == BY_BLOCK_SPAN ? v.outer * j->blocks
+                                         : v.outer * j->length;
     return OC_OK;
 }
 

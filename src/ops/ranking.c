@@ -64,16 +64,6 @@ static void make_keys(const oc__kernels *kt, oc_dtype dtype, const void *data,
     }
 }
 
-static void split(const oc_tensor *x, int axis, int64_t *outer, int64_t *length,
-                  int64_t *inner) {
-    *outer = *inner = 1;
-    *length = x->rank ? x->dims[axis] : 1;
-    for (int i = 0; i < axis; i++)
-        *outer *= x->dims[i];
-    for (int i = axis + 1; i < x->rank; i++)
-        *inner *= x->dims[i];
-}
-
 /* ---- ArgMax, ArgMin ------------------------------------------------------ */
 
 typedef struct arg_job {
@@ -219,7 +209,6 @@ static void arg_range(void *user, int64_t begin, int64_t end, int worker) {
 static oc_status run_arg(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     int axis = 0;
-    int64_t outer;
     arg_job j;
     if (x->rank)
         OC_TRY(oc__axis(c, oc__attr_int(c->node, "axis", 0), x->rank, &axis));
@@ -229,11 +218,13 @@ static oc_status run_arg(oc__ctx *c) {
     j.y = oc__out(c, 0)->data;
     j.last = oc__attr_int(c->node, "select_last_index", 0) != 0;
     j.min = c->op->kind == K_ARGMIN;
-    split(x, axis, &outer, &j.length, &j.inner);
-    if (!outer || !j.inner) return OC_OK;
+    oc__axis_view v = oc__axis_split(x->dims, x->rank, axis);
+    j.length = v.length;
+    j.inner = v.inner;
+    if (!v.outer || !j.inner) return OC_OK;
     j.blocks = (j.inner + OC_LANES - 1) / OC_LANES;
     int64_t work = j.length * OC_MIN(j.inner, OC_LANES);
-    oc__parallel(c, outer * j.blocks, 16384 / (work + 1) + 1, arg_range, &j);
+    oc__parallel(c, v.outer * j.blocks, 16384 / (work + 1) + 1, arg_range, &j);
     return OC_OK;
 }
 
@@ -359,19 +350,22 @@ static oc_status run_topk(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *values = oc__out(c, 0), *indices = oc__out(c, 1);
     int axis;
-    int64_t outer;
     topk_job j;
     OC_TRY(topk_read(c, &axis, &j.k));
+    if (!j.k) return OC_OK; /* for however many lines */
     j.kt = c->kernels;
     j.dtype = x->dtype;
     j.x = x->data;
     j.values = values ? values->data : NULL;
     j.indices = indices ? indices->data : NULL;
     j.flip = oc__attr_int(c->node, "largest", 1) ? 0 : UINT64_MAX;
-    split(x, axis, &outer, &j.length, &j.inner);
+    oc__axis_view v = oc__axis_split(x->dims, x->rank, axis);
+    j.length = v.length;
+    j.inner = v.inner;
     j.scratch = c->scratch;
     j.scratch_each = topk_scratch(j.length, j.k);
-    oc__parallel(c, outer * j.inner, 8192 / (j.length + 1) + 1, topk_range, &j);
+    oc__parallel(c, v.outer * j.inner, 8192 / (j.length + 1) + 1, topk_range,
+                 &j);
     return OC_OK;
 }
 

@@ -173,14 +173,14 @@ static oc_status run_nearest(oc__ctx *c, const oc__resize_spec *s) {
         .x = x, .y = y, .bytes = oc_dtype_bytes(x->dtype), .fill = fill};
     if (x->dtype != OC_DTYPE_STRING)
         oc__tensor_set_f64(&one, 0, s->extrapolation);
-    int64_t *index = c->scratch, rows = 1;
+    int64_t *index = c->scratch;
     oc__strides(x->rank, x->dims, w.strides);
     for (int i = 0; i < s->rank; i++) {
         w.index[i] = index;
         for (int64_t j = 0; j < s->axis[i].out; j++)
             *index++ = oc__resize_nearest(s, &s->axis[i], j);
-        if (i < s->rank - 1) rows *= y->dims[i];
     }
+    int64_t rows = oc__count(y->dims, s->rank - 1);
     int64_t n = y->dims[s->rank - 1];
     w.plain = !s->axis[s->rank - 1].resized;
     oc__parallel(c, rows, OC_MAX(1, 16384 / OC_MAX(n, 1)), nearest_range, &w);
@@ -328,9 +328,7 @@ static oc_status run_smooth(oc__ctx *c, const oc__resize_spec *s) {
         int to_y = --left == 0 && y->dtype == work;
         r.y = to_y ? y->data : buffer[turn];
         make_table(s, a, wide, &at, &r.t);
-        int64_t outer = 1, per_row = inner * a->taps;
-        for (int j = 0; j < i; j++)
-            outer *= x->dims[j];
+        int64_t outer = oc__count(x->dims, i), per_row = inner * a->taps;
         if (inner == 1)
             oc__parallel(c, outer, OC_MAX(1, 16384 / (a->out * a->taps)),
                          wide ? resample_f64_lasts : resample_f32_lasts, &r);

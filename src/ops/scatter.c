@@ -202,14 +202,12 @@ static oc_status run_nd(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *at = oc__in(c, 1), *u = oc__in(c, 2);
     oc_tensor *y = oc__out(c, 0);
     reduction r;
-    int64_t xs[OC_MAX_RANK], depth = at->dims[at->rank - 1], run = 1, n = 1;
+    int64_t xs[OC_MAX_RANK], depth = at->dims[at->rank - 1];
+    int64_t n = oc__count(at->dims, at->rank - 1);
+    int64_t run = oc__count(x->dims + depth, x->rank - (int)depth);
     size_t bytes = oc_dtype_bytes(x->dtype);
     OC_TRY(read_reduction(c, &r));
     oc__strides(x->rank, x->dims, xs);
-    for (int i = 0; i < at->rank - 1; i++)
-        n *= at->dims[i];
-    for (int i = (int)depth; i < x->rank; i++)
-        run *= x->dims[i];
     copy_data(c, x, y);
     for (int64_t k = 0; k < n; k++) {
         int64_t to = 0, v = 0;
@@ -278,11 +276,9 @@ static oc_status run_tensor_scatter(oc__ctx *c) {
     oc_tensor *y = oc__out(c, 0);
     int axis, circular;
     OC_TRY(tensor_scatter_args(c, &axis, &circular));
-    int64_t per_batch = 1, inner = 1, max = x->dims[axis], n = u->dims[axis];
-    for (int i = 1; i < axis; i++)
-        per_batch *= x->dims[i];
-    for (int i = axis + 1; i < x->rank; i++)
-        inner *= x->dims[i];
+    int64_t per_batch = oc__count(x->dims + 1, axis - 1);
+    int64_t inner = oc__count(x->dims + axis + 1, x->rank - axis - 1);
+    int64_t max = x->dims[axis], n = u->dims[axis];
     size_t row = (size_t)inner * oc_dtype_bytes(x->dtype);
     copy_data(c, x, y);
     for (int64_t p = 0; p < x->dims[0] * per_batch; p++) {

@@ -181,17 +181,14 @@ static oc_status run_split(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *split = oc__in(c, 1);
     oc_value *y = oc__out_value(c, 0);
     int axis, keep = split || oc__attr_int(c->node, "keepdims", 1) != 0;
-    int64_t parts, outer = 1, inner = 1, at = 0;
+    int64_t parts, at = 0;
     OC_TRY(oc__axis(c, oc__attr_int(c->node, "axis", 0), x->rank, &axis));
     OC_TRY(split_parts(c, x->dims[axis], &parts));
     if (!y) return OC_OK;
     OC_TRY(oc__value_alloc_items(y, OC_KIND_SEQUENCE, (size_t)parts,
                                  c->allocator, c->err));
     y->item_dtype = x->dtype;
-    for (int i = 0; i < axis; i++)
-        outer *= x->dims[i];
-    for (int i = axis + 1; i < x->rank; i++)
-        inner *= x->dims[i];
+    oc__axis_view v = oc__axis_split(x->dims, x->rank, axis);
     size_t bytes = oc_dtype_bytes(x->dtype);
     for (int64_t k = 0; k < parts; k++) {
         int64_t size = 1, dims[OC_MAX_RANK];
@@ -205,10 +202,10 @@ static oc_status run_split(oc__ctx *c) {
         OC_TRY(oc__value_alloc_tensor(item, c->allocator, x->dtype, rank, dims,
                                       c->err));
         oc__move m = {0};
-        oc__move_dim(&m, outer, x->dims[axis] * inner, size * inner);
-        oc__move_dim(&m, size * inner, 1, 1);
+        oc__move_dim(&m, v.outer, v.length * v.inner, size * v.inner);
+        oc__move_dim(&m, size * v.inner, 1, 1);
         oc__move_run(c, &m, bytes,
-                     (const char *)x->data + (size_t)(at * inner) * bytes,
+                     (const char *)x->data + (size_t)(at * v.inner) * bytes,
                      item->t.data);
         if (x->dtype == OC_DTYPE_STRING)
             OC_TRY(oc__value_own_strings(item, c->allocator, c->err));

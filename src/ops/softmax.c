@@ -48,15 +48,10 @@ static oc_status read_shape(const oc__ctx *c, softmax_job *j) {
     int modern = c->node->version >= 13, axis = 0;
     int64_t given = oc__attr_int(c->node, "axis", modern ? -1 : 1);
     if (x->rank) OC_TRY(oc__axis(c, given, x->rank, &axis));
-    j->outer = j->length = j->inner = 1;
-    for (int i = 0; i < x->rank; i++) {
-        if (i < axis)
-            j->outer *= x->dims[i];
-        else if (i == axis || !modern)
-            j->length *= x->dims[i];
-        else
-            j->inner *= x->dims[i];
-    }
+    oc__axis_view v = oc__axis_split(x->dims, x->rank, axis);
+    j->outer = v.outer;
+    j->length = modern ? v.length : oc__count(x->dims + axis, x->rank - axis);
+    j->inner = modern ? v.inner : 1;
     j->kind = c->op->kind;
     j->dtype = x->dtype;
     int plain = j->dtype == OC_DTYPE_F32 && j->kind != K_HARDMAX;
@@ -72,7 +67,7 @@ static oc_status read_shape(const oc__ctx *c, softmax_job *j) {
     if (j->width < 1) j->width = 1;
     j->blocks = (j->inner + j->width - 1) / j->width;
     j->scratch_each = 0;
-    if (j->form == BY_GATHER)
+    if (j->form == BY_GATHER && oc_tensor_elems(x))
         j->scratch_each =
             oc__align_up((size_t)(j->width * j->length) *
                              oc__wide_bytes(oc__wide_of(x->dtype)),
@@ -250,7 +245,7 @@ static oc_status run_softmax(oc__ctx *c) {
     j.x = oc__in(c, 0)->data;
     j.y = oc__out(c, 0)->data;
     j.scratch = c->scratch;
-    if (!j.length) return OC_OK;
+    if (!oc_tensor_elems(oc__in(c, 0))) return OC_OK;
     int64_t grain = 8192 / (j.length * j.width) + 1;
     switch (j.form) {
     case BY_ROW: oc__parallel(c, j.outer, grain, direct_range, &j); break;

@@ -74,17 +74,14 @@ oc_status oc__value_join(oc__ctx *c, oc_value *v, const oc_value *items,
     OC_TRY(join_shape(c, items, n, step, axis, fresh, &at, &shape));
     OC_TRY(oc__value_alloc_tensor(&y, c->allocator, shape.dtype, shape.rank,
                                   shape.dims, c->err));
-    int64_t outer = 1, inner = 1, done = 0;
+    oc__axis_view s = oc__axis_split(shape.dims, shape.rank, at);
+    int64_t done = 0;
     size_t bytes = oc_dtype_bytes(shape.dtype);
-    for (int d = 0; d < at; d++)
-        outer *= shape.dims[d];
-    for (int d = at + 1; d < shape.rank; d++)
-        inner *= shape.dims[d];
     for (size_t i = 0; i < n; i++) {
         const oc_tensor *t = &items[(reverse ? n - 1 - i : i) * step].t;
-        int64_t run = inner * (fresh ? 1 : t->dims[at]);
+        int64_t run = s.inner * (fresh ? 1 : t->dims[at]);
         oc__move m = {0};
-        oc__move_dim(&m, outer, run, shape.dims[at] * inner);
+        oc__move_dim(&m, s.outer, run, s.length * s.inner);
         oc__move_dim(&m, run, 1, 1);
         oc__move_run(c, &m, bytes, t->data,
                      (char *)y.t.data + (size_t)done * bytes);

@@ -71,27 +71,24 @@ static oc_status infer_compress(oc__ctx *c) {
 static oc_status run_compress(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *cond = oc__in(c, 1);
     const uint8_t *keep = cond->data;
-    int64_t dims[OC_MAX_RANK] = {oc_tensor_elems(x)}, inner = 1, outer = 1;
+    int64_t dims[OC_MAX_RANK] = {oc_tensor_elems(x)};
     int rank = 1, axis = 0;
     if (oc__attr_find(c->node, "axis")) {
         OC_TRY(oc__axis(c, oc__attr_int(c->node, "axis", 0), x->rank, &axis));
         rank = x->rank;
         memcpy(dims, x->dims, sizeof dims);
     }
-    int64_t n = dims[axis], kept = 0;
-    for (int i = 0; i < axis; i++)
-        outer *= dims[i];
-    for (int i = axis + 1; i < rank; i++)
-        inner *= dims[i];
+    oc__axis_view v = oc__axis_split(dims, rank, axis);
+    int64_t n = v.length, kept = 0;
     for (int64_t i = 0; i < OC_MIN(n, cond->dims[0]); i++)
         kept += keep[i] != 0;
     dims[axis] = kept;
     oc_tensor *y;
     OC_TRY(oc__out_alloc(c, 0, x->dtype, rank, dims, &y));
-    size_t run = (size_t)inner * oc_dtype_bytes(x->dtype);
+    size_t run = (size_t)v.inner * oc_dtype_bytes(x->dtype);
     const char *from = x->data;
     char *to = y->data;
-    for (int64_t o = 0; o < outer; o++, from += (size_t)n * run)
+    for (int64_t o = 0; o < v.outer; o++, from += (size_t)n * run)
         for (int64_t i = 0; i < OC_MIN(n, cond->dims[0]); i++) {
             if (!keep[i]) continue;
             memcpy(to, from + (size_t)i * run, run);
@@ -232,13 +229,9 @@ static oc_status run_unique(oc__ctx *c) {
         rank = x->rank;
         memcpy(dims, x->dims, sizeof dims);
     }
-    items s = {.x = x, .n = dims[axis], .inner = 1};
-    int64_t outer = 1;
-    for (int i = 0; i < axis; i++)
-        outer *= dims[i];
-    for (int i = axis + 1; i < rank; i++)
-        s.inner *= dims[i];
-    s.width = outer * s.inner;
+    oc__axis_view v = oc__axis_split(dims, rank, axis);
+    items s = {.x = x, .n = v.length, .inner = v.inner};
+    s.width = v.outer * v.inner;
     s.item = s.inner;
     s.outer = s.n * s.inner;
     if (s.inner == 0) { /* every slice is empty, and so all are one */
@@ -280,10 +273,9 @@ static oc_status infer_reverse(oc__ctx *c) {
 static oc_status run_reverse(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0), *len = oc__in(c, 1);
     oc_tensor *y = oc__out(c, 0);
-    int64_t t = oc__attr_int(c->node, "time_axis", 0), inner = 1;
+    int64_t t = oc__attr_int(c->node, "time_axis", 0);
+    int64_t inner = oc__count(x->dims + 2, x->rank - 2);
     int64_t steps = x->dims[t], batch = x->dims[1 - t];
-    for (int i = 2; i < x->rank; i++)
-        inner *= x->dims[i];
     size_t run = (size_t)inner * oc_dtype_bytes(x->dtype);
     int64_t ts = t ? 1 : batch, bs = t ? steps : 1;
     for (int64_t b = 0; b < batch; b++) {
