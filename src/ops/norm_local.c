@@ -7,17 +7,39 @@
 #include <math.h>
 #include <string.h>
 
-/* Element i of a tensor in a computing type. */
-static double get(oc_dtype real, const void *x, int64_t i) {
-    return real == OC_DTYPE_F64 ? ((const double *)x)[i]
-                                : (double)((const float *)x)[i];
+/* What all three do: an input, and an output like it, computed in `real`. */
+typedef struct real_io {
+    oc_dtype real;
+    const void *x;
+    void *y;
+} real_io;
+
+static double get(const real_io *io, int64_t i) {
+    return io->real == OC_DTYPE_F64 ? ((const double *)io->x)[i]
+                                    : (double)((const float *)io->x)[i];
 }
 
-static void put(oc_dtype real, void *y, int64_t i, double v) {
-    if (real == OC_DTYPE_F64)
-        ((double *)y)[i] = v;
+static void put(const real_io *io, int64_t i, double v) {
+    if (io->real == OC_DTYPE_F64)
+        ((double *)io->y)[i] = v;
     else
-        ((float *)y)[i] = (float)v;
+        ((float *)io->y)[i] = (float)v;
+}
+
+static void layout(oc__ctx *c, oc__bump *b, real_io *io) {
+    const oc_tensor *x = oc__in(c, 0);
+    io->real = oc__real_of(x->dtype);
+    io->x = oc__real_in(c, b, 0, io->real);
+    io->y = oc__real_out(c, b, 0, x->dtype, oc_tensor_elems(x), io->real);
+}
+
+/* The rest of infer(), once the attributes have been read. */
+static oc_status infer_io(oc__ctx *c) {
+    real_io io;
+    OC_TRY(oc__out_like(c, 0, oc__in(c, 0)));
+    oc__bump b = oc__bump_counter();
+    layout(c, &b, &io);
+    return oc__bump_need(c, &b);
 }
 
 /* ---- LRN ------------------------------------------------------------------
@@ -26,9 +48,7 @@ static void put(oc_dtype real, void *y, int64_t i, double v) {
 typedef struct lrn_job {
     int64_t batch, channels, pixels, size;
     double alpha, beta, bias;
-    oc_dtype real;
-    const void *x;
-    void *y;
+    real_io io;
 } lrn_job;
 
 static oc_status read_lrn(const oc__ctx *c, lrn_job *job) {
@@ -45,23 +65,13 @@ static oc_status read_lrn(const oc__ctx *c, lrn_job *job) {
     job->batch = x->dims[0];
     job->channels = x->dims[1];
     job->pixels = oc__count(x->dims + 2, x->rank - 2);
-    job->real = oc__real_of(x->dtype);
     return OC_OK;
-}
-
-static void lrn_layout(oc__ctx *c, oc__bump *b, lrn_job *job) {
-    const oc_tensor *x = oc__in(c, 0);
-    job->x = oc__real_in(c, b, 0, job->real);
-    job->y = oc__real_out(c, b, 0, x->dtype, oc_tensor_elems(x), job->real);
 }
 
 static oc_status infer_lrn(oc__ctx *c) {
     lrn_job job;
     OC_TRY(read_lrn(c, &job));
-    OC_TRY(oc__out_like(c, 0, oc__in(c, 0)));
-    oc__bump b = oc__bump_counter();
-    lrn_layout(c, &b, &job);
-    return oc__bump_need(c, &b);
+    return infer_io(c);
 }
 
 /* Rows of pixels: each is one channel of one picture. */
@@ -77,17 +87,17 @@ static void lrn_range(void *user, int64_t begin, int64_t end, int worker) {
         for (int64_t p = 0; p < job->pixels; p++) {
             double sum = 0;
             for (int64_t k = lo; k <= hi; k++) {
-                double v = get(job->real, job->x,
+                double v = get(&job->io,
                                (batch * job->channels + k) * job->pixels + p);
                 sum += v * v;
             }
-            double v = get(job->real, job->x, i * job->pixels + p);
+            double v = get(&job->io, i * job->pixels + p);
             double base = job->bias + job->alpha / (double)job->size * sum;
             /* The usual exponent without pow(): it is most of the time. */
             double root = sqrt(base);
             double power =
                 job->beta == 0.75 ? root * sqrt(root) : pow(base, job->beta);
-            put(job->real, job->y, i * job->pixels + p, v / power);
+            put(&job->io, i * job->pixels + p, v / power);
         }
     }
 }
@@ -96,10 +106,10 @@ static oc_status run_lrn(oc__ctx *c) {
     lrn_job job;
     OC_TRY(read_lrn(c, &job));
     oc__bump b = oc__bump_cutter(c);
-    lrn_layout(c, &b, &job);
-    if (!job.y || job.pixels == 0) return OC_OK;
+    layout(c, &b, &job.io);
+    if (!job.io.y || job.pixels == 0) return OC_OK;
     oc__parallel(c, job.batch * job.channels, 1, lrn_range, &job);
-    oc__real_done(c, 0, job.y, job.real);
+    oc__real_done(c, 0, job.io.y, job.io.real);
     return OC_OK;
 }
 
@@ -107,11 +117,9 @@ static oc_status run_lrn(oc__ctx *c) {
  */
 
 typedef struct lp_job {
-    int64_t outer, n, inner; /* along the axis: n, inner apart */
+    oc__axis_view v; /* along the axis: length, inner apart */
     int64_t p;
-    oc_dtype real;
-    const void *x;
-    void *y;
+    real_io io;
 } lp_job;
 
 static oc_status read_lp(const oc__ctx *c, lp_job *job) {
@@ -124,43 +132,32 @@ static oc_status read_lp(const oc__ctx *c, lp_job *job) {
     if (job->p != 1 && job->p != 2)
         return oc__op_fail(c, OC_E_ARG, "p is %lld, want 1 or 2",
                            (long long)job->p);
-    job->outer = oc__count(x->dims, axis);
-    job->n = x->dims[axis];
-    job->inner = oc__count(x->dims + axis + 1, x->rank - axis - 1);
-    job->real = oc__real_of(x->dtype);
+    job->v = oc__axis_split(x->dims, x->rank, axis);
     return OC_OK;
-}
-
-static void lp_layout(oc__ctx *c, oc__bump *b, lp_job *job) {
-    const oc_tensor *x = oc__in(c, 0);
-    job->x = oc__real_in(c, b, 0, job->real);
-    job->y = oc__real_out(c, b, 0, x->dtype, oc_tensor_elems(x), job->real);
 }
 
 static oc_status infer_lp(oc__ctx *c) {
     lp_job job;
     OC_TRY(read_lp(c, &job));
-    OC_TRY(oc__out_like(c, 0, oc__in(c, 0)));
-    oc__bump b = oc__bump_counter();
-    lp_layout(c, &b, &job);
-    return oc__bump_need(c, &b);
+    return infer_io(c);
 }
 
 static void lp_range(void *user, int64_t begin, int64_t end, int worker) {
     const lp_job *job = user;
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
-        int64_t at = i / job->inner * job->n * job->inner + i % job->inner;
+        int64_t at =
+            i / job->v.inner * job->v.length * job->v.inner + i % job->v.inner;
         double sum = 0;
-        for (int64_t k = 0; k < job->n; k++) {
-            double v = get(job->real, job->x, at + k * job->inner);
+        for (int64_t k = 0; k < job->v.length; k++) {
+            double v = get(&job->io, at + k * job->v.inner);
             sum += job->p == 1 ? fabs(v) : v * v;
         }
         double norm = job->p == 1 ? sum : sqrt(sum);
         /* A vector of zeros becomes NaN, as the standard's formula says. */
-        for (int64_t k = 0; k < job->n; k++)
-            put(job->real, job->y, at + k * job->inner,
-                get(job->real, job->x, at + k * job->inner) / norm);
+        for (int64_t k = 0; k < job->v.length; k++)
+            put(&job->io, at + k * job->v.inner,
+                get(&job->io, at + k * job->v.inner) / norm);
     }
 }
 
@@ -168,11 +165,11 @@ static oc_status run_lp(oc__ctx *c) {
     lp_job job;
     OC_TRY(read_lp(c, &job));
     oc__bump b = oc__bump_cutter(c);
-    lp_layout(c, &b, &job);
-    if (!job.y || job.n == 0 || job.inner == 0) return OC_OK;
-    oc__parallel(c, job.outer * job.inner, OC_MAX(4096 / job.n, 1), lp_range,
-                 &job);
-    oc__real_done(c, 0, job.y, job.real);
+    layout(c, &b, &job.io);
+    if (!job.io.y || job.v.length == 0 || job.v.inner == 0) return OC_OK;
+    oc__parallel(c, job.v.outer * job.v.inner, OC_MAX(4096 / job.v.length, 1),
+                 lp_range, &job);
+    oc__real_done(c, 0, job.io.y, job.io.real);
     return OC_OK;
 }
 
@@ -183,9 +180,7 @@ typedef struct mvn_job {
     int rank, n_kept;
     int64_t dims[OC_MAX_RANK], step[OC_MAX_RANK]; /* reduced dims */
     int64_t kept[OC_MAX_RANK], kept_step[OC_MAX_RANK];
-    oc_dtype real;
-    const void *x;
-    void *y;
+    real_io io;
 } mvn_job;
 
 static oc_status read_mvn(const oc__ctx *c, mvn_job *job) {
@@ -216,23 +211,13 @@ static oc_status read_mvn(const oc__ctx *c, mvn_job *job) {
             job->kept_step[job->n_kept++] = strides[d];
         }
     }
-    job->real = oc__real_of(x->dtype);
     return OC_OK;
-}
-
-static void mvn_layout(oc__ctx *c, oc__bump *b, mvn_job *job) {
-    const oc_tensor *x = oc__in(c, 0);
-    job->x = oc__real_in(c, b, 0, job->real);
-    job->y = oc__real_out(c, b, 0, x->dtype, oc_tensor_elems(x), job->real);
 }
 
 static oc_status infer_mvn(oc__ctx *c) {
     mvn_job job;
     OC_TRY(read_mvn(c, &job));
-    OC_TRY(oc__out_like(c, 0, oc__in(c, 0)));
-    oc__bump b = oc__bump_counter();
-    mvn_layout(c, &b, &job);
-    return oc__bump_need(c, &b);
+    return infer_io(c);
 }
 
 static void mvn_range(void *user, int64_t begin, int64_t end, int worker) {
@@ -251,13 +236,13 @@ static void mvn_range(void *user, int64_t begin, int64_t end, int worker) {
                 int64_t e = first;
                 for (int d = 0; d < job->rank; d++)
                     e += o[d] * job->step[d];
-                double v = get(job->real, job->x, e);
+                double v = get(&job->io, e);
                 if (pass == 0)
                     mean += v / n;
                 else if (pass == 1)
                     var += (v - mean) * (v - mean) / n;
                 else
-                    put(job->real, job->y, e, (v - mean) * inv);
+                    put(&job->io, e, (v - mean) * inv);
             } while (oc__odometer(o, job->dims, job->rank));
             /* The standard's own way around division by zero. */
             inv = 1 / (sqrt(var) + 1e-9);
@@ -269,10 +254,10 @@ static oc_status run_mvn(oc__ctx *c) {
     mvn_job job;
     OC_TRY(read_mvn(c, &job));
     oc__bump b = oc__bump_cutter(c);
-    mvn_layout(c, &b, &job);
-    if (!job.y || oc_tensor_elems(oc__in(c, 0)) == 0) return OC_OK;
+    layout(c, &b, &job.io);
+    if (!job.io.y || oc_tensor_elems(oc__in(c, 0)) == 0) return OC_OK;
     oc__parallel(c, oc__count(job.kept, job.n_kept), 1, mvn_range, &job);
-    oc__real_done(c, 0, job.y, job.real);
+    oc__real_done(c, 0, job.io.y, job.io.real);
     return OC_OK;
 }
 
