@@ -54,7 +54,7 @@ static oc_status read_deform(const oc__ctx *c, deform_job *job) {
     memset(job, 0, sizeof(*job));
     OC_TRY(oc__want(c, 0, OC_T_F));
     OC_TRY(oc__want_rank(c, 0, 3, OC_MAX_RANK));
-    const oc_tensor *x = oc__in(c, 0), *w = oc__in(c, 1), *b = oc__in(c, 3);
+    const oc_tensor *x = oc__in(c, 0), *w = oc__in(c, 1);
     for (int i = 1; i < c->n_in; i++)
         if (i < 3 || oc__in_value(c, i)) OC_TRY(oc__want(c, i, 1u << x->dtype));
     OC_TRY(oc__want_rank(c, 1, x->rank, x->rank));
@@ -63,24 +63,18 @@ static oc_status read_deform(const oc__ctx *c, deform_job *job) {
     job->dtype = x->dtype;
     job->real = oc__real_of(x->dtype);
     job->channels = x->dims[1];
-    job->group = oc__attr_int(c->node, "group", 1);
+    oc__groups g;
+    OC_TRY(oc__groups_read(c, x, w, oc__in(c, 3), &g));
+    job->group = g.count;
+    job->group_in = g.in;
+    job->group_out = g.out;
     job->offset_group = oc__attr_int(c->node, "offset_group", 1);
-    job->group_in = w->dims[1];
-    if (job->group < 1 || w->dims[0] % job->group || x->dims[1] % job->group ||
-        x->dims[1] / job->group != job->group_in || job->offset_group < 1 ||
-        x->dims[1] % job->offset_group)
+    if (job->offset_group < 1 || x->dims[1] % job->offset_group)
         return oc__op_fail(c, OC_E_SHAPE,
-                           "%lld channels, %lld in the weight, %lld groups and "
-                           "%lld offset groups do not fit",
-                           (long long)x->dims[1], (long long)w->dims[1],
-                           (long long)job->group, (long long)job->offset_group);
-    job->group_out = w->dims[0] / job->group;
+                           "%lld channels and %lld offset groups do not fit",
+                           (long long)x->dims[1], (long long)job->offset_group);
     OC_TRY(oc__window_depth(c, &job->w, job->group_in, &job->depth));
     job->per_offset = OC_MAX(x->dims[1] / job->offset_group, 1);
-    if (b && oc_tensor_elems(b) != w->dims[0])
-        return oc__op_fail(c, OC_E_SHAPE, "the bias has %lld values, want %lld",
-                           (long long)oc_tensor_elems(b),
-                           (long long)w->dims[0]);
     job->dims[0] = x->dims[0];
     job->dims[1] = w->dims[0];
     memcpy(job->dims + 2, job->w.out, sizeof(int64_t) * (size_t)job->w.rank);

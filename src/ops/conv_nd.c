@@ -75,22 +75,12 @@ static oc_status read_conv(const oc__ctx *c, conv_job *job) {
     job->dtype = x->dtype;
     job->real = oc__real_of(x->dtype);
     job->batch = x->dims[0];
-    job->group = oc__attr_int(c->node, "group", 1);
-    job->group_in = w->dims[1];
-    if (job->group < 1 || w->dims[0] % job->group || x->dims[1] % job->group ||
-        x->dims[1] / job->group != job->group_in)
-        return oc__op_fail(c, OC_E_SHAPE,
-                           "%lld channels, %lld in the weight, and %lld groups "
-                           "do not fit",
-                           (long long)x->dims[1], (long long)w->dims[1],
-                           (long long)job->group);
-    job->group_out = w->dims[0] / job->group;
+    oc__groups g;
+    OC_TRY(oc__groups_read(c, x, w, oc__in(c, 2), &g));
+    job->group = g.count;
+    job->group_in = g.in;
+    job->group_out = g.out;
     OC_TRY(oc__window_depth(c, &job->w, job->group_in, &job->depth));
-    const oc_tensor *bias = oc__in(c, 2);
-    if (bias && oc_tensor_elems(bias) != w->dims[0])
-        return oc__op_fail(c, OC_E_SHAPE, "the bias has %lld values, want %lld",
-                           (long long)oc_tensor_elems(bias),
-                           (long long)w->dims[0]);
     job->dims[0] = job->batch;
     job->dims[1] = w->dims[0];
     memcpy(job->dims + 2, job->w.out, sizeof(int64_t) * (size_t)job->w.rank);

@@ -48,24 +48,17 @@ static oc_status read_shapes(const oc__ctx *c, oc__qconv *q) {
         return oc__op_fail(c, OC_E_SHAPE, "x has rank %d, w has rank %d",
                            x->rank, w->rank);
     q->batch = x->dims[0];
-    q->group = oc__attr_int(c->node, "group", 1);
-    if (q->group < 1 || w->dims[0] % q->group ||
-        q->group > INT64_MAX / (w->dims[1] + 1) ||
-        w->dims[1] * q->group != x->dims[1])
-        return oc__op_fail(
-            c, OC_E_SHAPE, "%lld channels, a weight for %lld and %lld groups",
-            (long long)x->dims[1], (long long)w->dims[1], (long long)q->group);
-    q->group_in = w->dims[1];
-    q->group_out = w->dims[0] / q->group;
+    oc__groups g;
+    OC_TRY(oc__groups_read(c, x, w, q->bias, &g));
+    q->group = g.count;
+    q->group_in = g.in;
+    q->group_out = g.out;
     OC_TRY(
         oc__window_read(c, x->rank - 2, x->dims + 2, w->dims + 2, &q->window));
     OC_TRY(oc__window_fit(c, 0, &q->window));
     OC_TRY(oc__window_depth(c, &q->window, q->group_in, &q->depth));
-    q->in_pixels = q->out_pixels = 1;
-    for (int i = 0; i < q->window.rank; i++) {
-        q->in_pixels *= q->window.in[i];
-        q->out_pixels *= q->window.out[i];
-    }
+    q->in_pixels = oc__count(q->window.in, q->window.rank);
+    q->out_pixels = oc__count(q->window.out, q->window.rank);
     return OC_OK;
 }
 
@@ -154,11 +147,7 @@ static oc_status setup(const oc__ctx *c, oc__qconv *q) {
     OC_TRY(read_types(c, q));
     OC_TRY(read_shapes(c, q));
     OC_TRY(read_params(c, q));
-    if (q->bias) {
-        OC_TRY(oc__want(c, 8, OC_T(I32)));
-        if (oc_tensor_elems(q->bias) != q->group * q->group_out)
-            return oc__op_fail(c, OC_E_SHAPE, "the bias does not fit");
-    }
+    if (q->bias) OC_TRY(oc__want(c, 8, OC_T(I32)));
     return lay_out(c, q);
 }
 

@@ -208,6 +208,26 @@ int64_t oc__window_taps(const oc__window *w, int dims) {
     return n;
 }
 
+oc_status oc__groups_read(const oc__ctx *c, const oc_tensor *x,
+                          const oc_tensor *w, const oc_tensor *bias,
+                          oc__groups *g) {
+    g->count = oc__attr_int(c->node, "group", 1);
+    g->in = w->dims[1];
+    if (g->count < 1 || w->dims[0] % g->count || x->dims[1] % g->count ||
+        x->dims[1] / g->count != g->in)
+        return oc__op_fail(c, OC_E_SHAPE,
+                           "%lld channels, %lld in the weight, and %lld groups "
+                           "do not fit",
+                           (long long)x->dims[1], (long long)w->dims[1],
+                           (long long)g->count);
+    g->out = w->dims[0] / g->count;
+    if (bias && oc_tensor_elems(bias) != w->dims[0])
+        return oc__op_fail(c, OC_E_SHAPE, "the bias has %lld values, want %lld",
+                           (long long)oc_tensor_elems(bias),
+                           (long long)w->dims[0]);
+    return OC_OK;
+}
+
 int oc__odometer(int64_t *at, const int64_t *dims, int n) {
     for (int d = n - 1; d >= 0; d--) {
         if (++at[d] < dims[d]) return 1;

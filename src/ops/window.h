@@ -47,6 +47,18 @@ int64_t oc__window_taps(const oc__window *w, int dims);
 oc_status oc__window_depth(const oc__ctx *c, const oc__window *w,
                            int64_t channels, int64_t *out);
 
+/** The channels of a convolution, in `count` groups. */
+typedef struct oc__groups {
+    int64_t count, in, out; /* in and out are those of one group */
+} oc__groups;
+/**
+ * Reads `group` and checks it against x (batch, channels, ...), the weight
+ * (channels out, channels in of a group, ...) and the bias, which may be NULL.
+ */
+oc_status oc__groups_read(const oc__ctx *c, const oc_tensor *x,
+                          const oc_tensor *w, const oc_tensor *bias,
+                          oc__groups *g);
+
 /** Advances a mixed-radix counter over dims[0..n-1]; 0 after the last. */
 int oc__odometer(int64_t *at, const int64_t *dims, int n);
 /** Position number `index` of dims[0..n-1]. */
