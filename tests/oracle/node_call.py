@@ -9,14 +9,13 @@ import traceback
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import helper
 
 import engine
+import peer
 
 SEED = int(os.environ.get("OC_TEST_SEED", "1"))
 rng = np.random.default_rng(SEED)
-ort.set_default_logger_severity(4)
 
 
 def randint(low, high):
@@ -99,13 +98,7 @@ class Call:
             onnx.load_model_from_string(self.model)).run(None, self.feeds)
 
     def theirs(self):
-        options = ort.SessionOptions()
-        options.graph_optimization_level = \
-            ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = 1
-        session = ort.InferenceSession(self.model, options,
-                                       providers=["CPUExecutionProvider"])
-        return session.run(None, self.feeds)
+        return peer.session(self.model, optimize=False).run(None, self.feeds)
 
 
 def same(call, got, want, rtol=1e-4, atol=1e-5, steps=0):

@@ -11,13 +11,12 @@ import tempfile
 import traceback
 
 import numpy as np
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 import engine
+import peer
 
 BUILD = os.path.abspath(os.environ.get("OC_BUILD_DIR", "build"))
-onnxruntime.set_default_logger_severity(4)
 
 
 class Net:
@@ -118,9 +117,7 @@ def steps(model):
 def check(net, out, **wanted):
     """Compares; wanted says how many steps of a name there must be."""
     model = net.model(out)
-    session = onnxruntime.InferenceSession(
-        model, providers=["CPUExecutionProvider"])
-    want = session.run(None, net.feeds)[0]
+    want = peer.session(model).run(None, net.feeds)[0]
     plain = engine.run(model, net.feeds, optimize=-1)[0]
     one = engine.run(model, net.feeds, threads=1, optimize=0)[0]
     three = engine.run(model, net.feeds, threads=3, optimize=0)[0]

@@ -12,13 +12,12 @@ import sys
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import numpy_helper
 
+import peer
 import program
 from program import FULL, Skip, path, pixels, resized
 
-ort.set_default_logger_severity(4)
 
 # What a float network's outputs may be off by, as part of their range.
 FLOAT = 1e-3
@@ -110,12 +109,7 @@ class Network:
             m = onnx.ModelProto()
             m.CopyFrom(self.model)
             m.graph.output.extend(onnx.ValueInfoProto(name=e) for e in extra)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        # Without VNNI its sums of bytes saturate, unless asked for all bits.
-        options.add_session_config_entry("session.x64quantprecision", "1")
-        session = ort.InferenceSession(m.SerializeToString(), options,
-                                       providers=["CPUExecutionProvider"])
+        session = peer.session(m.SerializeToString())
         names = [*self.outputs, *extra]
         return dict(zip(names, session.run(names, feeds)))
 

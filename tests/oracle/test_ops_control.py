@@ -4,11 +4,11 @@ import sys
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import parser
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import engine
+import peer
 from node_call import main, noise, pick, randint
 
 
@@ -31,11 +31,7 @@ def check(text, opset=17, **feeds):
     model = parser.parse_model(
         f'<ir_version: 8, opset_import: ["": {opset}]>\n' + text)
     raw = model.SerializeToString()
-    options = ort.SessionOptions()
-    options.graph_optimization_level = \
-        ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    want = ort.InferenceSession(raw, options, providers=[
-        "CPUExecutionProvider"]).run(None, feeds)
+    want = peer.session(raw, optimize=False).run(None, feeds)
     for optimize in (-1, 0):
         for threads in (1, 2):
             try:

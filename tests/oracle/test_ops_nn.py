@@ -10,15 +10,14 @@ import traceback
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import helper
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import engine
+import peer
 
 SEED = int(os.environ.get("OC_TEST_SEED", "1"))
 rng = np.random.default_rng(SEED)
-ort.set_default_logger_severity(4)
 
 
 def randint(low, high):
@@ -83,13 +82,7 @@ class Call:
         return engine.run(self.model, self.feeds, **how)
 
     def theirs(self):
-        options = ort.SessionOptions()
-        options.graph_optimization_level = \
-            ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = 1
-        session = ort.InferenceSession(self.model, options,
-                                       providers=["CPUExecutionProvider"])
-        return session.run(None, self.feeds)
+        return peer.session(self.model, optimize=False).run(None, self.feeds)
 
 
 def same(call, got, want, rtol=1e-4, atol=1e-4):
@@ -359,8 +352,7 @@ def resize_between_convolutions_matches():
             graph, opset_imports=[helper.make_opsetid("", 13)],
             ir_version=8).SerializeToString()
         feeds = {"x": noise(1, 3, h, w)}
-        session = ort.InferenceSession(model,
-                                       providers=["CPUExecutionProvider"])
+        session = peer.session(model)
         want = session.run(None, feeds)
         for threads in (1, 2):
             same(f"{attrs} {h}x{w} {more}",
@@ -889,8 +881,7 @@ def gradient_matches_differences():
         # The forward part alone, in ONNX Runtime.
         del model.graph.node[-1]
         del model.graph.output[1:]
-        session = ort.InferenceSession(model.SerializeToString(),
-                                       providers=["CPUExecutionProvider"])
+        session = peer.session(model.SerializeToString())
 
         def value(x):
             return session.run(None, x)[0].sum()

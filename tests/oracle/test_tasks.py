@@ -8,13 +8,12 @@ import os
 import sys
 
 import numpy as np
-import onnxruntime as ort
 from PIL import Image, ImageDraw, ImageFont
 
+import peer
 import program
 from program import ask, path, picture, pixels, resized
 
-ort.set_default_logger_severity(4)
 
 # Of scores: the README's were measured with another filter for resizing.
 NEAR = .03
@@ -22,12 +21,7 @@ NEAR = .03
 
 def network(name, tensor):
     """ONNX Runtime's outputs by name."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    # Without VNNI its sums of bytes saturate, unless asked for all bits.
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    session = ort.InferenceSession(program.model(name), options,
-                                   providers=["CPUExecutionProvider"])
+    session = peer.session(program.model(name))
     feed = {session.get_inputs()[0].name: tensor.astype(np.float32)}
     return dict(zip([o.name for o in session.get_outputs()],
                     session.run(None, feed)))
