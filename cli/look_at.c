@@ -6,6 +6,7 @@
 #include "json.h"
 #include "out.h"
 #include "pictures.h"
+#include "result_json.h"
 #include "vision_args.h"
 
 #include <stdlib.h>
@@ -98,81 +99,9 @@ static int save_pictures(run *r, look *l) {
     return code ? code : save_drawn(r, l);
 }
 
-/* ---- JSON -----------------------------------------------------------------
- */
-
-static void json_box(json *j, const float box[4]) {
-    json_row(j, "box");
-    for (int k = 0; k < 4; k++) {
-        json_float(j, NULL, box[k]);
-    }
-    json_end(j);
-}
-
-static void json_points(json *j, const oc_object *o) {
-    if (!o->keypoint_count) return;
-    json_array(j, "keypoints");
-    for (int k = 0; k < o->keypoint_count; k++) {
-        json_row(j, NULL);
-        json_float(j, NULL, o->keypoints[k].x);
-        json_float(j, NULL, o->keypoints[k].y);
-        json_float(j, NULL, o->keypoints[k].score);
-        json_end(j);
-    }
-    json_end(j);
-}
-
-static void json_item(json *j, const char *label, int index) {
-    json_object(j, NULL);
-    json_string(j, "label", label);
-    json_int(j, "index", index);
-}
-
-static void json_findings(json *j, oc_task task, const oc_result *r) {
-    if (task == OC_TASK_CLASSIFY) {
-        json_array(j, "labels");
-        for (int i = 0; i < r->label_count; i++) {
-            json_item(j, r->labels[i].label, r->labels[i].index);
-            json_float(j, "score", r->labels[i].score);
-            json_end(j);
-        }
-        json_end(j);
-    } else if (task == OC_TASK_DETECT) {
-        json_array(j, "objects");
-        for (int i = 0; i < r->object_count; i++) {
-            const oc_object *o = &r->objects[i];
-            json_item(j, o->label, o->index);
-            json_float(j, "score", o->score);
-            json_box(j, o->box);
-            json_points(j, o);
-            json_end(j);
-        }
-        json_end(j);
-    } else if (task == OC_TASK_SEGMENT) {
-        json_array(j, "classes");
-        for (int i = 0; i < r->class_count; i++) {
-            json_item(j, r->classes[i].label, r->classes[i].index);
-            json_double(j, "fraction", r->classes[i].fraction);
-            json_end(j);
-        }
-        json_end(j);
-    }
-}
-
 static void json_result(run *r, const look *l) {
     json *j = r->j;
-    const oc_result *res = &l->result;
-    json_object(j, NULL);
-    json_string(j, "input", l->path);
-    json_int(j, "width", res->width);
-    json_int(j, "height", res->height);
-    json_object(j, "time_ms");
-    json_float(j, "decode", (float)l->decode_ms);
-    json_float(j, "preprocess", (float)res->preprocess_ms);
-    json_float(j, "infer", (float)res->infer_ms);
-    json_float(j, "decode_output", (float)res->decode_output_ms);
-    json_end(j);
-    json_findings(j, r->task, res);
+    result_json_item(j, l->path, l->decode_ms, &l->result);
     if (l->mask) json_string(j, "mask", l->mask);
     if (l->picture)
         json_string(j,
@@ -309,11 +238,7 @@ static void begin_output(run *r, json *j) {
     }
     r->j = j;
     json_begin(j, stdout);
-    json_object(j, NULL);
-    json_string(j, "model", r->args->operands[0]);
-    json_string(j, "task", oc_task_name(r->task));
-    cli_vision_guesses(r->v.card, j);
-    json_array(j, "results");
+    result_json_begin(j, r->args->operands[0], r->task, r->v.card);
 }
 
 int cli_look(const cli_args *args, oc_task task) {
@@ -338,10 +263,7 @@ int cli_look(const cli_args *args, oc_task task) {
     if (!code) {
         begin_output(&r, &j);
         code = look_at_all(&r);
-        if (r.j) {
-            json_end(&j);
-            json_end(&j);
-        }
+        if (r.j) result_json_end(&j);
     }
     cli_vision_deinit(&r.v);
     pictures_deinit(&r.pictures);

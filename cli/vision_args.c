@@ -2,6 +2,7 @@
 #include "vision_args.h"
 
 #include "out.h"
+#include "result_json.h"
 
 #include <string.h>
 
@@ -111,11 +112,7 @@ void cli_vision_deinit(cli_vision *v) {
 void cli_vision_guesses(const oc_card *card, json *j) {
     const char *s;
     if (j) {
-        json_array(j, "guessed");
-        for (int i = 0; (s = oc_card_guess(card, i)); i++) {
-            json_string(j, NULL, s);
-        }
-        json_end(j);
+        result_json_guesses(j, card);
         return;
     }
     for (int i = 0; (s = oc_card_guess(card, i)); i++) {

@@ -45,4 +45,5 @@ foreach(file ${oc_all})
 endforeach()
 
 file(GLOB OC_CLI_SOURCES CONFIGURE_DEPENDS cli/*.c)
+file(GLOB OC_COMMON_SOURCES CONFIGURE_DEPENDS common/*.c)
 file(GLOB OC_PUBLIC_HEADERS CONFIGURE_DEPENDS include/ocelli/*.h)

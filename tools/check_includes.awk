@@ -20,7 +20,11 @@ BEGIN {
     allow("tasks", "base image card graph ops runtime")
     allow("backends", "base graph runtime")
     # Programs, and tests of the interface, are users like any other.
-    users = "^(cli|server|tests/api)/"
+    users = "^(cli|common|server|tests/api)/"
+    # The program and its server share common/, which knows neither.
+    beside["cli"] = "cli common"
+    beside["server"] = "server common"
+    beside["common"] = "common"
 }
 
 function allow(dir, others) {
@@ -28,6 +32,16 @@ function allow(dir, others) {
     allowed[dir, dir] = 1
     n = split(others, list, " ")
     for (i = 1; i <= n; i++) allowed[dir, list[i]] = 1
+}
+
+function is_beside(dirs, path,    list, n, i, line, there) {
+    n = split(dirs, list, " ")
+    for (i = 1; i <= n; i++) {
+        there = (getline line < (list[i] "/" path)) >= 0
+        close(list[i] "/" path)
+        if (there) return 1
+    }
+    return 0
 }
 
 function wrong(why) {
@@ -45,6 +59,12 @@ function wrong(why) {
     if (path ~ /\.\.\//) wrong("a path upwards")
     if (FILENAME ~ users) {
         if (inner in known && path ~ /\//) wrong("not a public header")
+        dir = FILENAME
+        sub(/\/.*/, "", dir)
+        # server.h is the one door from the program into its server.
+        if (quoted && dir in beside && !is_beside(beside[dir], path) &&
+            !(dir == "cli" && path == "server.h"))
+            wrong(dir " has no such header to include")
     } else if (FILENAME ~ /^src\//) {
         split(FILENAME, part, "/")
         dir = part[2]

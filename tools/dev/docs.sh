@@ -104,9 +104,9 @@ docs_howtos() {
     tree=build/lint/howto
     rm -rf $tree.old
     mkdir -p $tree
-    rm -rf $tree/src $tree/cli $tree/tests
+    rm -rf $tree/src $tree/cli $tree/common $tree/server $tree/tests
     # Times are kept, so that only what differs is compiled again.
-    tar -cf - CMakeLists.txt cmake include src cli tests/unit |
+    tar -cf - CMakeLists.txt cmake include src cli common server tests/unit |
         tar -xf - -C $tree
     targets=
     for page in operator kernel pass task; do

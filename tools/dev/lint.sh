@@ -39,7 +39,7 @@ c_files() {
     if [ -e .git ] && have git && git rev-parse 2>/dev/null; then
         git ls-files --cached --others --exclude-standard '*.c' '*.h'
     else
-        find include src cli server tests fuzz bench tools -name '*.[ch]' \
+        find include src cli common server tests fuzz bench tools -name '*.[ch]' \
             2>/dev/null
     fi | while read -r file; do
         [ ! -f "$file" ] || echo "$file"
@@ -63,7 +63,7 @@ lint_includes() {
 
 # A name says where its file is only if it is there once.
 lint_names() {
-    twice=$(c_files | grep -E '^(src|cli|server)/' | sed 's,.*/,,' | sort |
+    twice=$(c_files | grep -E '^(src|cli|common|server)/' | sed 's,.*/,,' | sort |
         uniq -d)
     [ -z "$twice" ] || {
         echo "$twice" | sed 's/^/    | more than one file named /'
@@ -174,5 +174,5 @@ lint_shell() {
 
 # A report: long is not wrong, but worth a look.
 lint_length() {
-    c_files | grep -E '^(src|cli|server)/' | xargs awk -f tools/length.awk
+    c_files | grep -E '^(src|cli|common|server)/' | xargs awk -f tools/length.awk
 }

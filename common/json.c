@@ -11,6 +11,11 @@ void json_begin(json *j, FILE *f) {
     j->f = f;
 }
 
+void json_begin_compact(json *j, FILE *f) {
+    json_begin(j, f);
+    j->compact = 1;
+}
+
 /*
  * Length of the UTF-8 character at s (n bytes left), 0 when it is none:
  * too short, too long for its value, a surrogate, or past U+10FFFF.
@@ -68,7 +73,9 @@ static void before(json *j, const char *key) {
     if (j->depth) {
         int *count = &j->count[j->depth - 1];
         if (*count) putc(',', j->f);
-        if (!j->row)
+        if (j->compact)
+            ;
+        else if (!j->row)
             fprintf(j->f, "\n%*s", 2 * j->depth, "");
         else if (*count)
             putc(' ', j->f);
@@ -76,7 +83,7 @@ static void before(json *j, const char *key) {
     }
     if (key) {
         put_string(j->f, key, strlen(key));
-        fputs(": ", j->f);
+        fputs(j->compact ? ":" : ": ", j->f);
     }
 }
 
@@ -104,10 +111,11 @@ void json_row(json *j, const char *key) {
 void json_end(json *j) {
     assert(j->depth > 0);
     j->depth--;
-    if (j->count[j->depth] && !j->row) fprintf(j->f, "\n%*s", 2 * j->depth, "");
+    if (j->count[j->depth] && !j->row && !j->compact)
+        fprintf(j->f, "\n%*s", 2 * j->depth, "");
     j->row = 0;
     putc(j->closers[j->depth], j->f);
-    if (!j->depth) putc('\n', j->f);
+    if (!j->depth && !j->compact) putc('\n', j->f);
 }
 
 void json_string_n(json *j, const char *key, const char *value, size_t n) {
@@ -140,6 +148,10 @@ static void put_number(json *j, const char *key, double value, int is_float) {
                      : strtod(text, NULL) == value)
             break;
     }
+    json_number_text(j, key, text);
+}
+
+void json_number_text(json *j, const char *key, const char *text) {
     before(j, key);
     fputs(text, j->f);
 }

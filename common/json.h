@@ -1,5 +1,6 @@
 /*
- * json.h - writes one JSON document, a piece at a time, with indentation.
+ * json.h - writes one JSON document, a piece at a time: indented for people, or
+ * compact.
  *
  *     json j;
  *     json_begin(&j, stdout);
@@ -14,8 +15,8 @@
  * are no UTF-8 get U+FFFD for what does not fit; NaN and infinities, which
  * JSON has not, become null.
  */
-#ifndef OCELLI_CLI_JSON_H
-#define OCELLI_CLI_JSON_H
+#ifndef OCELLI_COMMON_JSON_H
+#define OCELLI_COMMON_JSON_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -27,9 +28,12 @@ typedef struct json {
     char closers[64]; /* '}' or ']' of what is open */
     int count[64];    /* members so far */
     int row;          /* the innermost one is on one line */
+    int compact;      /* all of it is */
 } json;
 
 void json_begin(json *j, FILE *f);
+/** The same for a document on one line, without the new line at its end. */
+void json_begin_compact(json *j, FILE *f);
 void json_object(json *j, const char *key);
 void json_array(json *j, const char *key);
 /** An array of numbers or strings, written on one line. */
@@ -43,6 +47,8 @@ void json_int(json *j, const char *key, int64_t value);
 void json_double(json *j, const char *key, double value);
 /** The same for what is no more precise than a float. */
 void json_float(json *j, const char *key, float value);
+/** A number that is text already. */
+void json_number_text(json *j, const char *key, const char *text);
 void json_bool(json *j, const char *key, int value);
 void json_null(json *j, const char *key);
 
