@@ -557,6 +557,12 @@ OC_API void oc_vision_destroy(oc_vision *vision);
 OC_API const oc_card *oc_vision_card(const oc_vision *vision);
 /** The session in use, for profiles and plans. */
 OC_API oc_session *oc_vision_session(const oc_vision *vision);
+/**
+ * Changes threshold and top for the runs to come; both as in
+ * oc_vision_options, so 0 means the default again.  E_ARG.
+ */
+OC_API oc_status oc_vision_set_limits(oc_vision *vision, double threshold,
+                                      int top, oc_error *err);
 /** Pictures a network of this kind needs no larger than opt will say. */
 OC_API void oc_vision_load_options(const oc_vision *vision,
                                    oc_image_options *opt);

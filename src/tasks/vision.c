@@ -155,9 +155,8 @@ static oc_status take_inputs(oc_vision *v, oc_error *err) {
     return OC_OK;
 }
 
-static oc_status take_options(oc_vision *v, const oc_vision_options *opt,
-                              oc_error *err) {
-    double threshold = opt->threshold;
+oc_status oc_vision_set_limits(oc_vision *v, double threshold, int top,
+                               oc_error *err) {
     if (!(threshold >= 0 && threshold <= 1))
         return oc__fail(err, OC_E_ARG, "a threshold of %g is not from 0 to 1",
                         threshold);
@@ -171,7 +170,7 @@ static oc_status take_options(oc_vision *v, const oc_vision_options *opt,
              : oc__card_has(v->card, "decode.max_objects")
                  ? (size_t)v->card->max_objects
                  : 100;
-    if (opt->top > 0) v->top = (size_t)opt->top;
+    if (top > 0) v->top = (size_t)top;
     return OC_OK;
 }
 
@@ -179,7 +178,7 @@ static oc_status setup(oc_vision *v, const oc_vision_options *opt,
                        oc_error *err) {
     OC_TRY(take_card(v, opt->card, err));
     OC_TRY(take_inputs(v, err));
-    OC_TRY(take_options(v, opt, err));
+    OC_TRY(oc_vision_set_limits(v, opt->threshold, opt->top, err));
     OC_TRY(oc__card_preprocess(v->card, &v->pre, err));
     v->pre.allocator = &v->allocator;
     int direct = v->dtype == OC_DTYPE_F32 || v->dtype == OC_DTYPE_F16 ||

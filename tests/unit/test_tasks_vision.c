@@ -473,6 +473,42 @@ static void vision_refuses_options_out_of_range(void **state) {
     oc_model_destroy(m);
 }
 
+/* Three objects apart from each other: each limit leaves what it says. */
+static void limits_change_between_runs(void **state) {
+    (void)state;
+    static const float rows[3][6] = {{2, 2, 12, 12, 0.9f, 0},
+                                     {20, 20, 30, 30, 0.6f, 0},
+                                     {40, 30, 50, 40, 0.4f, 0}};
+    static const char *const fields[] = {"task", "detect",     "decode.kind",
+                                         "rows", "input.size", "48x64"};
+    static const struct {
+        double threshold;
+        int top, want;
+    } cases[] = {{0, 0, 3}, {0.5, 0, 2}, {0, 1, 1}, {0.95, 0, 0}, {0, 0, 3}};
+    oc_model *m = load(rows_model(48, 64, rows, 3), NULL);
+    oc_card *card = make_card(fields, OC_COUNT(fields));
+    oc_vision *v = NULL;
+    oc_vision_options opt = {.card = card};
+    oc_image img = gray(64, 48, 90);
+    oc_error err = {0};
+    assert_int_equal(oc_vision_create(&v, m, &opt, NULL), OC_OK);
+    for (size_t i = 0; i < OC_COUNT(cases); i++) {
+        oc_result r;
+        assert_int_equal(
+            oc_vision_set_limits(v, cases[i].threshold, cases[i].top, NULL),
+            OC_OK);
+        assert_int_equal(oc_vision_run(v, &img, &r, NULL), OC_OK);
+        assert_int_equal(r.object_count, cases[i].want);
+        oc_result_deinit(&r);
+    }
+    assert_int_equal(oc_vision_set_limits(v, 1.5, 0, &err), OC_E_ARG);
+    assert_non_null(strstr(err.message, "threshold"));
+    oc_image_deinit(&img);
+    oc_vision_destroy(v);
+    oc_card_destroy(card);
+    oc_model_destroy(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(boxes_come_back_to_the_picture),
@@ -483,6 +519,7 @@ int main(void) {
         cmocka_unit_test(results_outlive_model_and_vision),
         cmocka_unit_test(vision_survives_each_failing_allocation),
         cmocka_unit_test(vision_refuses_options_out_of_range),
+        cmocka_unit_test(limits_change_between_runs),
     };
     return cmocka_run_group_tests_name("tasks_vision", tests, NULL, NULL);
 }
