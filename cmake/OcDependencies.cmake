@@ -1,16 +1,23 @@
 # OcDependencies: the outside libraries of the rim, each of which can be left
 # out.  OC_WITH_X is AUTO (use it if found), ON (fail without it) or OFF.
 # Sources see OC_HAVE_X=1 for those in use; the interface target oc_outside
-# carries the flags, OC_PKGCONFIG_PRIVATE the names for ocelli.pc.
+# carries the flags, OC_PKGCONFIG_PRIVATE the names for ocelli.pc.  What only
+# the program needs is in oc_program instead.
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig QUIET)
 
 add_library(oc_outside INTERFACE)
 target_link_libraries(oc_outside INTERFACE m Threads::Threads)
+add_library(oc_program INTERFACE)
 set(OC_PKGCONFIG_PRIVATE)
 
+# oc_dependency NAME MODULE WHAT [PROGRAM]
 function(oc_dependency name module what)
+    set(target oc_outside)
+    if(ARGN STREQUAL "PROGRAM")
+        set(target oc_program)
+    endif()
     set(OC_WITH_${name} AUTO CACHE STRING "${what}: AUTO, ON or OFF")
     set_property(CACHE OC_WITH_${name} PROPERTY STRINGS AUTO ON OFF)
     if(OC_WITH_${name} STREQUAL "OFF" OR NOT OC_RIM)
@@ -20,10 +27,12 @@ function(oc_dependency name module what)
         pkg_check_modules(OC_${name} QUIET IMPORTED_TARGET ${module})
     endif()
     if(OC_${name}_FOUND)
-        target_link_libraries(oc_outside INTERFACE PkgConfig::OC_${name})
-        target_compile_definitions(oc_outside INTERFACE OC_HAVE_${name}=1)
-        set(OC_PKGCONFIG_PRIVATE ${OC_PKGCONFIG_PRIVATE} ${module}
-            PARENT_SCOPE)
+        target_link_libraries(${target} INTERFACE PkgConfig::OC_${name})
+        target_compile_definitions(${target} INTERFACE OC_HAVE_${name}=1)
+        if(target STREQUAL "oc_outside")
+            set(OC_PKGCONFIG_PRIVATE ${OC_PKGCONFIG_PRIVATE} ${module}
+                PARENT_SCOPE)
+        endif()
         message(STATUS "${what}: ${module} ${OC_${name}_VERSION}")
     elseif(OC_WITH_${name} STREQUAL "ON")
         message(FATAL_ERROR "OC_WITH_${name}=ON, but pkg-config finds no "
@@ -42,6 +51,8 @@ oc_dependency(JP2      libopenjp2 "JPEG 2000 pictures")
 oc_dependency(CAIRO    cairo     "Drawing")
 oc_dependency(FREETYPE freetype2 "Fonts")
 oc_dependency(JANSSON  jansson   "JSON")
+oc_dependency(MICROHTTPD libmicrohttpd "Server" PROGRAM)
+oc_dependency(GNUTLS   gnutls    "Server (TLS, keys)" PROGRAM)
 
 # What the libraries link to; an installed one says so in OcInstall instead.
 set(OC_PRIVATE_LINKS $<BUILD_INTERFACE:oc_flags> $<BUILD_INTERFACE:oc_outside>)

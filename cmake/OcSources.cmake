@@ -46,4 +46,8 @@ endforeach()
 
 file(GLOB OC_CLI_SOURCES CONFIGURE_DEPENDS cli/*.c)
 file(GLOB OC_COMMON_SOURCES CONFIGURE_DEPENDS common/*.c)
+file(GLOB OC_SERVER_SOURCES CONFIGURE_DEPENDS server/*.c)
+# What a stranger on the network sends is parsed here.
+set_property(SOURCE ${OC_SERVER_SOURCES} APPEND PROPERTY COMPILE_OPTIONS
+             -Wconversion)
 file(GLOB OC_PUBLIC_HEADERS CONFIGURE_DEPENDS include/ocelli/*.h)

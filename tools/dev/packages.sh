@@ -19,6 +19,8 @@ build  libopenjp2-7-dev        reads JPEG 2000
 build  libcairo2-dev           draws boxes and labels
 build  libfreetype-dev         the labels' letters
 build  libjansson-dev          reads and writes JSON
+build  libmicrohttpd-dev       the server speaks HTTP
+build  libgnutls28-dev         the server's TLS and keys
 check  libcmocka-dev           unit tests
 check  python3                 runs what results are compared with
 check  python3-venv            keeps its modules in build/venv

@@ -1,0 +1,140 @@
+/* connections.c - see connections.h. */
+#define _GNU_SOURCE /* POLLRDHUP */
+
+#include "connections.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+struct connection {
+    connection *next, *before;
+    int fd;
+    int64_t deadline_ns; /* 0: none */
+    request *working;
+};
+
+struct connections {
+    pthread_mutex_t lock;
+    connection *first;
+    size_t n;
+};
+
+oc_status connections_create(connections **out, oc_error *err) {
+    connections *c = calloc(1, sizeof *c);
+    if (!c) return server_fail(err, OC_E_NOMEM, "no memory for connections");
+    pthread_mutex_init(&c->lock, NULL);
+    *out = c;
+    return OC_OK;
+}
+
+void connections_destroy(connections *c) {
+    if (!c) return;
+    while (c->first) {
+        connection *next = c->first->next;
+        free(c->first);
+        c->first = next;
+    }
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+static int64_t in_seconds(double seconds) {
+    return seconds > 0 ? now_ns() + (int64_t)(seconds * 1e9) : 0;
+}
+
+connection *connections_add(connections *c, int fd, double seconds) {
+    connection *link = calloc(1, sizeof *link);
+    if (!link) return NULL;
+    link->fd = fd;
+    link->deadline_ns = in_seconds(seconds);
+    pthread_mutex_lock(&c->lock);
+    link->next = c->first;
+    if (c->first) c->first->before = link;
+    c->first = link;
+    c->n++;
+    pthread_mutex_unlock(&c->lock);
+    return link;
+}
+
+void connections_remove(connections *c, connection *link) {
+    if (!link) return;
+    pthread_mutex_lock(&c->lock);
+    if (link->before)
+        link->before->next = link->next;
+    else
+        c->first = link->next;
+    if (link->next) link->next->before = link->before;
+    c->n--;
+    pthread_mutex_unlock(&c->lock);
+    free(link);
+}
+
+void connections_allow(connections *c, connection *link, double seconds) {
+    if (!link) return;
+    pthread_mutex_lock(&c->lock);
+    link->deadline_ns = in_seconds(seconds);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void connections_work(connections *c, connection *link, request *r) {
+    if (!link) return;
+    pthread_mutex_lock(&c->lock);
+    link->working = r;
+    link->deadline_ns = 0; /* the job has one of its own */
+    pthread_mutex_unlock(&c->lock);
+}
+
+/*
+ * The lock is held while jobs are stopped: a request is not freed before its
+ * connection, which waits for the lock, has given it back.
+ */
+static void watch_work(connection *link, scheduler *s, int64_t now) {
+    job *j = &link->working->job;
+    struct pollfd p = {link->fd, POLLRDHUP, 0};
+    if (poll(&p, 1, 0) > 0 && p.revents)
+        scheduler_stop(s, j, STOP_GONE);
+    else if (j->deadline_ns && now >= j->deadline_ns)
+        scheduler_stop(s, j, STOP_LATE);
+}
+
+void connections_watch(connections *c, scheduler *s) {
+    int64_t now = now_ns();
+    pthread_mutex_lock(&c->lock);
+    for (connection *link = c->first; link; link = link->next) {
+        if (link->working) {
+            watch_work(link, s, now);
+        } else if (link->deadline_ns && now >= link->deadline_ns) {
+            link->deadline_ns = 0;
+            shutdown(link->fd, SHUT_RDWR);
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
+void connections_stop_all(connections *c, scheduler *s) {
+    pthread_mutex_lock(&c->lock);
+    for (connection *link = c->first; link; link = link->next) {
+        if (link->working) scheduler_stop(s, &link->working->job, STOP_LATE);
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
+size_t connections_count(connections *c) {
+    pthread_mutex_lock(&c->lock);
+    size_t n = c->n;
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
+
+int connections_have_bytes(connections *c) {
+    int any = 0;
+    pthread_mutex_lock(&c->lock);
+    for (connection *link = c->first; link && !any; link = link->next) {
+        char byte;
+        any = recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return any;
+}

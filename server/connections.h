@@ -1,0 +1,40 @@
+/*
+ * connections.h - everybody who is connected, with a time by when something
+ * must happen.
+ *
+ * libmicrohttpd closes connections on which nothing happens.  One that sends
+ * a byte now and then is not among them, so each has a deadline here: for the
+ * header, the body, the answer.  Passing it shuts the socket down, which
+ * libmicrohttpd then finds closed.
+ *
+ * While a worker has a request its connection is suspended and nobody reads
+ * from it; whether the other side is still there is looked up here.
+ */
+#ifndef OCELLI_SERVER_CONNECTIONS_H
+#define OCELLI_SERVER_CONNECTIONS_H
+
+#include "context.h"
+#include "request.h"
+
+typedef struct connection connection;
+
+oc_status connections_create(connections **out, oc_error *err);
+void connections_destroy(connections *c);
+
+/** NULL: no memory. */
+connection *connections_add(connections *c, int fd, double seconds);
+void connections_remove(connections *c, connection *link);
+/** From now on it has this long; 0: any time. */
+void connections_allow(connections *c, connection *link, double seconds);
+/** A worker gets the request, or (NULL) gives it back. */
+void connections_work(connections *c, connection *link, request *r);
+
+/** Cuts off who is late; stops the work of who went away or is late. */
+void connections_watch(connections *c, scheduler *s);
+/** Stops all work. */
+void connections_stop_all(connections *c, scheduler *s);
+size_t connections_count(connections *c);
+/** Whether any has sent something that nobody has read. */
+int connections_have_bytes(connections *c);
+
+#endif
