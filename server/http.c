@@ -435,6 +435,29 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
     return NULL; /* no request yet */
 }
 
+/*
+ * %XX to bytes, in place.  A byte of zero would end the text for everybody
+ * behind this, so that a path could hide what it goes on with: it stays.
+ */
+static size_t on_unescape(void *cls, struct MHD_Connection *mhd, char *text) {
+    char *out = text;
+    (void)cls;
+    (void)mhd;
+    for (const char *p = text; *p;) {
+        char digits[3] = {p[0] == '%' ? p[1] : '\0', '\0', '\0'};
+        if (digits[0]) digits[1] = p[2];
+        if (strspn(digits, "0123456789abcdefABCDEF") == 2 &&
+            strcmp(digits, "00") != 0) {
+            *out++ = (char)strtoul(digits, NULL, 16);
+            p += 3;
+        } else {
+            *out++ = *p++;
+        }
+    }
+    *out = '\0';
+    return (size_t)(out - text);
+}
+
 static void on_log(void *cls, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 static void on_log(void *cls, const char *format, va_list args) {
@@ -473,9 +496,10 @@ static oc_status start_daemon(http *h, oc_error *err) {
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
         MHD_OPTION_URI_LOG_CALLBACK, on_uri, s, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)o->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        o->max_header_bytes, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY,
-        more, MHD_OPTION_END);
+        (unsigned)o->max_connections, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape,
+        NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->max_header_bytes,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, more,
+        MHD_OPTION_END);
     if (h->daemon) return OC_OK;
     return server_fail(err, OC_E_IO, "the HTTP server cannot start on %s",
                        h->address);

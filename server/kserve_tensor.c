@@ -617,8 +617,12 @@ static void write_elem(json *j, const oc_tensor *t, int64_t i) {
             json_null(j, NULL);
             return;
         }
-        /* 9 and 17 digits say every float and double exactly. */
-        snprintf(text, sizeof text, t->dtype == OC_DTYPE_F64 ? "%.17g" : "%.9g",
+        /* 9 and 17 digits say every float and double exactly; "-0" would be
+           a whole number to some readers, which has no sign. */
+        snprintf(text, sizeof text,
+                 v == 0 && signbit(v)       ? "%.1f"
+                 : t->dtype == OC_DTYPE_F64 ? "%.17g"
+                                            : "%.9g",
                  v);
         json_number_text(j, NULL, text);
         return;

@@ -484,7 +484,7 @@ static void limits_change_between_runs(void **state) {
     static const struct {
         double threshold;
         int top, want;
-    } cases[] = {{0, 0, 3}, {0.5, 0, 2}, {0, 1, 1}, {0.95, 0, 0}, {0, 0, 3}};
+    } runs[] = {{0, 0, 3}, {0.5, 0, 2}, {0, 1, 1}, {0.95, 0, 0}, {0, 0, 3}};
     oc_model *m = load(rows_model(48, 64, rows, 3), NULL);
     oc_card *card = make_card(fields, OC_COUNT(fields));
     oc_vision *v = NULL;
@@ -492,13 +492,13 @@ static void limits_change_between_runs(void **state) {
     oc_image img = gray(64, 48, 90);
     oc_error err = {0};
     assert_int_equal(oc_vision_create(&v, m, &opt, NULL), OC_OK);
-    for (size_t i = 0; i < OC_COUNT(cases); i++) {
+    for (size_t i = 0; i < OC_COUNT(runs); i++) {
         oc_result r;
         assert_int_equal(
-            oc_vision_set_limits(v, cases[i].threshold, cases[i].top, NULL),
+            oc_vision_set_limits(v, runs[i].threshold, runs[i].top, NULL),
             OC_OK);
         assert_int_equal(oc_vision_run(v, &img, &r, NULL), OC_OK);
-        assert_int_equal(r.object_count, cases[i].want);
+        assert_int_equal(r.object_count, runs[i].want);
         oc_result_deinit(&r);
     }
     assert_int_equal(oc_vision_set_limits(v, 1.5, 0, &err), OC_E_ARG);
