@@ -35,6 +35,7 @@ lint   doxygen                 the public header's documentation
 lint   shellcheck              scripts
 lint   patch                   the how-tos, tried in a copy of the tree
 lint   binutils                nm: which symbols are exported
+bench  wrk                     requests to the server, to measure it
 fuzz   clang                   has libFuzzer
 fuzz   libclang-rt-14-dev|libclang-common-14-dev|libclang-rt-dev  its runtime
 END
