@@ -17,13 +17,17 @@
 
 enum { MAX_SPECIFIC = 32, MAX_PATH = 4096 };
 
+typedef struct model_stamp {
+    file_stamp model, card[2];
+} model_stamp;
+
 typedef struct version {
     struct version *next; /* by number */
     int64_t number;
     char path[MAX_PATH];
-    served *serving;  /* or NULL */
-    file_stamp seen;  /* at the last look: has it stopped changing? */
-    file_stamp tried; /* what was loaded, or could not be */
+    served *serving;   /* or NULL */
+    model_stamp seen;  /* at the last look: has it stopped changing? */
+    model_stamp tried; /* what was loaded, or could not be */
     char reason[sizeof((oc_error *)0)->message];
     int is_there; /* found by the look that goes on */
     int is_wanted;
@@ -308,21 +312,23 @@ static void say_failed(const model *m, const version *v) {
 }
 
 /* A card that changes is another model too. */
-static file_stamp stamp_with_card(const char *path) {
+static model_stamp stamp_model(const char *path) {
+    model_stamp s;
     char card[MAX_PATH + 16];
-    file_stamp s = stamp_of(path), c;
     size_t n = strlen(path);
+    s.model = stamp_of(path);
     snprintf(card, sizeof card, "%s.card.json", path);
-    c = stamp_of(card);
-    s.mtime_ns ^= c.mtime_ns * 31;
-    s.bytes ^= c.bytes * 31;
-    if (n > 5) {
-        snprintf(card, sizeof card, "%.*s.card.json", (int)(n - 5), path);
-        c = stamp_of(card);
-        s.mtime_ns ^= c.mtime_ns * 37;
-        s.bytes ^= c.bytes * 37;
-    }
+    s.card[0] = stamp_of(card);
+    snprintf(card, sizeof card, "%.*s.card.json", (int)(n > 5 ? n - 5 : n),
+             path);
+    s.card[1] = stamp_of(card);
     return s;
+}
+
+static int same_model(const model_stamp *a, const model_stamp *b) {
+    return same_stamp(&a->model, &b->model) &&
+           same_stamp(&a->card[0], &b->card[0]) &&
+           same_stamp(&a->card[1], &b->card[1]);
 }
 
 /* What serves is replaced only by what has been loaded. */
@@ -330,7 +336,7 @@ static oc_status load_version(repository *r, model *m, version *v,
                               oc_error *err) {
     served *fresh = NULL, *old = NULL;
     int64_t start = now_ns();
-    v->tried = stamp_with_card(v->path);
+    v->tried = stamp_model(v->path);
     oc_status st =
         served_load(&fresh, m->name, v->number, v->path, &r->opt.served, err);
     pthread_mutex_lock(&r->lock);
@@ -407,9 +413,9 @@ static void update_model(repository *r, model *m, int how) {
     choose_versions(r, m);
     for (version *v = m->versions; v; v = v->next) {
         if (!v->is_wanted) continue;
-        file_stamp stamp = stamp_with_card(v->path);
-        int changed = !same_stamp(&stamp, &v->tried);
-        int settled = same_stamp(&stamp, &v->seen);
+        model_stamp stamp = stamp_model(v->path);
+        int changed = !same_model(&stamp, &v->tried);
+        int settled = same_model(&stamp, &v->seen);
         v->seen = stamp;
         if (how == AGAIN && !v->serving) changed = 1;
         if (changed && (settled || how != SETTLED_ONLY))

@@ -21,7 +21,7 @@ job_result kserve_all_stats(request *r);
 job_result kserve_index(request *r);
 job_result kserve_load(request *r);
 job_result kserve_unload(request *r);
-/* infer.c */
+/* kserve_infer.c */
 job_result kserve_infer(request *r);
 /* routes_task.c */
 job_result task_classify(request *r);

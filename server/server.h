@@ -11,8 +11,8 @@
  *     auth.c        API keys, rate limits      tls.c   certificates
  *     schedule.c    queue, workers, batches
  *     repository.c  the folder of models       served.c  one of them, loaded
- *     kserve.c      the Open Inference Protocol, kserve_tensor.c its tensors
- *     routes_task.c pictures in, results out   multipart.c  forms
+ *     kserve.c      the Open Inference Protocol; kserve_infer.c,
+ * kserve_tensor.c routes_task.c pictures in, results out   multipart.c  forms
  *     metrics.c, log.c, json_read.c, basics.c
  */
 #ifndef OCELLI_SERVER_SERVER_H

@@ -1,5 +1,5 @@
 /*
- * infer.c - POST /v2/models/{model}/infer: a request's tensors through a
+ * kserve_infer.c - POST /v2/models/{model}/infer: a request's tensors through a
  * model, alone or with those of others.
  */
 #define _POSIX_C_SOURCE 200809L
