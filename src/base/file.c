@@ -1,6 +1,6 @@
 /* file.c - see file.h. */
-#define _DEFAULT_SOURCE   /* madvise() */
-#define _XOPEN_SOURCE 700 /* realpath() */
+#define _DEFAULT_SOURCE     /* madvise() */
+#define _XOPEN_SOURCE   700 /* realpath() */
 
 #include "base/file.h"
 
