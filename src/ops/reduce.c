@@ -12,8 +12,9 @@
  * Floats are summed in f64, integers modulo 2^64, so that the order of the
  * sums, which is fixed, hardly matters either.
  */
+#include "ops/reduce.h"
+
 #include "ops/lanes.h"
-#include "ops/op.h"
 #include "ops/walk.h"
 
 #include <math.h>
@@ -426,18 +427,28 @@ static void plan(const oc_tensor *x, const int *reduced, reduce_job *j) {
     if (j->kept.step[0] != 1 && j->strips && j->total > 1) j->strips = 0;
 }
 
+static void reduce(const oc__ctx *c, int kind, const oc_tensor *x,
+                   const int *reduced, oc_tensor *y) {
+    reduce_job j;
+    j.kt = c->kernels;
+    j.kind = kind;
+    j.dtype = x->dtype;
+    j.x = x->data;
+    j.y = y->data;
+    plan(x, reduced, &j);
+    oc__parallel(c, j.total, 16384 / (j.count + 1) + 1, reduce_range, &j);
+}
+
+void oc__reduce_sum(const oc__ctx *c, const oc_tensor *x, const int *reduced,
+                    oc_tensor *y) {
+    reduce(c, K_SUM, x, reduced, y);
+}
+
 static oc_status run_reduce(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     int reduced[OC_MAX_RANK];
-    reduce_job j;
     OC_TRY(read_axes(c, x->rank, reduced));
-    j.kt = c->kernels;
-    j.kind = c->op->kind;
-    j.dtype = x->dtype;
-    j.x = x->data;
-    j.y = oc__out(c, 0)->data;
-    plan(x, reduced, &j);
-    oc__parallel(c, j.total, 16384 / (j.count + 1) + 1, reduce_range, &j);
+    reduce(c, c->op->kind, x, reduced, oc__out(c, 0));
     return OC_OK;
 }
 

@@ -16,22 +16,30 @@
 /* ---- writing nodes --------------------------------------------------------
  */
 
+oc__node *oc__diff_node(oc__diff *d, const char *domain, const char *name,
+                        int version, int n_attrs, int n_in, const int *in,
+                        int n_out) {
+    const oc__op *op = oc__op_find(domain, name);
+    oc__node *n =
+        op ? oc__graph_add_node(d->g, op, "", version, n_in, n_out, n_attrs)
+           : NULL;
+    for (int j = 0; n && j < n_in; j++)
+        n->in[j] = in[j];
+    for (int j = 0; n && j < n_out; j++) {
+        n->out[j] = oc__graph_add_value(d->g, NULL);
+        if (n->out[j] < 0) n = NULL;
+    }
+    if (!n) d->failed = 1;
+    d->last = n;
+    return n;
+}
+
 int oc__diff_emit(oc__diff *d, const char *domain, const char *name,
                   int version, int n_attrs, int n_in, const int *in) {
-    const oc__op *op = oc__op_find(domain, name);
     for (int j = 0; j < n_in; j++)
         if (in[j] < 0) return -1;
-    oc__node *n =
-        op ? oc__graph_add_node(d->g, op, "", version, n_in, 1, n_attrs) : NULL;
-    int y = n ? oc__graph_add_value(d->g, NULL) : -1;
-    if (y < 0) {
-        d->failed = 1;
-        return -1;
-    }
-    memcpy(n->in, in, (size_t)n_in * sizeof(*in));
-    n->out[0] = y;
-    d->last = n;
-    return y;
+    oc__node *n = oc__diff_node(d, domain, name, version, n_attrs, n_in, in, 1);
+    return n ? n->out[0] : -1;
 }
 
 int oc__diff_1(oc__diff *d, const char *op, int a) {
@@ -43,8 +51,17 @@ int oc__diff_2(oc__diff *d, const char *op, int a, int b) {
     return oc__diff_emit(d, "", op, 15, 0, 2, pair);
 }
 
+int oc__diff_in(const oc__node *n, int j) {
+    return j < n->n_explicit ? n->in[j] : -1;
+}
+
+int oc__diff_of(const oc__diff *d, const oc__node *n, int k) {
+    int v = k < n->n_out ? n->out[k] : -1;
+    return v >= 0 && v < d->n ? d->adjoint[v] : -1;
+}
+
 int oc__diff_wants(const oc__diff *d, const oc__node *n, int j) {
-    int v = j < n->n_explicit ? n->in[j] : -1;
+    int v = oc__diff_in(n, j);
     return v >= 0 && v < d->n && d->live[v];
 }
 
@@ -59,8 +76,10 @@ void oc__diff_add(oc__diff *d, const oc__node *n, int j, int grad) {
 
 typedef struct walk {
     oc__diff d;
-    oc__node *node; /* the Gradient */
+    oc__node *node; /* the Gradient; NULL: oc__gradients() */
     const oc__attr *xs, *zs;
+    const int *by; /* the values to differentiate by */
+    int n_by;
     int y;
     oc__node **path; /* what makes y, in order */
     int n_path;
@@ -174,8 +193,8 @@ static oc_status substitute(walk *w) {
 /* The walk back: seeds y with ones and applies the rules. */
 static oc_status walk_back(walk *w) {
     oc__diff *d = &w->d;
-    for (size_t i = 0; w->xs && i < w->xs->n; i++)
-        d->live[w->node->in[i]] = 1;
+    for (int i = 0; i < w->n_by; i++)
+        d->live[w->by[i]] = 1;
     for (int i = 0; i < w->n_path; i++) {
         const oc__node *m = w->path[i];
         int live = 0;
@@ -187,21 +206,26 @@ static oc_status walk_back(walk *w) {
     int y = w->now[w->y];
     d->adjoint[y] = oc__diff_emit(d, "ocelli", "OnesLike", 1, 0, 1, &y);
     for (int i = w->n_path - 1; i >= 0; i--) {
-        const oc__node *m = w->path[i];
-        int g = m->n_out > 0 && m->out[0] >= 0 ? d->adjoint[m->out[0]] : -1;
-        if (g >= 0) OC_TRY(oc__derivative(d, m, g));
+        int reached = 0;
+        for (int j = 0; j < w->path[i]->n_out; j++)
+            reached |= oc__diff_of(d, w->path[i], j) >= 0;
+        if (reached) OC_TRY(oc__derivative(d, w->path[i]));
     }
     return d->failed ? oc__fail_nomem(d->err) : OC_OK;
+}
+
+/* The adjoint of x; zeros where y does not depend on it. */
+static int adjoint_or_zeros(oc__diff *d, int x) {
+    if (d->adjoint[x] >= 0) return d->adjoint[x];
+    return oc__diff_emit(d, "ocelli", "ZerosLike", 1, 0, 1, &x);
 }
 
 /* Whoever used the Gradient's outputs now uses the adjoints. */
 static oc_status deliver(walk *w) {
     oc__diff *d = &w->d;
     for (int i = 0; i < w->node->n_out; i++) {
-        int x = w->node->in[i], grad = d->adjoint[x];
         if (w->node->out[i] < 0) continue;
-        if (grad < 0)
-            grad = oc__diff_emit(d, "ocelli", "ZerosLike", 1, 0, 1, &x);
+        int grad = adjoint_or_zeros(d, w->node->in[i]);
         /* An output keeps its name and number: later nodes and Gradients
            know it by them. */
         int y = oc__diff_emit(d, "", "Identity", 13, 0, 1, &grad);
@@ -212,16 +236,10 @@ static oc_status deliver(walk *w) {
     return OC_OK;
 }
 
-static oc_status differentiate(walk *w) {
+/* From what y is a function of to the adjoints: out gets those of `by`, or,
+ * when it is NULL, the Gradient's users do. */
+static oc_status differentiate(walk *w, int *out) {
     oc__diff *d = &w->d;
-    const oc__attr *y = oc__attr_find(w->node, "y");
-    w->xs = oc__attr_find(w->node, "xs");
-    w->zs = oc__attr_find(w->node, "zs");
-    if (!y || !y->s.data)
-        return oc__fail(d->err, OC_E_FORMAT, "Gradient \"%s\": y is missing",
-                        w->node->name);
-    OC_TRY(find_named(w, &y->s, &w->y));
-    OC_TRY(start_from(w));
     find_path(w);
     OC_TRY(substitute(w));
     /* Copies have made new values; the rules will make more, which have no
@@ -234,13 +252,71 @@ static oc_status differentiate(walk *w) {
     for (int i = 0; i < d->n && st == OC_OK; i++)
         d->adjoint[i] = -1;
     if (st == OC_OK) st = walk_back(w);
-    if (st == OC_OK) st = deliver(w);
+    if (st == OC_OK && !out) st = deliver(w);
+    for (int i = 0; i < w->n_by && st == OC_OK && out; i++) {
+        out[i] = adjoint_or_zeros(d, w->by[i]);
+        if (out[i] < 0) st = oc__fail_nomem(d->err);
+    }
     oc__release(d->allocator, d->live, (size_t)d->n);
     oc__release(d->allocator, d->adjoint, (size_t)d->n * sizeof(int));
     return st;
 }
 
-/* Gives the walk its memory and the graph its order back. */
+/* What a Gradient node asks for. */
+static oc_status read_gradient(walk *w) {
+    const oc__attr *y = oc__attr_find(w->node, "y");
+    w->xs = oc__attr_find(w->node, "xs");
+    w->zs = oc__attr_find(w->node, "zs");
+    w->by = w->node->in;
+    w->n_by = w->xs ? (int)w->xs->n : 0;
+    if (!y || !y->s.data)
+        return oc__fail(w->d.err, OC_E_FORMAT, "Gradient \"%s\": y is missing",
+                        w->node->name);
+    OC_TRY(find_named(w, &y->s, &w->y));
+    return start_from(w);
+}
+
+/* Gives the walk its memory, finds where it starts and walks. */
+static oc_status walk_all(walk *w, int *out) {
+    const oc__graph *g = w->d.g;
+    const oc_allocator *a = w->d.allocator;
+    size_t n = (size_t)g->n_values, nodes = (size_t)g->n_nodes;
+    w->n = g->n_values;
+    w->now = oc__alloc(a, n * sizeof(int));
+    w->need = oc__calloc(a, n, 1);
+    w->from = oc__calloc(a, n, 1);
+    w->path = oc__calloc(a, OC_MAX(nodes, 1), sizeof(*w->path));
+    oc_status st = OC_OK;
+    if (!w->now || !w->need || !w->from || !w->path)
+        st = oc__fail_nomem(w->d.err);
+    for (size_t i = 0; i < n && st == OC_OK; i++)
+        w->now[i] = (int)i;
+    if (st == OC_OK && w->node) st = read_gradient(w);
+    for (int i = 0; i < w->n_by && st == OC_OK && !w->node; i++) {
+        w->from[w->by[i]] = 1;
+        w->need[w->by[i]] = 2;
+    }
+    if (st == OC_OK) st = differentiate(w, out);
+    oc__release(a, w->now, n * sizeof(int));
+    oc__release(a, w->need, n);
+    oc__release(a, w->from, n);
+    oc__release(a, w->path, OC_MAX(nodes, 1) * sizeof(*w->path));
+    return st;
+}
+
+oc_status oc__gradients(oc__graph *g, const oc_allocator *a, int y,
+                        const int *xs, int n, int *grads, oc_error *err) {
+    walk w;
+    memset(&w, 0, sizeof(w));
+    w.d.g = g;
+    w.d.allocator = a;
+    w.d.err = err;
+    w.by = xs;
+    w.n_by = n;
+    w.y = y;
+    return walk_all(&w, grads);
+}
+
 static oc_status replace(oc__graph *g, oc__node *node, const oc_allocator *a,
                          oc_error *err) {
     walk w;
@@ -249,22 +325,7 @@ static oc_status replace(oc__graph *g, oc__node *node, const oc_allocator *a,
     w.d.allocator = a;
     w.d.err = err;
     w.node = node;
-    w.n = g->n_values;
-    size_t n = (size_t)g->n_values, nodes = (size_t)g->n_nodes;
-    w.now = oc__alloc(a, n * sizeof(int));
-    w.need = oc__calloc(a, n, 1);
-    w.from = oc__calloc(a, n, 1);
-    w.path = oc__calloc(a, nodes, sizeof(*w.path));
-    oc_status st = OC_OK;
-    if (!w.now || !w.need || !w.from || !w.path) st = oc__fail_nomem(err);
-    for (size_t i = 0; i < n && st == OC_OK; i++)
-        w.now[i] = (int)i;
-    if (st == OC_OK) st = differentiate(&w);
-    oc__release(a, w.now, n * sizeof(int));
-    oc__release(a, w.need, n);
-    oc__release(a, w.from, n);
-    oc__release(a, w.path, nodes * sizeof(*w.path));
-    if (st != OC_OK) return st;
+    OC_TRY(walk_all(&w, NULL));
     oc__graph_compact(g);
     return oc__graph_sort(g, err);
 }

@@ -1,0 +1,226 @@
+/* test_gradients.c - every rule of passes/derivatives.def, and what the walk
+ * back does with them. */
+#include "gradient_check.h"
+
+#include "passes/differentiate.h"
+
+#include <stdio.h>
+
+#define CASE(program, inputs)                                                  \
+    { program, inputs, 0, 0 }
+#define LARGE(program, inputs)                                                 \
+    { program, inputs, GRADIENT_LARGE, 0 }
+
+/* clang-format off */
+static const gradient_case cases[] = {
+    /* ---- the walk --------------------------------------------------------- */
+    CASE("y = Mul(x, x)", "x 2x3"),
+    CASE("a = Exp(x); b = Mul(a, x); c = Sin(b); y = Add(c, a)", "x 2x3"),
+    CASE("a = Exp(z); b = Sqrt(a); y = Mul(b, x)", "x 2x3; z !2x3"),
+    CASE("y = Exp(z); y2 = Neg(x)", "x 2x3; z !2x3"),
+    CASE("y = Exp(z)", "x 2x3; z 2x3"),
+    CASE("y = Exp(x); y2 = Sin(y)", "x 2x3"),
+    /* ---- arithmetic ------------------------------------------------------- */
+    CASE("y = Identity(x)", "x 2x3"),
+    CASE("t = Cast(x) to=11; y = CastLike(t, x)", "x 2x3"),
+    CASE("i = Cast(x) to=7; f = CastLike(i, x); y = Add(f, x)", "x 2x3"),
+    CASE("y = CastLike(x, z)", "x 2x3; z !2"),
+    CASE("y = Add(a, b)", "a 2x3; b 2x3"),
+    CASE("y = Add(a, b)", "a 3; b 4x2x1"),
+    CASE("y = Add(a, b)", "a 2x0; b 1x0"),
+    CASE("y = Add(a, b)", "a 2x3x0; b 3x1"),
+    CASE("y = Sum(a, b, c)", "a 2x3; b 3; c s"),
+    CASE("y = Mean(a, b, c)", "a 2x3; b 3; c 2x1"),
+    CASE("y = Sub(a, b)", "a 2x1x3; b 4x1"),
+    CASE("y = Mul(a, b)", "a 2x3; b 5x1x3"),
+    CASE("y = Mul(a, b)", "a 1x1; b 0x3"),
+    CASE("y = Div(a, b)", "a 2x3; b +3"),
+    CASE("y = Div(a, b)", "a 3; b +2x3"),
+    CASE("y = Mod(a, b) fmod=1", "a 2x3; b +3"),
+    CASE("y = Pow(a, b)", "a +2x3; b 3"),
+    CASE("y = Pow(a, b)", "a 2x3; b ~2"),
+    CASE("y = Max(a, b, c)", "a 2x3; b 3; c 2x1"),
+    CASE("y = Max(a)", "a 2x3"),
+    CASE("y = Min(a, b)", "a 3; b 2x3"),
+    CASE("y = Where(c, a, b)", "c ?2x3:1,0,0,1,1,0; a 3; b 2x1"),
+    CASE("y = Neg(x)", "x 2x3"),
+    CASE("y = Abs(x)", "x 2x3"),
+    CASE("y = Sqrt(x)", "x +2x3"),
+    CASE("y = Exp(x)", "x 2x3"),
+    CASE("y = Log(x)", "x +2x3"),
+    CASE("y = Reciprocal(x)", "x +2x3"),
+    CASE("y = Erf(x)", "x 2x3"),
+    CASE("y = Sin(x)", "x 2x3"),
+    CASE("y = Cos(x)", "x 2x3"),
+    CASE("y = Tan(x)", "x 2x3"),
+    CASE("y = Asin(x)", "x 2x3"),
+    CASE("y = Acos(x)", "x 2x3"),
+    CASE("y = Atan(x)", "x 2x3"),
+    CASE("y = Sinh(x)", "x 2x3"),
+    CASE("y = Cosh(x)", "x 2x3"),
+    CASE("y = Asinh(x)", "x 2x3"),
+    CASE("a = Add(x, c); y = Acosh(a)", "x +2x3; c ~1"),
+    CASE("y = Atanh(x)", "x 2x3"),
+    /* ---- flat ------------------------------------------------------------- */
+    CASE("s = Shape(x); f = CastLike(s, x); a = Mul(f, f); y = ReduceSum(a);"
+     "y2 = Exp(x)", "x 2x3"),
+    CASE("s = Size(x); f = CastLike(s, x); y = Mul(f, x)", "x 2x3"),
+    CASE("a = Sign(x); y = Mul(a, x)", "x 2x3"),
+    CASE("a = Floor(x); y = Mul(a, x)", "x 2x3"),
+    CASE("a = Ceil(x); y = Mul(a, x)", "x 2x3"),
+    CASE("a = Round(x); y = Mul(a, x)", "x 2x3"),
+    CASE("b = Equal(x, z); a = CastLike(b, x); y = Add(a, x)", "x 2x3; z !3"),
+    CASE("b = Greater(x, z); a = CastLike(b, x); y = Mul(a, x)", "x 2x3; z 3"),
+    CASE("b = GreaterOrEqual(x, z); a = CastLike(b, x); y = Mul(a, x)",
+     "x 2x3; z 3"),
+    CASE("b = Less(x, z); a = CastLike(b, x); y = Mul(a, x)", "x 2x3; z 3"),
+    CASE("b = LessOrEqual(x, z); a = CastLike(b, x); y = Mul(a, x)", "x 2x3; z 3"),
+    CASE("b = ArgMax(x) axis=1; a = CastLike(b, x); y = Mul(a, x)", "x 2x3"),
+    CASE("b = ArgMin(x) axis=1; a = CastLike(b, x); y = Mul(a, x)", "x 2x3"),
+    CASE("a = ocelli:OnesLike(x); y = Add(a, x)", "x 2x3"),
+    CASE("a = ocelli:ZerosLike(x); y = Add(a, x)", "x 2x3"),
+    /* ---- activations ------------------------------------------------------ */
+    CASE("y = Relu(x)", "x 3x5x7"),
+    CASE("y = Relu(x)", "x 3x0"),
+    LARGE("y = Relu(x)", "x 9x4001"),
+    CASE("y = LeakyRelu(x)", "x 3x5"),
+    CASE("y = LeakyRelu(x) alpha=0.3", "x 3x5"),
+    CASE("y = ThresholdedRelu(x) alpha=0.25", "x 3x5"),
+    CASE("y = Elu(x)", "x 3x5"),
+    CASE("y = Elu(x) alpha=0.7", "x 3x5"),
+    CASE("y = Selu(x)", "x 3x5"),
+    CASE("y = Selu(x) alpha=1.5 gamma=0.9", "x 3x5"),
+    CASE("y = Celu(x) alpha=0.6", "x 3x5"),
+    CASE("a = Mul(x, c); y = HardSigmoid(a)", "x 3x5; c ~4"),
+    CASE("y = HardSigmoid(x) alpha=0.9 beta=0.4", "x 3x5"),
+    CASE("a = Mul(x, c); y = HardSwish(a)", "x 5x7; c ~5"),
+    CASE("y = Softsign(x)", "x 3x5"),
+    CASE("y = Shrink(x) lambd=0.3 bias=0.1", "x 3x5"),
+    CASE("a = Mul(x, c); y = Mish(a)", "x 5x7; c ~5"),
+    CASE("a = Mul(x, c); y = Gelu(a)", "x 5x7; c ~4"),
+    CASE("a = Mul(x, c); y = Gelu(a) approximate=tanh", "x 5x7; c ~4"),
+    CASE("a = Mul(x, c); y = Swish@24(a) alpha=1.2", "x 5x7; c ~4"),
+    LARGE("y = Swish@24(x)", "x 9x4001"),
+    CASE("y = com.microsoft:Gelu(x)", "x 3x5"),
+    CASE("y = com.microsoft:QuickGelu(x)", "x 3x5"),
+    CASE("y = com.microsoft:FastGelu(x)", "x 3x5"),
+    CASE("y = com.microsoft:FastGelu(x, b)", "x 3x5; b 5"),
+    CASE("y = com.microsoft:BiasGelu(x, b)", "x 3x5; b 5"),
+    CASE("y = Sigmoid(x)", "x 3x5"),
+    CASE("y = Tanh(x)", "x 3x5"),
+    CASE("y = Softplus(x)", "x 3x5"),
+    CASE("s = Sigmoid(x); y = Mul(x, s)", "x 3x5"),
+    CASE("y = PRelu(x, s)", "x 2x3x4; s 3x1"),
+    CASE("y = PRelu(x, s)", "x 2x3x4; s 2x3x4"),
+    CASE("y = PRelu(x, s)", "x 2x3x4; s s"),
+    CASE("y = Clip(x, a, b)", "x 5x7; a ~-0.5; b ~0.4"),
+    CASE("a = Neg(c); y = Clip(x, a, b)", "x 5x7; c +s; b +s"),
+    CASE("y = Clip(x, _, b)", "x 5x7; b ~0.4"),
+    CASE("y = Clip@6(x) min=-0.3", "x 5x7"),
+    CASE("y = Dropout(x)", "x 3x5"),
+    CASE("y = Dropout@11(x) ratio=0.4", "x 3x5"),
+    CASE("y, m = Dropout(x, r, t) seed=5", "x 3x50; r ~0.3; t ?s:1"),
+    CASE("y = Dropout(x, _, t) seed=5", "x 3x50; t ?s:1"),
+    CASE("y = Dropout(x, r, t) seed=5", "x 3x50; r ~0.3; t ?s:0"),
+    CASE("y = ocelli:ReluGrad(g, x)", "g 3x5; x !3x5"),
+    CASE("y = ocelli:LeakyReluGrad(g, x)", "g 3x5; x 3x5"),
+    CASE("y = ocelli:ClipGrad(g, x, a)", "g 3x5; x !3x5; a ~0.2"),
+    /* ---- products --------------------------------------------------------- */
+    CASE("y = MatMul(a, b)", "a 3x4; b 4x5"),
+    CASE("y = MatMul(a, b)", "a 2x3x4; b 4x5"),
+    CASE("y = MatMul(a, b)", "a 3x4; b 2x4x5"),
+    CASE("y = MatMul(a, b)", "a 2x1x3x4; b 5x4x2"),
+    CASE("y = MatMul(a, b)", "a 0x4; b 4x5"),
+    CASE("y = MatMul(a, b)", "a 4; b 4x5"),
+    CASE("y = MatMul(a, b)", "a 3x4; b 4"),
+    CASE("y = MatMul(a, b)", "a 4; b 4"),
+    CASE("y = MatMul(a, b)", "a 2x3x4; b 4"),
+    LARGE("y = MatMul(a, b)", "a 65x130; b 130x70"),
+    CASE("y = Gemm(a, b, c)", "a 3x4; b 4x5; c 5"),
+    CASE("y = Gemm(a, b, c) transA=1 alpha=0.5", "a 4x3; b 4x5; c 3x1"),
+    CASE("y = Gemm(a, b, c) transB=1 beta=0.3", "a 3x4; b 5x4; c s"),
+    CASE("y = Gemm(a, b) transA=1 transB=1 alpha=2.0", "a 4x3; b 5x4"),
+    CASE("y = com.microsoft:FusedMatMul(a, b) transB=1 alpha=0.5",
+     "a 2x3x4; b 5x4"),
+    /* ---- shapes ----------------------------------------------------------- */
+    CASE("y = Reshape(x, s)", "x 2x3; s =3,-1"),
+    CASE("y = Reshape(x, s) allowzero=1", "x 0x3; s =3,0,2"),
+    CASE("y = Flatten(x) axis=2", "x 2x3x4"),
+    CASE("y = Squeeze(x)", "x 1x3x1"),
+    CASE("y = Unsqueeze(x, a)", "x 3; a =0,2"),
+    CASE("y = ocelli:ReshapeLike(x, z)", "x 2x3; z 6"),
+    CASE("y = ocelli:AsRow(x)", "x 3"),
+    CASE("y = ocelli:AsColumn(x)", "x 3"),
+    CASE("y = ocelli:AsProduct(x, a, b)", "x 2x4; a !4; b !2x4x4"),
+    CASE("y = Expand(x, s)", "x 3x1; s =2,3,4"),
+    CASE("y = Expand(x, s)", "x 3x1; s =0,3,4"),
+    CASE("y = ocelli:SumTo(x, z)", "x 2x3x4; z !3x1"),
+    CASE("y = Transpose(x)", "x 2x3x4"),
+    CASE("y = Transpose(x) perm=1,2,0", "x 2x3x4"),
+    /* ---- reductions ------------------------------------------------------- */
+    CASE("y = ReduceSum(x)", "x 2x3"),
+    CASE("y = ReduceSum(x, a) keepdims=0", "x 2x3x4; a =1"),
+    CASE("y = ReduceSum(x, a)", "x 2x0x4; a =1"),
+    CASE("y = ReduceSum@11(x) axes=0,-1 keepdims=0", "x 2x3x4"),
+    CASE("y = ReduceSum(x) noop_with_empty_axes=1", "x 2x3"),
+    CASE("y = ReduceMean(x, a)", "x 2x3x4; a =0,2"),
+    CASE("y = ocelli:Spread(g, x) mean=1", "g s; x !2x3"),
+    CASE("y = Softmax(x)", "x 2x3"),
+    CASE("y = Softmax(x) axis=1", "x 2x3x4"),
+    CASE("y = LogSoftmax(x) axis=0", "x 3x2"),
+};
+/* clang-format on */
+
+static void gradients_match_differences(void **state) {
+    (void)state;
+    for (size_t i = 0; i < OC_COUNT(cases); i++)
+        gradient_check(&cases[i]);
+}
+
+/* ---- a rule without a case -------------------------------------------------
+ */
+
+typedef struct seen {
+    const oc__rule *rule;
+    int found;
+} seen;
+
+static void look(void *user, const char *domain, const char *op) {
+    seen *s = user;
+    s->found |= !strcmp(domain, s->rule->domain) && !strcmp(op, s->rule->op);
+}
+
+static void gradients_have_a_case_for_every_rule(void **state) {
+    (void)state;
+    int missing = 0;
+    for (const oc__rule *r = oc__rules; r->op; r++) {
+        seen s = {r, 0};
+        for (size_t i = 0; i < OC_COUNT(cases); i++)
+            gradient_each_op(cases[i].program, look, &s);
+        if (s.found) continue;
+        print_error("%s %s has a rule and no case\n", r->domain, r->op);
+        missing++;
+    }
+    assert_int_equal(missing, 0);
+}
+
+/* ---- what cannot be differentiated ------------------------------------------
+ */
+
+static void gradients_refuse_what_has_no_rule(void **state) {
+    (void)state;
+    oc_error err;
+    gradient_case none = CASE("y = Det(x)", "x 2x2");
+    assert_int_equal(gradient_status(&none, &err), OC_E_UNSUPPORTED);
+    assert_string_equal(err.message, "Gradient: the derivative of Det \"y\" "
+                                     "(version 21) is not known");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_match_differences),
+        cmocka_unit_test(gradients_have_a_case_for_every_rule),
+        cmocka_unit_test(gradients_refuse_what_has_no_rule),
+    };
+    return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
+}
