@@ -11,7 +11,9 @@
 
 #include <string.h>
 
-enum { CONV, FUSED_CONV };
+/* GRAD_TRANSPOSE: what ConvTranspose's gradient g gives back to its input x,
+ * the convolution that is seen from there; inputs g, w, x. */
+enum { CONV, FUSED_CONV, GRAD_TRANSPOSE };
 
 /* Columns handled at a time when taps are gathered; also the widest kernel
  * row that the direct form keeps spans for. */
@@ -62,21 +64,43 @@ static oc_status read_act(const oc__ctx *c, conv_job *job) {
                          n, &job->act);
 }
 
+static oc_status read_window(const oc__ctx *c, oc__window *v) {
+    const oc_tensor *x = oc__in(c, 0), *w = oc__in(c, 1);
+    OC_TRY(oc__want_rank(c, 1, x->rank, x->rank));
+    if (c->op->kind != GRAD_TRANSPOSE) {
+        OC_TRY(oc__window_read(c, x->rank - 2, x->dims + 2, w->dims + 2, v));
+        return oc__window_fit(c, 0, v);
+    }
+    OC_TRY(oc__want_rank(c, 2, x->rank, x->rank));
+    const oc_tensor *to = oc__in(c, 2);
+    OC_TRY(oc__window_read(c, x->rank - 2, to->dims + 2, w->dims + 2, v));
+    OC_TRY(oc__window_fit_transposed(c, v));
+    for (int d = 0; d < v->rank; d++) {
+        if (x->dims[d + 2] != v->out[d])
+            return oc__op_fail(c, OC_E_SHAPE, "g has not the output's shape");
+        v->in[d] = v->out[d];
+        v->out[d] = to->dims[d + 2];
+    }
+    return OC_OK;
+}
+
+static const oc_tensor *bias_of(const oc__ctx *c) {
+    return c->op->kind == GRAD_TRANSPOSE ? NULL : oc__in(c, 2);
+}
+
 static oc_status read_conv(const oc__ctx *c, conv_job *job) {
     memset(job, 0, sizeof(*job));
     OC_TRY(read_types(c));
     OC_TRY(oc__want_rank(c, 0, 3, OC_MAX_RANK));
     const oc_tensor *x = oc__in(c, 0), *w = oc__in(c, 1);
-    OC_TRY(oc__want_rank(c, 1, x->rank, x->rank));
-    OC_TRY(oc__window_read(c, x->rank - 2, x->dims + 2, w->dims + 2, &job->w));
-    OC_TRY(oc__window_fit(c, 0, &job->w));
+    OC_TRY(read_window(c, &job->w));
     OC_TRY(read_act(c, job));
     job->c = c;
     job->dtype = x->dtype;
     job->real = oc__real_of(x->dtype);
     job->batch = x->dims[0];
     oc__groups g;
-    OC_TRY(oc__groups_read(c, x, w, oc__in(c, 2), &g));
+    OC_TRY(oc__groups_read(c, x, w, bias_of(c), &g));
     job->group = g.count;
     job->group_in = g.in;
     job->group_out = g.out;
@@ -128,7 +152,7 @@ static int is_blocked(const oc__ctx *c, conv_job *job) {
 static void layout(oc__ctx *c, oc__bump *b, conv_job *job) {
     job->x = oc__real_in(c, b, 0, job->real);
     job->wt = oc__real_in(c, b, 1, job->real);
-    job->bias = oc__real_in(c, b, 2, job->real);
+    job->bias = oc__real_tensor(c, b, bias_of(c), job->real);
     job->add = oc__real_in(c, b, 3, job->real);
     job->y = oc__real_out(c, b, 0, job->dtype,
                           oc__count(job->dims, job->w.rank + 2), job->real);
@@ -226,5 +250,7 @@ const oc__op oc__ops_conv_nd[] = {
     {"", "Conv", 1, 2, 3, 1, 0, CONV, infer_conv, run_conv, flops_conv},
     {"com.microsoft", "FusedConv", 1, 2, 4, 1, 0, FUSED_CONV, infer_conv,
      run_conv, flops_conv},
+    {"ocelli", "ConvTransposeGradInput", 1, 3, 3, 1, 0, GRAD_TRANSPOSE,
+     infer_conv, run_conv, flops_conv},
     {0},
 };

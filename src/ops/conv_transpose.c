@@ -14,6 +14,10 @@
 
 #include <string.h>
 
+/* GRAD_INPUT: what Conv's gradient g gives back to its input x; inputs g, w,
+ * x, the attributes being Conv's. */
+enum { TRANSPOSE, GRAD_INPUT };
+
 /* Elements of `spread` that a worker holds at a time. */
 #define CHUNK_ELEMS ((int64_t)1 << 17)
 
@@ -26,6 +30,7 @@ typedef struct transpose_job {
     void *y, *packed, *cols;
     char *gemm;
     int64_t cols_elems, at_batch, at_group;
+    int64_t chunks; /* of a group */
     size_t gemm_bytes;
     int direct; /* too few input channels for a product to pay */
     const oc__ctx *c;
@@ -46,17 +51,40 @@ typedef struct transpose_job {
 #undef FN
 #undef LIN
 
+static const oc_tensor *bias_of(const oc__ctx *c) {
+    return c->op->kind == GRAD_INPUT ? NULL : oc__in(c, 2);
+}
+
+/* Windows as positions of the output: in is its shape, out that of x. */
+static oc_status read_window(const oc__ctx *c, oc__window *v) {
+    const oc_tensor *x = oc__in(c, 0), *w = oc__in(c, 1);
+    size_t bytes = sizeof(int64_t) * (size_t)(x->rank - 2);
+    if (c->op->kind == TRANSPOSE) {
+        OC_TRY(oc__window_read(c, x->rank - 2, x->dims + 2, w->dims + 2, v));
+        OC_TRY(oc__window_fit_transposed(c, v));
+        memcpy(v->in, v->out, bytes);
+        memcpy(v->out, x->dims + 2, bytes);
+        return OC_OK;
+    }
+    OC_TRY(oc__want_rank(c, 2, x->rank, x->rank));
+    const oc_tensor *to = oc__in(c, 2);
+    OC_TRY(oc__window_read(c, x->rank - 2, to->dims + 2, w->dims + 2, v));
+    OC_TRY(oc__window_fit(c, 0, v));
+    if (memcmp(v->out, x->dims + 2, bytes) || to->dims[0] != x->dims[0])
+        return oc__op_fail(c, OC_E_SHAPE, "g has not the output's shape");
+    return OC_OK;
+}
+
 static oc_status read_transpose(const oc__ctx *c, transpose_job *job) {
     memset(job, 0, sizeof(*job));
     OC_TRY(oc__want(c, 0, OC_T_F));
     OC_TRY(oc__want_rank(c, 0, 3, OC_MAX_RANK));
-    const oc_tensor *x = oc__in(c, 0), *w = oc__in(c, 1), *b = oc__in(c, 2);
+    const oc_tensor *x = oc__in(c, 0), *w = oc__in(c, 1), *b = bias_of(c);
     OC_TRY(oc__want(c, 1, 1u << x->dtype));
     OC_TRY(oc__want_rank(c, 1, x->rank, x->rank));
-    if (b) OC_TRY(oc__want(c, 2, 1u << x->dtype));
+    if (oc__in_value(c, 2)) OC_TRY(oc__want(c, 2, 1u << x->dtype));
     oc__window *v = &job->v;
-    OC_TRY(oc__window_read(c, x->rank - 2, x->dims + 2, w->dims + 2, v));
-    OC_TRY(oc__window_fit_transposed(c, v));
+    OC_TRY(read_window(c, v));
     job->c = c;
     job->dtype = x->dtype;
     job->real = oc__real_of(x->dtype);
@@ -76,14 +104,11 @@ static oc_status read_transpose(const oc__ctx *c, transpose_job *job) {
     if (job->group_out && job->group > INT64_MAX / job->group_out)
         return oc__op_fail(c, OC_E_LIMIT, "too many groups");
     job->dims[1] = job->group * job->group_out;
-    memcpy(job->dims + 2, v->out, sizeof(int64_t) * (size_t)v->rank);
+    memcpy(job->dims + 2, v->in, sizeof(int64_t) * (size_t)v->rank);
     if (b && oc_tensor_elems(b) != job->dims[1])
         return oc__op_fail(c, OC_E_SHAPE, "the bias has %lld values, want %lld",
                            (long long)oc_tensor_elems(b),
                            (long long)job->dims[1]);
-    /* From here on windows are positions of the input. */
-    memcpy(v->in, job->dims + 2, sizeof(int64_t) * (size_t)v->rank);
-    memcpy(v->out, x->dims + 2, sizeof(int64_t) * (size_t)v->rank);
     return OC_OK;
 }
 
@@ -93,7 +118,7 @@ static void layout(oc__ctx *c, oc__bump *b, transpose_job *job) {
     size_t elem = oc_dtype_bytes(job->real);
     job->x = oc__real_in(c, b, 0, job->real);
     job->wt = oc__real_in(c, b, 1, job->real);
-    job->bias = oc__real_in(c, b, 2, job->real);
+    job->bias = oc__real_tensor(c, b, bias_of(c), job->real);
     job->y = oc__real_out(c, b, 0, job->dtype,
                           oc__count(job->dims, job->v.rank + 2), job->real);
     job->direct = job->group_in < 3;
@@ -146,13 +171,19 @@ static oc_status run_transpose(oc__ctx *c) {
     layout(c, &b, &job);
     if (oc__count(job.dims, job.v.rank + 2) == 0) return OC_OK;
     int64_t chunks = (job.group_out + job.chunk - 1) / job.chunk;
+    void (*range)(void *, int64_t, int64_t, int) =
+        job.real == OC_DTYPE_F64 ? transpose_range_f64 : transpose_range_f32;
+    job.chunks = chunks;
+    if (job.direct) {
+        /* Nothing is shared: pictures and groups are dealt out, too. */
+        oc__parallel(c, job.batch * job.group * chunks, 1, range, &job);
+        oc__real_done(c, 0, job.y, job.real);
+        return OC_OK;
+    }
     for (job.at_batch = 0; job.at_batch < job.batch; job.at_batch++)
         for (job.at_group = 0; job.at_group < job.group; job.at_group++) {
-            if (!job.direct) pack_input(&job);
-            oc__parallel(c, chunks, 1,
-                         job.real == OC_DTYPE_F64 ? transpose_range_f64
-                                                  : transpose_range_f32,
-                         &job);
+            pack_input(&job);
+            oc__parallel(c, chunks, 1, range, &job);
         }
     oc__real_done(c, 0, job.y, job.real);
     return OC_OK;
@@ -166,7 +197,9 @@ static double flops_transpose(const oc__ctx *c) {
 }
 
 const oc__op oc__ops_conv_transpose[] = {
-    {"", "ConvTranspose", 1, 2, 3, 1, 0, 0, infer_transpose, run_transpose,
+    {"", "ConvTranspose", 1, 2, 3, 1, 0, TRANSPOSE, infer_transpose, run_transpose,
      flops_transpose},
+    {"ocelli", "ConvGradInput", 1, 3, 3, 1, 0, GRAD_INPUT, infer_transpose,
+     run_transpose, flops_transpose},
     {0},
 };
