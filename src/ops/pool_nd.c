@@ -22,26 +22,13 @@ typedef struct pool_job {
     const void *x;
     void *y;
     int64_t *indices;
-    int64_t *counts; /* taps_inside() of the last dimension's outputs */
+    int64_t *counts; /* oc__window_inside() of the last dimension's outputs */
     /* Of the fast form: a padded row and its neighbours' maximum or sum, a
        pair a worker. */
     const oc__kernels *kernels;
     int64_t row_elems;
     float *rows;
 } pool_job;
-
-/* Taps of window o along d that are divided by: all inside the input, or,
- * with include_pad, all inside the padded input.  A window that overhangs the
- * padded input in ceil_mode counts only what is in it. */
-static int64_t taps_inside(const oc__window *w, int d, int64_t o,
-                           int include_pad) {
-    int64_t start = o * w->stride[d] - w->pad_lo[d], step = w->dilation[d];
-    int64_t end = w->in[d] + (include_pad ? w->pad_hi[d] : 0);
-    int64_t first = start < 0 && !include_pad ? (-start + step - 1) / step : 0;
-    int64_t last = end > start ? (end - start + step - 1) / step : 0;
-    last = OC_MIN(last, w->kernel[d]);
-    return OC_MAX(last - first, 0);
-}
 
 #define IS_NAN(v) ((v) != (v))
 #define LOWEST    (-INFINITY)
@@ -233,7 +220,7 @@ static oc_status run_pool(oc__ctx *c) {
     if (!job.y && !job.indices) return OC_OK;
     int last = job.w.rank - 1;
     for (int64_t x = 0; job.counts && x < job.w.out[last]; x++)
-        job.counts[x] = taps_inside(&job.w, last, x, job.include_pad);
+        job.counts[x] = oc__window_inside(&job.w, last, x, job.include_pad);
     int64_t planes = job.dims[0] * job.dims[1];
     oc__parallel(c, planes, 1,
                  has_fast_form(c, &job)     ? fast_range

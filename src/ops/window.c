@@ -191,6 +191,16 @@ void oc__window_span(const oc__window *w, int d, int64_t k, int64_t *lo,
     if (*hi < *lo) *hi = *lo;
 }
 
+int64_t oc__window_inside(const oc__window *w, int d, int64_t o,
+                          int include_pad) {
+    int64_t start = o * w->stride[d] - w->pad_lo[d], step = w->dilation[d];
+    int64_t end = w->in[d] + (include_pad ? w->pad_hi[d] : 0);
+    int64_t first = start < 0 && !include_pad ? (-start + step - 1) / step : 0;
+    int64_t last = end > start ? (end - start + step - 1) / step : 0;
+    last = OC_MIN(last, w->kernel[d]);
+    return OC_MAX(last - first, 0);
+}
+
 oc_status oc__window_depth(const oc__ctx *c, const oc__window *w,
                            int64_t channels, int64_t *out) {
     int64_t taps = oc__window_taps(w, w->rank);

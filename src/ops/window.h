@@ -41,6 +41,13 @@ int64_t oc__window_extent(const oc__window *w, int d);
  */
 void oc__window_span(const oc__window *w, int d, int64_t k, int64_t *lo,
                      int64_t *hi);
+/**
+ * Taps of window o along d that an average is divided by: all inside the
+ * input, or, with include_pad, all inside the padded input.  A window that
+ * overhangs the padded input in ceil_mode counts only what is in it.
+ */
+int64_t oc__window_inside(const oc__window *w, int d, int64_t o,
+                          int include_pad);
 /** Taps of the first `dims` dimensions. */
 int64_t oc__window_taps(const oc__window *w, int dims);
 /** channels * taps, or E_LIMIT. */

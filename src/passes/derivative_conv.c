@@ -135,3 +135,22 @@ void oc__d_conv_transpose(oc__diff *d, oc__node *n, int g) {
     }
     conv_weights(d, n, "ConvTransposeGradWeights", g);
 }
+
+/* ---- pooling -------------------------------------------------------------- */
+
+/* <Name>Grad(g, x, y), with the pooling's own attributes. */
+static void pool_back(oc__diff *d, const oc__node *n, int g, int n_in) {
+    char name[64];
+    int list[3] = {g, in(n, 0), n->out[0]};
+    snprintf(name, sizeof(name), "%sGrad", n->op->name);
+    if (oc__diff_wants(d, n, 0))
+        oc__diff_add(d, n, 0, oc__diff_own(d, n, name, n_in, list));
+}
+
+void oc__d_pool(oc__diff *d, oc__node *n, int g) {
+    pool_back(d, n, g, 2);
+}
+
+void oc__d_lp_pool(oc__diff *d, oc__node *n, int g) {
+    pool_back(d, n, g, 3);
+}
