@@ -1,27 +1,17 @@
-/*
- * pad.c - Pad and CenterCropPad: a tensor with edges added or taken away.
- *
- * Along each axis the input is first cropped where a pad is negative; what is
- * left, n elements from `begin`, is the piece that modes look at:
- *
- *     output:   [ before ][ begin .. begin + n - 1 of the input ][ after ]
- */
+/* pad.c - Pad and CenterCropPad: a tensor with edges added or taken away; what
+ * they ask for is in pad.h. */
+#include "ops/pad.h"
+
 #include "ops/moves.h"
 
 #include <string.h>
 
-typedef enum pad_mode { CONSTANT, REFLECT, EDGE, WRAP } pad_mode;
-
-typedef struct pad_axis {
-    int64_t begin, n, before, out;
-} pad_axis;
-
-static oc_status pad_read_mode(const oc__ctx *c, pad_mode *mode) {
+static oc_status pad_read_mode(const oc__ctx *c, oc__pad_mode *mode) {
     const char *s = oc__attr_string(c->node, "mode", "constant");
     static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
     for (int i = 0; i < 4; i++)
         if (!strcmp(s, names[i])) {
-            *mode = (pad_mode)i;
+            *mode = (oc__pad_mode)i;
             return OC_OK;
         }
     return oc__op_fail(c, OC_E_UNSUPPORTED, "mode is \"%s\"", s);
@@ -61,7 +51,8 @@ static oc_status pad_read(const oc__ctx *c, int64_t *before, int64_t *after) {
 }
 
 /* Turns pads into the piece of each axis and its place. */
-static oc_status pad_plan(const oc__ctx *c, pad_mode mode, pad_axis *p) {
+static oc_status pad_plan(const oc__ctx *c, oc__pad_mode mode,
+                          oc__pad_axis *p) {
     const oc_tensor *x = oc__in(c, 0);
     int64_t before[OC_MAX_RANK], after[OC_MAX_RANK];
     OC_TRY(pad_read(c, before, after));
@@ -82,19 +73,24 @@ static oc_status pad_plan(const oc__ctx *c, pad_mode mode, pad_axis *p) {
                                (long long)p[i].out);
         if (p[i].before > p[i].out) p[i].before = p[i].out;
         if (p[i].n > p[i].out - p[i].before) p[i].n = p[i].out - p[i].before;
-        if (mode != CONSTANT && p[i].n == 0 && p[i].out > 0)
+        if (mode != OC_PAD_CONSTANT && p[i].n == 0 && p[i].out > 0)
             return oc__op_fail(c, OC_E_SHAPE,
                                "axis %d is empty: nothing to repeat", i);
     }
     return OC_OK;
 }
 
+oc_status oc__pad_read(const oc__ctx *c, oc__pad_mode *mode, oc__pad_axis *p) {
+    OC_TRY(pad_read_mode(c, mode));
+    return pad_plan(c, *mode, p);
+}
+
 /* ---- copying ---------------------------------------------------------------
  */
 
 /* The piece goes to its place in an output that is otherwise filled. */
-static void pad_copy_piece(oc__ctx *c, const pad_axis *p, const oc_tensor *x,
-                           oc_tensor *y) {
+static void pad_copy_piece(oc__ctx *c, const oc__pad_axis *p,
+                           const oc_tensor *x, oc_tensor *y) {
     int64_t xs[OC_MAX_RANK], ys[OC_MAX_RANK], from = 0, to = 0;
     size_t bytes = oc_dtype_bytes(x->dtype);
     oc__move m = {0};
@@ -111,27 +107,26 @@ static void pad_copy_piece(oc__ctx *c, const pad_axis *p, const oc_tensor *x,
 }
 
 /* Whether the piece is all of the output, so that nothing needs filling. */
-static int pad_is_copy(const pad_axis *p, int rank) {
+static int pad_is_copy(const oc__pad_axis *p, int rank) {
     for (int i = 0; i < rank; i++)
         if (p[i].n != p[i].out) return 0;
     return 1;
 }
 
-/* Input index for output index i of an axis; i counts from the piece. */
-static int64_t pad_source(pad_mode mode, int64_t i, int64_t n) {
+int64_t oc__pad_source(oc__pad_mode mode, int64_t i, int64_t n) {
     if (i >= 0 && i < n) return i;
-    if (mode == EDGE || n == 1) return i < 0 ? 0 : n - 1;
-    int64_t period = mode == WRAP ? n : 2 * (n - 1);
+    if (mode == OC_PAD_EDGE || n == 1) return i < 0 ? 0 : n - 1;
+    int64_t period = mode == OC_PAD_WRAP ? n : 2 * (n - 1);
     i %= period;
     if (i < 0) i += period;
     return i < n ? i : period - i;
 }
 
 typedef struct pad_job {
-    pad_mode mode;
+    oc__pad_mode mode;
     const oc_tensor *x;
     oc_tensor *y;
-    const pad_axis *p;
+    const oc__pad_axis *p;
     int64_t xs[OC_MAX_RANK];
     size_t bytes;
 } pad_job;
@@ -141,16 +136,16 @@ typedef struct pad_job {
 static void pad_rows(void *user, int64_t begin, int64_t end, int worker) {
     const pad_job *j = user;
     int last = j->x->rank - 1;
-    const pad_axis *p = &j->p[last];
+    const oc__pad_axis *p = &j->p[last];
     size_t b = j->bytes;
     (void)worker;
     for (int64_t row = begin; row < end; row++) {
         int64_t rest = row, from = p->begin;
         for (int i = last - 1; i >= 0; i--) {
-            const pad_axis *q = &j->p[i];
+            const oc__pad_axis *q = &j->p[i];
             int64_t at = rest % q->out - q->before;
             rest /= q->out;
-            from += (q->begin + pad_source(j->mode, at, q->n)) * j->xs[i];
+            from += (q->begin + oc__pad_source(j->mode, at, q->n)) * j->xs[i];
         }
         const char *src = (const char *)j->x->data + (size_t)from * b;
         char *dst = (char *)j->y->data + (size_t)(row * p->out) * b;
@@ -160,7 +155,7 @@ static void pad_rows(void *user, int64_t begin, int64_t end, int worker) {
                 i += p->n;
                 if (i >= p->out) break;
             }
-            int64_t s = pad_source(j->mode, i - p->before, p->n);
+            int64_t s = oc__pad_source(j->mode, i - p->before, p->n);
             memcpy(dst + (size_t)i * b, src + (size_t)s * b, b);
         }
     }
@@ -171,8 +166,8 @@ static void pad_rows(void *user, int64_t begin, int64_t end, int worker) {
 
 /* Only pads and axes decide the shape; the constant may come late. */
 static oc_status infer_pad(oc__ctx *c) {
-    pad_axis p[OC_MAX_RANK];
-    pad_mode mode;
+    oc__pad_axis p[OC_MAX_RANK];
+    oc__pad_mode mode;
     int64_t dims[OC_MAX_RANK];
     OC_TRY(oc__want(c, 0, OC_T_ANY));
     OC_TRY(pad_read_mode(c, &mode));
@@ -197,14 +192,14 @@ static oc_status infer_pad(oc__ctx *c) {
 static oc_status run_pad(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);
-    pad_axis p[OC_MAX_RANK];
-    pad_mode mode;
+    oc__pad_axis p[OC_MAX_RANK];
+    oc__pad_mode mode;
     OC_TRY(pad_read_mode(c, &mode));
     OC_TRY(pad_plan(c, mode, p));
     size_t bytes = oc_dtype_bytes(x->dtype);
     int64_t n = oc_tensor_elems(y);
     if (n == 0) return OC_OK;
-    if (mode != CONSTANT && x->rank > 0) {
+    if (mode != OC_PAD_CONSTANT && x->rank > 0) {
         pad_job j = {mode, x, y, p, {0}, bytes};
         int64_t row = p[x->rank - 1].out;
         oc__strides(x->rank, x->dims, j.xs);
@@ -226,8 +221,7 @@ static oc_status run_pad(oc__ctx *c) {
 /* ---- CenterCropPad ---------------------------------------------------------
  */
 
-/* CenterCropPad crops and pads evenly, the odd element behind. */
-static oc_status center_plan(const oc__ctx *c, pad_axis *p) {
+oc_status oc__center_read(const oc__ctx *c, oc__pad_axis *p) {
     const oc_tensor *x = oc__in(c, 0);
     int64_t shape[OC_MAX_RANK];
     int n;
@@ -238,7 +232,7 @@ static oc_status center_plan(const oc__ctx *c, pad_axis *p) {
         return oc__op_fail(c, OC_E_SHAPE, "%d sizes for %d axes", n,
                            axes ? (int)n_axes : x->rank);
     for (int i = 0; i < x->rank; i++)
-        p[i] = (pad_axis){0, x->dims[i], 0, x->dims[i]};
+        p[i] = (oc__pad_axis){0, x->dims[i], 0, x->dims[i]};
     for (int i = 0; i < n; i++) {
         int a;
         OC_TRY(oc__axis(c, axes ? axes[i] : i, x->rank, &a));
@@ -254,11 +248,11 @@ static oc_status center_plan(const oc__ctx *c, pad_axis *p) {
 }
 
 static oc_status infer_center(oc__ctx *c) {
-    pad_axis p[OC_MAX_RANK];
+    oc__pad_axis p[OC_MAX_RANK];
     int64_t dims[OC_MAX_RANK];
     OC_TRY(oc__want(c, 0, OC_T_ANY));
     OC_NEED_DATA(c, 1);
-    OC_TRY(center_plan(c, p));
+    OC_TRY(oc__center_read(c, p));
     const oc_tensor *x = oc__in(c, 0);
     for (int i = 0; i < x->rank; i++)
         dims[i] = p[i].out;
@@ -268,8 +262,8 @@ static oc_status infer_center(oc__ctx *c) {
 static oc_status run_center(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);
-    pad_axis p[OC_MAX_RANK];
-    OC_TRY(center_plan(c, p));
+    oc__pad_axis p[OC_MAX_RANK];
+    OC_TRY(oc__center_read(c, p));
     uint64_t zero[2] = {0, 0};
     if (!pad_is_copy(p, x->rank))
         oc__move_fill(c, y->data, zero, oc_dtype_bytes(x->dtype),

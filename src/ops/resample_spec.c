@@ -18,6 +18,11 @@ static oc_status read_name(const oc__ctx *c, const char *attr,
     return oc__op_fail(c, OC_E_UNSUPPORTED, "%s is \"%s\"", attr, s);
 }
 
+/* Upsample, or its gradient. */
+static int is_upsample(const oc__ctx *c) {
+    return !strncmp(c->op->name, "Upsample", 8);
+}
+
 static oc_status read_modes(oc__ctx *c, oc__resize_spec *s) {
     static const char *const coords[OC_COORD_COUNT] = {
         "half_pixel",         "half_pixel_symmetric", "pytorch_half_pixel",
@@ -36,7 +41,7 @@ static oc_status read_modes(oc__ctx *c, oc__resize_spec *s) {
         s->mode = OC_RESIZE_CUBIC;
     else
         return oc__op_fail(c, OC_E_UNSUPPORTED, "mode is \"%s\"", mode);
-    if (c->node->version < 11 || !strcmp(c->op->name, "Upsample")) {
+    if (c->node->version < 11 || is_upsample(c)) {
         s->coord = OC_COORD_ASYMMETRIC;
         s->round = OC_ROUND_SIMPLE;
         return OC_OK;
@@ -53,10 +58,6 @@ static oc_status read_modes(oc__ctx *c, oc__resize_spec *s) {
     if (s->antialias && s->mode == OC_RESIZE_NEAREST)
         return oc__op_fail(c, OC_E_ARG, "antialias with nearest");
     return OC_OK;
-}
-
-static int is_upsample(const oc__ctx *c) {
-    return !strcmp(c->op->name, "Upsample");
 }
 
 /* A non-empty input, or NULL: an empty one counts as absent (opset 11). */

@@ -1,9 +1,7 @@
 /* slice.c - Slice: a box with steps out of a tensor. */
-#include "ops/moves.h"
+#include "ops/slice.h"
 
-typedef struct slice {
-    int64_t begin[OC_MAX_RANK], step[OC_MAX_RANK], size[OC_MAX_RANK];
-} slice;
+#include "ops/moves.h"
 
 /* The four lists, from attributes (opset 1) or inputs (10 and later). */
 typedef struct slice_lists {
@@ -70,8 +68,7 @@ static void slice_clamp(int64_t dim, int64_t start, int64_t end, int64_t step,
                             : 0;
 }
 
-/* First index, step and number of elements for every axis of the input. */
-static oc_status slice_args(oc__ctx *c, slice *out) {
+oc_status oc__slice_read(oc__ctx *c, oc__slice *out) {
     const oc_tensor *x = oc__in(c, 0);
     slice_lists s;
     unsigned seen = 0;
@@ -97,11 +94,11 @@ static oc_status slice_args(oc__ctx *c, slice *out) {
 }
 
 static oc_status infer_slice(oc__ctx *c) {
-    slice s;
+    oc__slice s;
     OC_TRY(oc__want(c, 0, OC_T_ANY));
     for (int i = 1; i < c->n_in; i++)
         if (oc__in_value(c, i)) OC_NEED_DATA(c, i);
-    OC_TRY(slice_args(c, &s));
+    OC_TRY(oc__slice_read(c, &s));
     const oc_tensor *x = oc__in(c, 0);
     return oc__out_set(c, 0, x->dtype, x->rank, s.size);
 }
@@ -111,8 +108,8 @@ static oc_status infer_slice(oc__ctx *c) {
 static oc_status run_slice(oc__ctx *c) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);
-    slice s;
-    OC_TRY(slice_args(c, &s));
+    oc__slice s;
+    OC_TRY(oc__slice_read(c, &s));
     int64_t xs[OC_MAX_RANK], ys[OC_MAX_RANK], at = 0;
     size_t bytes = oc_dtype_bytes(x->dtype);
     oc__move m = {0};

@@ -216,6 +216,15 @@ static void take_attribute(rig *r, const char **p, oc__attr *a) {
         a->type = OC_ATTR_STRING;
         a->s.data = oc__arena_dup(&r->arena, text, n + 1);
         a->s.bytes = n;
+    } else if (strchr(text, '.') && strchr(text, ',')) {
+        float list[8];
+        char *at = text;
+        a->type = OC_ATTR_FLOATS;
+        while (*at && a->n < OC_COUNT(list)) {
+            list[a->n++] = strtof(at, &at);
+            at += *at == ',';
+        }
+        a->floats = oc__arena_dup(&r->arena, list, a->n * sizeof(*list));
     } else if (strchr(text, '.')) {
         a->type = OC_ATTR_FLOAT;
         a->f = strtof(text, NULL);
@@ -223,7 +232,7 @@ static void take_attribute(rig *r, const char **p, oc__attr *a) {
         int64_t list[32];
         char *at = text;
         a->type = OC_ATTR_INTS;
-        while (*at) {
+        while (*at && a->n < OC_COUNT(list)) {
             list[a->n++] = strtoll(at, &at, 10);
             at += *at == ',';
         }
