@@ -5,28 +5,14 @@
  * entry has a class as its target.  Sums are kept in f64 and always added in
  * the same order.
  */
+#include "ops/loss.h"
+
 #include "ops/nn.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { NLL, CROSS_ENTROPY };
-enum { REDUCE_NONE, REDUCE_SUM, REDUCE_MEAN };
-
-typedef struct loss_job {
-    int kind, reduction, has_ignore;
-    int64_t ignore;
-    int64_t batch, classes, positions;
-    int rank; /* of the unreduced loss */
-    int64_t dims[OC_MAX_RANK];
-    oc_dtype dtype;
-    oc_tensor x, target, weight; /* weight.data NULL: all one */
-    int has_weight;
-    double *log_sum; /* of exp(x - max), plus max, a position each */
-    oc_tensor y, log_prob;
-} loss_job;
-
-static oc_status read_loss(const oc__ctx *c, loss_job *job) {
+oc_status oc__loss_read(const oc__ctx *c, oc__loss *job) {
     memset(job, 0, sizeof(*job));
     OC_TRY(oc__want(c, 0, OC_T_F));
     OC_TRY(oc__want(c, 1, OC_T(I32) | OC_T(I64)));
@@ -61,11 +47,11 @@ static oc_status read_loss(const oc__ctx *c, loss_job *job) {
     }
     const char *s = oc__attr_string(c->node, "reduction", "mean");
     if (!strcmp(s, "none"))
-        job->reduction = REDUCE_NONE;
+        job->reduction = OC_LOSS_EACH;
     else if (!strcmp(s, "sum"))
-        job->reduction = REDUCE_SUM;
+        job->reduction = OC_LOSS_SUM;
     else if (!strcmp(s, "mean"))
-        job->reduction = REDUCE_MEAN;
+        job->reduction = OC_LOSS_MEAN;
     else
         return oc__op_fail(c, OC_E_ARG, "reduction is \"%s\"", s);
     job->has_ignore = oc__attr_find(c->node, "ignore_index") != NULL;
@@ -73,18 +59,33 @@ static oc_status read_loss(const oc__ctx *c, loss_job *job) {
     return OC_OK;
 }
 
-static void layout(oc__bump *b, loss_job *job) {
-    if (job->kind == CROSS_ENTROPY)
+oc_status oc__loss_target(const oc__ctx *c, const oc__loss *job, int64_t i,
+                          int64_t *target, double *weight) {
+    int64_t t = oc__tensor_get_i64(&job->target, i);
+    *weight = 0;
+    *target = -1;
+    if (job->has_ignore && t == job->ignore) return OC_OK;
+    if (t < 0 || t >= job->classes)
+        return oc__op_fail(c, OC_E_ARG,
+                           "target %lld is %lld, but there are %lld classes",
+                           (long long)i, (long long)t, (long long)job->classes);
+    *weight = job->has_weight ? oc__tensor_get_f64(&job->weight, t) : 1;
+    *target = t;
+    return OC_OK;
+}
+
+static void layout(oc__bump *b, oc__loss *job) {
+    if (job->kind == OC_LOSS_CROSS_ENTROPY)
         job->log_sum =
             oc__bump_take(b, oc_tensor_elems(&job->target), sizeof(double));
 }
 
 static oc_status infer_loss(oc__ctx *c) {
-    loss_job job;
-    OC_TRY(read_loss(c, &job));
+    oc__loss job;
+    OC_TRY(oc__loss_read(c, &job));
     OC_TRY(oc__out_set(c, 0, job.dtype,
-                       job.reduction == REDUCE_NONE ? job.rank : 0, job.dims));
-    if (job.kind == CROSS_ENTROPY) OC_TRY(oc__out_like(c, 1, &job.x));
+                       job.reduction == OC_LOSS_EACH ? job.rank : 0, job.dims));
+    if (job.kind == OC_LOSS_CROSS_ENTROPY) OC_TRY(oc__out_like(c, 1, &job.x));
     oc__bump b = oc__bump_counter();
     layout(&b, &job);
     return oc__bump_need(c, &b);
@@ -92,7 +93,7 @@ static oc_status infer_loss(oc__ctx *c) {
 
 /* log of the softmax's denominator at positions begin .. end - 1. */
 static void softmax_range(void *user, int64_t begin, int64_t end, int worker) {
-    const loss_job *job = user;
+    const oc__loss *job = user;
     oc_tensor out = job->log_prob;
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
@@ -114,48 +115,42 @@ static void softmax_range(void *user, int64_t begin, int64_t end, int worker) {
 }
 
 static oc_status run_loss(oc__ctx *c) {
-    loss_job job;
-    OC_TRY(read_loss(c, &job));
+    oc__loss job;
+    OC_TRY(oc__loss_read(c, &job));
     oc__bump b = oc__bump_cutter(c);
     layout(&b, &job);
     int64_t n = oc_tensor_elems(&job.target);
     if (oc__out(c, 1)) job.log_prob = *oc__out(c, 1);
-    if (job.kind == CROSS_ENTROPY && n > 0)
+    if (job.kind == OC_LOSS_CROSS_ENTROPY && n > 0)
         oc__parallel(c, n, OC_MAX(1024 / OC_MAX(job.classes, 1), 1),
                      softmax_range, &job);
     double sum = 0, weights = 0;
     oc_tensor *y = oc__out(c, 0);
     for (int64_t i = 0; i < n; i++) {
-        int64_t t = oc__tensor_get_i64(&job.target, i);
-        double loss = 0, w = 0;
-        if (!job.has_ignore || t != job.ignore) {
-            if (t < 0 || t >= job.classes)
-                return oc__op_fail(c, OC_E_ARG,
-                                   "target %lld is %lld, but there are %lld "
-                                   "classes",
-                                   (long long)i, (long long)t,
-                                   (long long)job.classes);
+        int64_t t;
+        double loss = 0, w;
+        OC_TRY(oc__loss_target(c, &job, i, &t, &w));
+        if (t >= 0) {
             int64_t at = (i / job.positions * job.classes + t) * job.positions +
                          i % job.positions;
-            w = job.has_weight ? oc__tensor_get_f64(&job.weight, t) : 1;
             loss = -oc__tensor_get_f64(&job.x, at);
-            if (job.kind == CROSS_ENTROPY) loss += job.log_sum[i];
+            if (job.kind == OC_LOSS_CROSS_ENTROPY) loss += job.log_sum[i];
             loss *= w;
         }
         sum += loss;
         weights += w;
-        if (y && job.reduction == REDUCE_NONE) oc__tensor_set_f64(y, i, loss);
+        if (y && job.reduction == OC_LOSS_EACH) oc__tensor_set_f64(y, i, loss);
     }
-    if (y && job.reduction != REDUCE_NONE)
+    if (y && job.reduction != OC_LOSS_EACH)
         oc__tensor_set_f64(y, 0,
-                           job.reduction == REDUCE_MEAN ? sum / weights : sum);
+                           job.reduction == OC_LOSS_MEAN ? sum / weights : sum);
     return OC_OK;
 }
 
 const oc__op oc__ops_loss[] = {
-    {"", "NegativeLogLikelihoodLoss", 12, 2, 3, 1, 0, NLL, infer_loss, run_loss,
-     NULL},
-    {"", "SoftmaxCrossEntropyLoss", 12, 2, 3, 2, 0, CROSS_ENTROPY, infer_loss,
+    {"", "NegativeLogLikelihoodLoss", 12, 2, 3, 1, 0, OC_LOSS_NLL, infer_loss,
      run_loss, NULL},
+    {"", "SoftmaxCrossEntropyLoss", 12, 2, 3, 2, 0, OC_LOSS_CROSS_ENTROPY,
+     infer_loss, run_loss, NULL},
     {0},
 };

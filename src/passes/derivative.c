@@ -69,6 +69,14 @@ void oc__diff_give(oc__diff *d, const oc__node *n, int j, int grad) {
         oc__diff_add(d, n, j, oc__diff_sum_to(d, grad, oc__diff_in(n, j)));
 }
 
+void oc__diff_refuse(oc__diff *d, const oc__node *n, const char *what) {
+    oc__error_node(d->err, n->name);
+    d->refused = oc__fail(d->err, OC_E_UNSUPPORTED,
+                          "Gradient: the derivative of %s of %s \"%s\" is not "
+                          "known",
+                          what, n->op->name, n->name);
+}
+
 /* ---- finding the rule -----------------------------------------------------
  */
 
@@ -104,13 +112,10 @@ oc_status oc__derivative(oc__diff *d, oc__node *n) {
                         n->op->name, n->name, n->version);
     }
     for (int k = r->outputs; k < n->n_out && r->outputs; k++)
-        if (oc__diff_of(d, n, k) >= 0) {
-            oc__error_node(d->err, n->name);
-            return oc__fail(d->err, OC_E_UNSUPPORTED,
-                            "Gradient: the derivative of output %d of %s "
-                            "\"%s\" is not known",
-                            k, n->op->name, n->name);
-        }
+        if (oc__diff_of(d, n, k) >= 0)
+            oc__diff_refuse(d, n, k == 1 ? "output 1" : "a further output");
+    if (d->refused != OC_OK) return d->refused;
     r->fn(d, n, oc__diff_of(d, n, 0));
+    if (d->refused != OC_OK) return d->refused;
     return d->failed ? oc__fail_nomem(d->err) : OC_OK;
 }

@@ -12,11 +12,12 @@ typedef struct oc__diff {
     oc__graph *g;
     const oc_allocator *allocator;
     oc_error *err;
-    int n;          /* values that existed when the walk back started */
-    char *live;     /* [n] depends on what is differentiated by */
-    int *adjoint;   /* [n] d y / d value, as a value; -1: none so far */
-    oc__node *last; /* the node emitted last, for its attributes */
-    int failed;     /* out of memory, or an operator is not there */
+    int n;             /* values that existed when the walk back started */
+    char *live;        /* [n] depends on what is differentiated by */
+    int *adjoint;      /* [n] d y / d value, as a value; -1: none so far */
+    oc__node *last;    /* the node emitted last, for its attributes */
+    int failed;        /* out of memory, or an operator is not there */
+    oc_status refused; /* by a rule, with its sentence in err; OC_OK: none */
 } oc__diff;
 
 /**
@@ -73,6 +74,9 @@ int oc__diff_sum_to(oc__diff *d, int a, int x);
 int oc__diff_zeros(oc__diff *d, int like);
 /** a where the truth value is, else 0. */
 int oc__diff_where(oc__diff *d, int truth, int a);
+
+/** Says that n's rule does not cover how n is used: "... of <what> ...". */
+void oc__diff_refuse(oc__diff *d, const oc__node *n, const char *what);
 
 /** Adds `grad` to the adjoint of input j of n, where that is wanted. */
 void oc__diff_add(oc__diff *d, const oc__node *n, int j, int grad);
