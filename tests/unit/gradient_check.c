@@ -23,6 +23,7 @@ typedef struct named {
 
 typedef struct rig {
     oc__arena arena;
+    const oc_allocator *allocator;
     oc__graph *g;
     oc_dtype dtype;
     named names[MAX_VALUES];
@@ -31,6 +32,8 @@ typedef struct rig {
     int n_inputs, wanted[MAX_INPUTS];
     oc_tensor inputs[MAX_INPUTS];
     int n_losses, losses[MAX_VALUES];
+    void (*before)(struct rig *r); /* called before differentiating */
+    int64_t fail_at;
     oc_error err;
 } rig;
 
@@ -137,8 +140,8 @@ static void take_input(rig *r, const char **p, oc__rng *rng) {
     take_word(p, "_", name);
     skip_blanks(p);
     char kind = **p;
-    int wanted = kind != '!', positive = 0;
-    if (strchr("!=?~", kind)) ++*p;
+    int wanted = kind != '!', low = -1;
+    if (strchr("!=?~#%", kind)) ++*p;
     if (kind == '=' || kind == '?') {
         take_list(r, p, kind == '=' ? OC_DTYPE_I64 : OC_DTYPE_BOOL, &t);
         add_name(r, name, oc__graph_add_constant(r->g, name, &t));
@@ -153,12 +156,16 @@ static void take_input(rig *r, const char **p, oc__rng *rng) {
         add_name(r, name, oc__graph_add_constant(r->g, name, &t));
         return;
     }
-    if (**p == '+') positive = 1, ++*p;
+    if (**p == '+') low = 0, ++*p;
     take_dims(p, &t);
     allocate(r, &t);
-    for (int64_t i = 0; i < oc_tensor_elems(&t); i++) {
+    for (int64_t i = 0; i < oc_tensor_elems(&t) && kind != '%'; i++) {
         double v = (double)oc__rng_float(rng);
-        oc__tensor_set_f64(&t, i, positive ? 0.5 + v : 2 * v - 1);
+        oc__tensor_set_f64(&t, i, low == 0 ? 0.5 + v : 2 * v - 1);
+    }
+    if (kind == '#') {
+        add_name(r, name, oc__graph_add_constant(r->g, name, &t));
+        return;
     }
     int value = oc__graph_add_value(r->g, name);
     add_name(r, name, value);
@@ -272,12 +279,14 @@ static void take_statement(rig *r, const char **p) {
     }
 }
 
-static void rig_init(rig *r, const gradient_case *c, oc_dtype dtype) {
+static void rig_init_with(rig *r, const gradient_case *c, oc_dtype dtype,
+                          const oc_allocator *a) {
     oc__rng rng;
     memset(r, 0, sizeof(*r));
     current_case = c;
+    r->allocator = a;
     oc__rng_init(&rng, 7);
-    oc__arena_init(&r->arena, &oc__default_allocator);
+    oc__arena_init(&r->arena, a);
     r->g = oc__graph_create(&r->arena);
     r->g->inputs = oc__arena_array(&r->arena, MAX_INPUTS, sizeof(int));
     r->g->outputs = oc__arena_array(&r->arena, MAX_INPUTS, sizeof(int));
@@ -286,6 +295,10 @@ static void rig_init(rig *r, const gradient_case *c, oc_dtype dtype) {
         take_input(r, &p, &rng);
     for (const char *p = c->program; *p;)
         take_statement(r, &p);
+}
+
+static void rig_init(rig *r, const gradient_case *c, oc_dtype dtype) {
+    rig_init_with(r, c, dtype, &oc__default_allocator);
 }
 
 static void rig_deinit(rig *r) {
@@ -414,8 +427,9 @@ static oc_status add_gradient(rig *r, const oc_tensor *shapes) {
         part = add_node(r, "Squeeze", 13, part, -1);
         total = total < 0 ? part : add_node(r, "Add", 14, total, part);
     }
-    oc_status st = oc__gradients(r->g, &oc__default_allocator, total, xs, n,
-                                 grads, &r->err);
+    if (r->before) r->before(r);
+    oc_status st =
+        oc__gradients(r->g, r->allocator, total, xs, n, grads, &r->err);
     for (int i = 0; i < n && st == OC_OK; i++)
         r->g->outputs[r->g->n_outputs++] = grads[i];
     return st;
@@ -597,4 +611,29 @@ oc_status gradient_status(const gradient_case *c, oc_error *err) {
     *err = r.err;
     rig_deinit(&r);
     return st;
+}
+
+/* Allocation number r->fail_at from now on fails. */
+static void fail_later(rig *r) {
+    test_allocator *ta = r->allocator->user;
+    ta->fail_at = ta->count + r->fail_at;
+}
+
+void gradient_without_memory(const gradient_case *c) {
+    oc_tensor shapes[MAX_VALUES];
+    forward_shapes(c, OC_DTYPE_F64, shapes);
+    for (int64_t n = 0;; n++) {
+        test_allocator ta;
+        rig r;
+        test_allocator_init(&ta, TEST_NEVER);
+        rig_init_with(&r, c, OC_DTYPE_F64, &ta.base);
+        r.before = fail_later;
+        r.fail_at = n;
+        oc_status st = add_gradient(&r, shapes);
+        int failed = ta.failed;
+        rig_deinit(&r);
+        test_allocator_check(&ta);
+        assert_int_equal(st, failed ? OC_E_NOMEM : OC_OK);
+        if (!failed) break;
+    }
 }

@@ -17,7 +17,9 @@
  *
  *     x 2x3      a float input, to be differentiated by
  *     x +2x3     the same from (0.5, 1.5)
+ *     x %2x3     the same, all 0
  *     x !2x3     an input that is not differentiated by; !+ too
+ *     x #2x3     a constant
  *     x ~0.5     a float constant, a scalar
  *     i =0,2     an int64 constant of one dimension
  *     i =2x2:0,1,1,0    ... of this shape; `i =s:3` a scalar
@@ -52,6 +54,9 @@ void gradient_check(const gradient_case *c);
 
 /** Reports what differentiating says (OC_OK when it works); no numbers. */
 oc_status gradient_status(const gradient_case *c, oc_error *err);
+
+/** Differentiates with the n-th allocation failing, for every n. */
+void gradient_without_memory(const gradient_case *c);
 
 /** Calls fn with every operator that a program names. */
 void gradient_each_op(const char *program,

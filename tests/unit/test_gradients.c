@@ -183,6 +183,11 @@ static const gradient_case cases[] = {
     CASE("y = Conv(x, w) strides=2,1,2", "x 1x2x4x3x5; w 3x2x2x2x2"),
     CASE("y = Conv(x, w, b)", "x 0x3x5x6; w 4x3x3x2; b 4"),
     CASE("v = Mul(w, w); y = Conv(x, v)", "x !1x3x5x6; w 4x3x3x2"),
+    CASE("a = Conv(x, v, b) pads=1,1,1,1; c = Relu(a); d = Conv(c, w) group=16 "
+         "pads=1,1,1,1; y = MaxPool(d) kernel_shape=2,2 strides=2,2",
+         "x 1x3x8x8; v #16x3x3x3; b #16; w #16x1x3x3"),
+    CASE("a = Conv(x, w) strides=2,2; y = Conv(a, v)",
+         "x 1x8x9x9; w #24x8x3x3; v #16x24x1x1"),
     LARGE("y = Conv(x, w, b) pads=1,1,1,1", "x 2x33x19x23; w 70x33x3x3; b 70"),
     LARGE("y = Conv(x, w) strides=2,2 pads=1,1,1,1", "x 2x33x19x23; w 70x33x3x3"),
     LARGE("y = Conv(x, w)", "x 3x96x14x14; w 300x96x1x1"),
@@ -379,7 +384,8 @@ static const gradient_case cases[] = {
     CASE("y = ReduceMax@13(x) keepdims=0", "x 2x3"),
     CASE("y = ReduceMin(x, a) keepdims=0", "x 2x3x4; a =1,2"),
     CASE("y = ReduceProd(x, a)", "x 2x3x4; a =1"),
-    CASE("r = Relu(x); y = ReduceProd(r, a)", "x 2x3x4; a =1"),
+    CASE("r = Concat(x, z) axis=1; y = ReduceProd(r, a)", "x 2x3; z %2x1; a =1"),
+    CASE("r = Concat(x, z) axis=1; y = ReduceProd(r, a)", "x 2x3; z %2x2; a =1"),
     CASE("y = CumSum(x, a)", "x 2x5; a =s:1"),
     CASE("y = CumSum(x, a) exclusive=1 reverse=1", "x 4x2; a =s:0"),
     /* ---- losses ----------------------------------------------------------- */
@@ -440,6 +446,38 @@ static void gradients_refuse_what_has_no_rule(void **state) {
     assert_int_equal(gradient_status(&none, &err), OC_E_UNSUPPORTED);
     assert_string_equal(err.message, "Gradient: the derivative of Det \"y\" "
                                      "(version 21) is not known");
+    gradient_case running =
+        CASE("a, y, v = BatchNormalization(x, s, s, s, t) training_mode=1",
+             "x 2x3; s 3; t !+3");
+    assert_int_equal(gradient_status(&running, &err), OC_E_UNSUPPORTED);
+    assert_string_equal(err.message, "Gradient: the derivative of output 1 of "
+                                     "BatchNormalization \"a\" is not known");
+    gradient_case diagonal = CASE("y = Einsum(x) equation=ii->i", "x 3x3");
+    assert_int_equal(gradient_status(&diagonal, &err), OC_E_UNSUPPORTED);
+    gradient_case weight =
+        CASE("y = SoftmaxCrossEntropyLoss(x, t, w)", "x 2x3; t =0,1; w +3");
+    assert_int_equal(gradient_status(&weight, &err), OC_E_UNSUPPORTED);
+    gradient_case cap = CASE("y = Attention@23(q, k, v) softcap=2.0",
+                             "q 1x1x2x3; k 1x1x2x3; v 1x1x2x3");
+    assert_int_equal(gradient_status(&cap, &err), OC_E_UNSUPPORTED);
+    assert_string_equal(err.message, "Gradient: the derivative of softcap of "
+                                     "Attention \"y\" is not known");
+}
+
+static void gradients_survive_lack_of_memory(void **state) {
+    (void)state;
+    static const gradient_case some[] = {
+        CASE("a = Conv(x, w, b); c, d = Split(a) axis=1 num_outputs=2;"
+             "e = MatMul(c, d); f = Dropout(e, r, t); h, _ = TopK(f, k);"
+             "y = Concat(h, d) axis=3",
+             "x 1x2x4x4; w 4x2x1x1; b 4; r ~0.5; t ?s:1; k =2,"),
+        CASE("y = Attention@23(q, k, v, m)",
+             "q 1x1x2x3; k 1x1x3x3; v 1x1x3x3; m 2x3"),
+        CASE("y = Einsum(a, b) equation=ij,jk->k", "a 2x3; b 3x4"),
+        CASE("y = LpNormalization(x); y2 = LogSoftmax(x)", "x 2x3"),
+    };
+    for (size_t i = 0; i < OC_COUNT(some); i++)
+        gradient_without_memory(&some[i]);
 }
 
 int main(void) {
@@ -447,6 +485,7 @@ int main(void) {
         cmocka_unit_test(gradients_match_differences),
         cmocka_unit_test(gradients_have_a_case_for_every_rule),
         cmocka_unit_test(gradients_refuse_what_has_no_rule),
+        cmocka_unit_test(gradients_survive_lack_of_memory),
     };
     return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
 }
