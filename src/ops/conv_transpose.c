@@ -197,8 +197,8 @@ static double flops_transpose(const oc__ctx *c) {
 }
 
 const oc__op oc__ops_conv_transpose[] = {
-    {"", "ConvTranspose", 1, 2, 3, 1, 0, TRANSPOSE, infer_transpose, run_transpose,
-     flops_transpose},
+    {"", "ConvTranspose", 1, 2, 3, 1, 0, TRANSPOSE, infer_transpose,
+     run_transpose, flops_transpose},
     {"ocelli", "ConvGradInput", 1, 3, 3, 1, 0, GRAD_INPUT, infer_transpose,
      run_transpose, flops_transpose},
     {0},

@@ -28,7 +28,7 @@ typedef struct batch_job {
     const void *g, *x;
     void *dx;
     oc_tensor scale, mean, var;
-    double *sums; /* [channels][2]: of g and of g (x - mean) */
+    double *sums;  /* [channels][2]: of g and of g (x - mean) */
     double *stats; /* [channels][2]: mean, 1 / sqrt(var + epsilon) */
 } batch_job;
 
@@ -58,8 +58,9 @@ static oc_status read_batch(const oc__ctx *c, batch_job *j) {
     }
     for (int i = 2; i < 5; i++)
         if (oc_tensor_elems(oc__in(c, i)) != j->channels)
-            return oc__op_fail(c, OC_E_SHAPE, "input %d has %lld values, want "
-                                              "%lld",
+            return oc__op_fail(c, OC_E_SHAPE,
+                               "input %d has %lld values, want "
+                               "%lld",
                                i, (long long)oc_tensor_elems(oc__in(c, i)),
                                (long long)j->channels);
     j->scale = *oc__in(c, 2);
@@ -71,8 +72,8 @@ static oc_status read_batch(const oc__ctx *c, batch_job *j) {
 static void layout(oc__ctx *c, oc__bump *b, batch_job *j) {
     j->g = oc__real_in(c, b, 0, j->real);
     j->x = oc__real_in(c, b, 1, j->real);
-    j->dx = oc__real_out(c, b, 0, j->dtype, oc_tensor_elems(oc__in(c, 1)),
-                         j->real);
+    j->dx =
+        oc__real_out(c, b, 0, j->dtype, oc_tensor_elems(oc__in(c, 1)), j->real);
     j->sums = oc__bump_take(b, j->channels, 2 * sizeof(double));
     j->stats = oc__bump_take(b, j->channels, 2 * sizeof(double));
 }
@@ -88,7 +89,8 @@ static oc_status infer_batch(oc__ctx *c) {
     return oc__bump_need(c, &b);
 }
 
-/* ---- one channel ---------------------------------------------------------- */
+/* ---- one channel ----------------------------------------------------------
+ */
 
 /* Sums over n <= CHUNK elements: of g (NULL: of x - mean) times x - mean. */
 static double centred(const batch_job *j, int64_t at, int64_t n, double mean,
@@ -121,7 +123,8 @@ static double plain_sum(const batch_job *j, const void *data, int64_t at,
     return sum;
 }
 
-/* Sums over a channel; way 0: of data, 1: of (x - mean)^2, 2: of g (x - mean). */
+/* Sums over a channel; way 0: of data, 1: of (x - mean)^2, 2: of g (x - mean).
+ */
 static double channel_sum(const batch_job *j, int64_t ch, const void *data,
                           int way, double mean) {
     double sum = 0;

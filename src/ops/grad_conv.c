@@ -54,9 +54,9 @@ typedef struct weights_job {
     char *gemm;
 } weights_job;
 
-#define REAL              float
-#define FN(name)          name##_f32
-#define DOT(kt, a, b, n)  (double)(kt)->dot_f32(a, b, n)
+#define REAL             float
+#define FN(name)         name##_f32
+#define DOT(kt, a, b, n) (double)(kt)->dot_f32(a, b, n)
 #include "ops/grad_conv.inc"
 #undef REAL
 #undef FN
@@ -77,7 +77,8 @@ static double dot_f64(const double *a, const double *b, size_t n) {
 #undef FN
 #undef DOT
 
-/* ---- reading -------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------
+ */
 
 static oc_status read_window(const oc__ctx *c, weights_job *j) {
     const oc_tensor *x = oc__in(c, 1), *w = oc__in(c, 2);
@@ -122,7 +123,8 @@ static oc_status read_weights(const oc__ctx *c, weights_job *j) {
     return oc__window_depth(c, &j->w, j->channels, &j->depth);
 }
 
-/* ---- products ------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------
+ */
 
 static void choose_blocks(weights_job *j) {
     j->row_block = j->col_block = BLOCK_MAX;
@@ -145,8 +147,8 @@ static void layout(oc__ctx *c, oc__bump *b, weights_job *j) {
     const void *x = oc__real_in(c, b, 1, j->real);
     j->a = g_is_a ? g : x;
     j->b = g_is_a ? x : g;
-    j->y = oc__real_out(c, b, 0, j->dtype, oc_tensor_elems(oc__in(c, 2)),
-                        j->real);
+    j->y =
+        oc__real_out(c, b, 0, j->dtype, oc_tensor_elems(oc__in(c, 2)), j->real);
     j->direct = j->rows < 3 || j->real == OC_DTYPE_F64;
     if (j->direct) return;
     int64_t threads = OC_MAX(c->threads, 1);
@@ -171,8 +173,8 @@ static void take_line(const oc__window *w, const float *plane, int64_t t,
     while (n > 0) {
         int64_t row = 0, run = OC_MIN(n, w->out[last] - o[last]);
         int64_t step = w->stride[last], j = 0;
-        int64_t x = o[last] * step - w->pad_lo[last] +
-                    tap[last] * w->dilation[last];
+        int64_t x =
+            o[last] * step - w->pad_lo[last] + tap[last] * w->dilation[last];
         int inside = 1;
         for (int d = 0; d < last; d++) {
             int64_t y =
@@ -222,9 +224,8 @@ static void block_range(void *user, int64_t begin, int64_t end, int worker) {
     int64_t windows = oc__count(j->w.out, j->w.rank);
     int64_t plane = oc__count(j->w.in, j->w.rank);
     size_t nr = oc__lin_f32_packed(j->kt, 1, 1);
-    float *packed = j->packed + (size_t)worker *
-                                    oc__lin_f32_packed(j->kt, TILE,
-                                                       j->col_block);
+    float *packed = j->packed + (size_t)worker * oc__lin_f32_packed(
+                                                     j->kt, TILE, j->col_block);
     float *lines = j->lines + (size_t)worker * nr * TILE;
     char *scratch = j->gemm + (size_t)worker * j->gemm_bytes;
     for (int64_t i = begin; i < end; i++) {
@@ -280,10 +281,9 @@ static oc_status run_weights(oc__ctx *c) {
         memset(j.y, 0, (size_t)n * oc_dtype_bytes(j.real));
     } else if (j.direct) {
         int64_t grain = 16384 / (j.batch * windows) + 1;
-        oc__parallel(c, n, grain,
-                     j.real == OC_DTYPE_F64 ? weight_range_f64
-                                            : weight_range_f32,
-                     &j);
+        oc__parallel(
+            c, n, grain,
+            j.real == OC_DTYPE_F64 ? weight_range_f64 : weight_range_f32, &j);
     } else {
         oc__parallel(c, j.group * j.row_blocks * j.col_blocks, 1, block_range,
                      &j);
@@ -299,7 +299,8 @@ static double flops_weights(const oc__ctx *c) {
            (double)oc_tensor_elems(oc__in(c, 2));
 }
 
-/* ---- ConvFlip ------------------------------------------------------------- */
+/* ---- ConvFlip -------------------------------------------------------------
+ */
 
 static oc_status infer_flip(oc__ctx *c) {
     OC_TRY(oc__want(c, 0, OC_T_F));

@@ -83,9 +83,9 @@ static void layout(oc__ctx *c, oc__bump *b, norm_job *j) {
     if (j->kind >= INSTANCE) j->scale = oc__real_in(c, b, 2, j->real);
     j->dx = oc__real_out(c, b, 0, x->dtype, n, j->real);
     j->xn = oc__real_out(c, b, 1, x->dtype, n, j->real);
-    j->line = oc__bump_take(b, 2 * j->cols,
-                            oc_dtype_bytes(j->real) *
-                                (size_t)OC_MAX(c->threads, 1));
+    j->line =
+        oc__bump_take(b, 2 * j->cols,
+                      oc_dtype_bytes(j->real) * (size_t)OC_MAX(c->threads, 1));
 }
 
 static oc_status infer_norm(oc__ctx *c) {
@@ -185,7 +185,8 @@ static oc_status run_norm(oc__ctx *c) {
     return OC_OK;
 }
 
-/* ---- LRN ------------------------------------------------------------------ */
+/* ---- LRN ------------------------------------------------------------------
+ */
 
 /*
  * y = x s^-beta, where s = bias + alpha / size * sum of x^2 over the window of
@@ -211,8 +212,8 @@ static oc_status read_lrn(const oc__ctx *c, lrn_job *j) {
     if (!oc__tensor_same_shape(&j->g, &j->x))
         return oc__op_fail(c, OC_E_SHAPE, "g has not the shape of x");
     int64_t size = oc__attr_int(c->node, "size", 0);
-    if (size < 1) return oc__op_fail(c, OC_E_ARG, "size is %lld",
-                                     (long long)size);
+    if (size < 1)
+        return oc__op_fail(c, OC_E_ARG, "size is %lld", (long long)size);
     j->size = (double)size;
     j->channels = j->x.dims[1];
     j->pixels = oc__count(j->x.dims + 2, j->x.rank - 2);
@@ -256,16 +257,16 @@ static void lrn_range(void *user, int64_t begin, int64_t end, int worker) {
         }
         for (int64_t ch = 0; ch < n; ch++) {
             /* ch is in the windows of those `after` before it, and so on. */
-            int64_t i = at + ch * j->pixels, last = OC_MIN(ch + j->before,
-                                                           n - 1);
+            int64_t i = at + ch * j->pixels,
+                    last = OC_MIN(ch + j->before, n - 1);
             double sum = 0;
             for (int64_t k = OC_MAX(ch - j->after, 0); k <= last; k++)
                 sum += t[k];
-            oc__tensor_set_f64(
-                &dx, i,
-                oc__tensor_get_f64(&j->g, i) * pow(s[ch], -j->beta) -
-                    2 * j->alpha * j->beta / j->size *
-                        oc__tensor_get_f64(&j->x, i) * sum);
+            oc__tensor_set_f64(&dx, i,
+                               oc__tensor_get_f64(&j->g, i) *
+                                       pow(s[ch], -j->beta) -
+                                   2 * j->alpha * j->beta / j->size *
+                                       oc__tensor_get_f64(&j->x, i) * sum);
         }
     }
 }
@@ -276,8 +277,8 @@ static oc_status run_lrn(oc__ctx *c) {
     j.dx = *oc__out(c, 0);
     j.s = c->scratch;
     if (oc_tensor_elems(&j.x) > 0)
-        oc__parallel(c, j.x.dims[0] * j.pixels,
-                     OC_MAX(1024 / j.channels, 1), lrn_range, &j);
+        oc__parallel(c, j.x.dims[0] * j.pixels, OC_MAX(1024 / j.channels, 1),
+                     lrn_range, &j);
     return OC_OK;
 }
 

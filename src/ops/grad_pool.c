@@ -101,8 +101,8 @@ static void layout(oc__ctx *c, oc__bump *b, pool_job *j) {
     j->g = oc__real_in(c, b, 0, j->real);
     j->x = oc__real_in(c, b, 1, j->real);
     j->y = j->kind == POOL_LP ? oc__real_in(c, b, 2, j->real) : NULL;
-    j->dx = oc__real_out(c, b, 0, j->dtype, oc_tensor_elems(oc__in(c, 1)),
-                         j->real);
+    j->dx =
+        oc__real_out(c, b, 0, j->dtype, oc_tensor_elems(oc__in(c, 1)), j->real);
 }
 
 static oc_status infer_pool(oc__ctx *c) {

@@ -59,8 +59,8 @@ static const int64_t *pads_back(oc__diff *d, const oc__node *n, int *count) {
     if ((n_pads && n_pads != 2 * (size_t)rank) ||
         (n_dilations && n_dilations != (size_t)rank))
         return NULL;
-    int64_t *back = oc__arena_array(d->g->arena, 2 * (size_t)rank,
-                                    sizeof(*back));
+    int64_t *back =
+        oc__arena_array(d->g->arena, 2 * (size_t)rank, sizeof(*back));
     if (!back) d->failed = 1;
     for (int i = 0; back && i < 2 * rank; i++) {
         int64_t apart = n_dilations ? dilations[i % rank] : 1;
@@ -81,8 +81,8 @@ static int conv_back(oc__diff *d, const oc__node *n, int g) {
     if (!pads) return oc__diff_own(d, n, "ConvGradInput", 3, list);
     int64_t group = oc__attr_int(n, "group", 1);
     const oc__attr *dilations = oc__attr_find(n, "dilations");
-    int pair[2] = {
-        g, oc__diff_emit(d, "ocelli", "ConvFlip", 1, 1, 1, &list[1])};
+    int pair[2] = {g,
+                   oc__diff_emit(d, "ocelli", "ConvFlip", 1, 1, 1, &list[1])};
     if (pair[1] < 0) return -1;
     oc__attr_set_int(d->last, 0, "group", group);
     int y = oc__diff_emit(d, "", "Conv", 11, dilations ? 3 : 2, 2, pair);
@@ -99,8 +99,8 @@ static void conv_weights(oc__diff *d, const oc__node *n, const char *op,
     if (oc__diff_wants(d, n, 1))
         oc__diff_add(d, n, 1, oc__diff_own(d, n, op, 3, list));
     if (oc__diff_wants(d, n, 2))
-        oc__diff_add(
-            d, n, 2, oc__diff_emit(d, "ocelli", "SumToChannels", 1, 0, 1, &g));
+        oc__diff_add(d, n, 2,
+                     oc__diff_emit(d, "ocelli", "SumToChannels", 1, 0, 1, &g));
 }
 
 void oc__d_conv(oc__diff *d, oc__node *n, int g) {
@@ -119,8 +119,8 @@ void oc__d_conv_transpose(oc__diff *d, oc__node *n, int g) {
     size_t n_extra;
     oc__attr_ints(n, "output_padding", &n_extra);
     if (oc__diff_wants(d, n, 0)) {
-        int plain = has_plain_pads(n) && !n_extra &&
-                    !oc__attr_find(n, "output_shape");
+        int plain =
+            has_plain_pads(n) && !n_extra && !oc__attr_find(n, "output_shape");
         if (plain) {
             int y = oc__diff_emit(d, "", "Conv", 11, 0, 2, list);
             if (y >= 0) {
@@ -136,7 +136,8 @@ void oc__d_conv_transpose(oc__diff *d, oc__node *n, int g) {
     conv_weights(d, n, "ConvTransposeGradWeights", g);
 }
 
-/* ---- pooling -------------------------------------------------------------- */
+/* ---- pooling --------------------------------------------------------------
+ */
 
 /* <Name>Grad(g, x, y), with the pooling's own attributes. */
 static void pool_back(oc__diff *d, const oc__node *n, int g, int n_in) {

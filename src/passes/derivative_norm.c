@@ -44,8 +44,7 @@ void oc__d_batch_norm(oc__diff *d, oc__node *n, int g) {
 static oc__node *norm_back(oc__diff *d, const oc__node *n, const char *op,
                            int n_in, const int *list) {
     if (list[0] < 0) return NULL;
-    oc__node *m =
-        oc__diff_node(d, "ocelli", op, n->version, 0, n_in, list, 2);
+    oc__node *m = oc__diff_node(d, "ocelli", op, n->version, 0, n_in, list, 2);
     if (!m) return NULL;
     m->attrs = n->attrs;
     m->n_attrs = n->n_attrs;
@@ -89,11 +88,11 @@ void oc__d_group_norm(oc__diff *d, oc__node *n, int g) {
     if (oc__diff_wants(d, n, 2))
         oc__diff_add(d, n, 2, sum_to_parameters(d, n, g));
     if (!oc__diff_wants(d, n, 0) && !oc__diff_wants(d, n, 1)) return;
-    oc__node *m = norm_back(d, n,
-                            oc__is_op(n, "GroupNormalization")
-                                ? "GroupNormGrad"
-                                : "InstanceNormGrad",
-                            3, list);
+    oc__node *m =
+        norm_back(d, n,
+                  oc__is_op(n, "GroupNormalization") ? "GroupNormGrad"
+                                                     : "InstanceNormGrad",
+                  3, list);
     if (m && m->out[1] >= 0)
         oc__diff_add(d, n, 1,
                      sum_to_parameters(d, n, oc__diff_mul(d, g, m->out[1])));
@@ -138,8 +137,8 @@ void oc__d_mean_variance(oc__diff *d, oc__node *n, int g) {
     const int64_t *axes = oc__attr_ints(n, "axes", &count);
     if (!axes) axes = usual, count = 3;
     int centred = sub(d, x, over(d, "ReduceMean", x, axes, count));
-    int var = over(d, "ReduceMean", oc__diff_mul(d, centred, centred), axes,
-                   count);
+    int var =
+        over(d, "ReduceMean", oc__diff_mul(d, centred, centred), axes, count);
     int mean = over(d, "ReduceMean", g, axes, count);
     int dot = over(d, "ReduceMean", oc__diff_mul(d, g, y), axes, count);
     int rest = sub(d, sub(d, g, mean), oc__diff_mul(d, y, dot));
