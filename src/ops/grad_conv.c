@@ -31,10 +31,9 @@ enum { OF_CONV, OF_TRANSPOSE };
  * a block of taps stays in the second-level cache. */
 #define TILE 256
 /* Blocks of dw are at most so large, and halved down to the least size while
- * there are fewer than enough to share out. */
-#define BLOCK_MAX   256
-#define BLOCK_MIN   64
-#define BLOCKS_WISH 16
+ * there are fewer than two for each thread.  How dw is cut changes no bit. */
+#define BLOCK_MAX 256
+#define BLOCK_MIN 64
 
 typedef struct weights_job {
     const oc__kernels *kt;
@@ -47,6 +46,7 @@ typedef struct weights_job {
     const void *a, *b;
     void *y;
     int direct;
+    int plain; /* a window is one element, each taken once: a 1x1 Conv */
     /* Of the products. */
     int64_t row_block, col_block, row_blocks, col_blocks;
     size_t gemm_bytes;
@@ -126,12 +126,12 @@ static oc_status read_weights(const oc__ctx *c, weights_job *j) {
 /* ---- products -------------------------------------------------------------
  */
 
-static void choose_blocks(weights_job *j) {
+static void choose_blocks(weights_job *j, int64_t threads) {
     j->row_block = j->col_block = BLOCK_MAX;
     for (;;) {
         j->row_blocks = OC_CEIL_DIV(j->rows, j->row_block);
         j->col_blocks = OC_CEIL_DIV(j->depth, j->col_block);
-        if (j->group * j->row_blocks * j->col_blocks >= BLOCKS_WISH) return;
+        if (j->group * j->row_blocks * j->col_blocks >= 2 * threads) return;
         if (j->col_block > BLOCK_MIN)
             j->col_block /= 2;
         else if (j->row_block > BLOCK_MIN)
@@ -139,6 +139,14 @@ static void choose_blocks(weights_job *j) {
         else
             return;
     }
+}
+
+static int is_plain(const oc__window *w) {
+    for (int d = 0; d < w->rank; d++)
+        if (w->kernel[d] != 1 || w->stride[d] != 1 || w->pad_lo[d] ||
+            w->out[d] != w->in[d])
+            return 0;
+    return 1;
 }
 
 static void layout(oc__ctx *c, oc__bump *b, weights_job *j) {
@@ -151,8 +159,9 @@ static void layout(oc__ctx *c, oc__bump *b, weights_job *j) {
         oc__real_out(c, b, 0, j->dtype, oc_tensor_elems(oc__in(c, 2)), j->real);
     j->direct = j->rows < 3 || j->real == OC_DTYPE_F64;
     if (j->direct) return;
+    j->plain = is_plain(&j->w);
     int64_t threads = OC_MAX(c->threads, 1);
-    choose_blocks(j);
+    choose_blocks(j, threads);
     j->gemm_bytes = oc__align_up(
         oc__lin_f32_scratch(j->kt, j->row_block, j->col_block, TILE, 1),
         OC_ALIGN);
@@ -204,6 +213,11 @@ static void pack_taps(const weights_job *j, const float *b, int64_t first,
     int64_t nr = (int64_t)oc__lin_f32_packed(j->kt, 1, 1);
     int64_t taps = oc__window_taps(&j->w, j->w.rank);
     int64_t plane = oc__count(j->w.in, j->w.rank);
+    if (j->plain) {
+        oc__lin l = {j->kt, NULL, NULL};
+        oc__lin_f32_pack(&l, n, cols, b + first * plane + o0, 1, plane, packed);
+        return;
+    }
     for (int64_t p = 0; p < cols; p += nr, packed += nr * n) {
         for (int64_t k = 0; k < nr; k++) {
             int64_t column = first + p + k;

@@ -26,6 +26,8 @@ typedef struct pool_job {
     oc_dtype dtype, real;
     const void *g, *x, *y;
     void *dx;
+    void *values; /* of a row of windows, a row a worker */
+    int64_t *places;
 } pool_job;
 
 /* y = (sum |x|^p)^(1/p) has the derivative y^(1-p) |x|^(p-1) sign x, of which
@@ -105,12 +107,19 @@ static void layout(oc__ctx *c, oc__bump *b, pool_job *j) {
         oc__real_out(c, b, 0, j->dtype, oc_tensor_elems(oc__in(c, 1)), j->real);
 }
 
+static void layout_rows(const oc__ctx *c, oc__bump *b, pool_job *j) {
+    int64_t n = j->w.out[j->w.rank - 1] * OC_MAX(c->threads, 1);
+    j->values = oc__bump_take(b, n, oc_dtype_bytes(j->real));
+    j->places = oc__bump_take(b, n, sizeof(*j->places));
+}
+
 static oc_status infer_pool(oc__ctx *c) {
     pool_job j;
     OC_TRY(read_pool(c, &j));
     OC_TRY(oc__out_like(c, 0, oc__in(c, 1)));
     oc__bump b = oc__bump_counter();
     layout(c, &b, &j);
+    layout_rows(c, &b, &j);
     return oc__bump_need(c, &b);
 }
 
@@ -119,6 +128,7 @@ static oc_status run_pool(oc__ctx *c) {
     OC_TRY(read_pool(c, &j));
     oc__bump b = oc__bump_cutter(c);
     layout(c, &b, &j);
+    layout_rows(c, &b, &j);
     if (oc_tensor_elems(oc__in(c, 1)) == 0) return OC_OK;
     if (oc_tensor_elems(oc__in(c, 0)) == 0)
         memset(j.dx, 0,

@@ -19,6 +19,23 @@ int oc__diff_own(oc__diff *d, const oc__node *n, const char *op, int n_in,
     return m->out[0];
 }
 
+int oc__diff_output(oc__diff *d, oc__node *n, int k) {
+    if (k >= n->n_out) {
+        int *out = oc__arena_array(d->g->arena, (size_t)k + 1, sizeof(*out));
+        for (int i = 0; out && i <= k; i++)
+            out[i] = i < n->n_out ? n->out[i] : -1;
+        if (!out) {
+            d->failed = 1;
+            return -1;
+        }
+        n->out = out;
+        n->n_out = k + 1;
+    }
+    if (n->out[k] < 0) n->out[k] = oc__graph_add_value(d->g, NULL);
+    d->failed |= n->out[k] < 0;
+    return n->out[k];
+}
+
 int oc__diff_number(oc__diff *d, float v, int like) {
     float *data;
     int c = oc__new_constant_f32(d->g, d->allocator, NULL, 0, NULL, &data);

@@ -82,20 +82,10 @@ void oc__d_dropout(oc__diff *d, oc__node *n, int g) {
         oc__diff_add(d, n, 0, g);
         return;
     }
-    if (n->n_out < 2 || n->out[1] < 0) {
-        int *out = oc__arena_array(d->g->arena, 2, sizeof(*out));
-        int mask = oc__graph_add_value(d->g, NULL);
-        if (!out || mask < 0) {
-            d->failed = 1;
-            return;
-        }
-        out[0] = n->out[0];
-        out[1] = mask;
-        n->out = out;
-        n->n_out = 2;
-    }
-    int list[4] = {g, n->out[1], in(n, 1), in(n, 2)};
-    oc__diff_add(d, n, 0, oc__diff_own(d, n, "DropoutGrad", 4, list));
+    int mask = oc__diff_output(d, n, 1);
+    int list[4] = {g, mask, in(n, 1), in(n, 2)};
+    if (mask >= 0)
+        oc__diff_add(d, n, 0, oc__diff_own(d, n, "DropoutGrad", 4, list));
 }
 
 /* The derivatives of piecewise linear functions, g times a step: once more

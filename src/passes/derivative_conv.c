@@ -32,6 +32,7 @@ static int has_plain_pads(const oc__node *n) {
 
 /* The spatial shape of weight w; 0 where it is not known yet. */
 static int kernel_of(const oc__diff *d, int w, int64_t *kernel) {
+    if (w < 0) return 0;
     const oc__value_def *v = &d->g->values[w];
     int rank = v->constant ? v->constant->rank : v->rank;
     const int64_t *dims = v->constant ? v->constant->dims : v->dims;

@@ -106,14 +106,7 @@ void oc__d_scatter(oc__diff *d, oc__node *n, int g) {
 /* The values go back to where the indices say they were; indices that nobody
  * wanted are asked for. */
 void oc__d_top_k(oc__diff *d, oc__node *n, int g) {
-    if (n->n_out > 1 && n->out[1] < 0)
-        n->out[1] = oc__graph_add_value(d->g, NULL);
-    if (n->n_out < 2 || n->out[1] < 0 || g < 0) {
-        d->failed |= g >= 0;
-        return;
-    }
-    int zeros = oc__diff_zeros(d, in(n, 0));
-    int list[3] = {zeros, n->out[1], g};
+    int list[3] = {oc__diff_zeros(d, in(n, 0)), oc__diff_output(d, n, 1), g};
     int y = oc__diff_emit(d, "", "ScatterElements", 18, 2, 3, list);
     if (y < 0) return;
     set_text(d->last, 0, "reduction", "add");

@@ -20,7 +20,7 @@ static int matmul(oc__diff *d, int a, int b, int trans_a, int trans_b) {
 
 /* Whether v is known to be no vector. */
 static int is_matrix(const oc__diff *d, int v) {
-    return d->g->values[v].rank >= 2;
+    return v >= 0 && d->g->values[v].rank >= 2;
 }
 
 /* MatMul takes vectors, too: they, and what is made of them, are seen as

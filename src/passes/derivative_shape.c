@@ -74,8 +74,7 @@ void oc__d_split(oc__diff *d, oc__node *n, int g) {
     for (int k = 0; list && k < n->n_out; k++) {
         list[k] = oc__diff_of(d, n, k);
         if (list[k] >= 0) continue;
-        if (n->out[k] < 0) n->out[k] = oc__graph_add_value(d->g, NULL);
-        list[k] = oc__diff_zeros(d, n->out[k]);
+        list[k] = oc__diff_zeros(d, oc__diff_output(d, n, k));
     }
     if (!list) {
         d->failed = 1;

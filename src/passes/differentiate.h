@@ -62,6 +62,8 @@ int oc__diff_2(oc__diff *d, const char *op, int a, int b);
  */
 int oc__diff_own(oc__diff *d, const oc__node *n, const char *op, int n_in,
                  const int *in);
+/** Output k of n, which is made to give it when nobody has wanted it yet. */
+int oc__diff_output(oc__diff *d, oc__node *n, int k);
 /** v as a scalar of like's type. */
 int oc__diff_number(oc__diff *d, float v, int like);
 int oc__diff_neg(oc__diff *d, int a);

@@ -360,6 +360,7 @@ static const gradient_case cases[] = {
          "u 3"),
     CASE("y, i = TopK(x, k) axis=1", "x 2x5x2; k =3,"),
     CASE("y, _ = TopK(x, k) largest=0", "x 3x5; k =2,"),
+    CASE("y = TopK(x, k)", "x 3x5; k =2,"),
     /* ---- reductions ------------------------------------------------------- */
     CASE("y = ReduceSum(x)", "x 2x3"),
     CASE("y = ReduceSum(x, a) keepdims=0", "x 2x3x4; a =1"),
