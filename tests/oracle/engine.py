@@ -25,12 +25,13 @@ class Error(c.Structure):
 class Options(c.Structure):
     _fields_ = [("allocator", c.c_void_p), ("cpu_mask", c.c_uint32),
                 ("optimize", c.c_int), ("max_file_bytes", c.c_size_t),
-                ("no_external_data", c.c_int)]
+                ("no_external_data", c.c_int), ("cache_folder", c.c_char_p),
+                ("cache_bytes", c.c_size_t)]
 
 
 class SessionOptions(c.Structure):
     _fields_ = [("threads", c.c_int), ("plan_cache_bytes", c.c_size_t),
-                ("profile", c.c_int)]
+                ("profile", c.c_int), ("any_shape", c.c_int)]
 
 
 class String(c.Structure):

@@ -444,7 +444,9 @@ def damaged_npy_files_are_refused():
 class Options(ctypes.Structure):
     _fields_ = [("allocator", ctypes.c_void_p), ("cpu_mask", ctypes.c_uint32),
                 ("optimize", ctypes.c_int), ("max_file_bytes", ctypes.c_size_t),
-                ("no_external_data", ctypes.c_int)]
+                ("no_external_data", ctypes.c_int),
+                ("cache_folder", ctypes.c_char_p),
+                ("cache_bytes", ctypes.c_size_t)]
 
 
 def library():
