@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import peer
 from node_call import Call, compare, main, noise, pick, randint, rng
 
 MS = "com.microsoft"
@@ -16,6 +17,12 @@ MS = "com.microsoft"
 def bytes_of(dtype, *shape):
     info = np.iinfo(dtype)
     return rng.integers(info.min, info.max, shape, endpoint=True).astype(dtype)
+
+
+def weights_of(dtype, *shape):
+    if dtype == np.int8:
+        return peer.int8_weights(rng, *shape)
+    return bytes_of(dtype, *shape)
 
 
 def scale(low=0.005, high=0.05):
@@ -142,7 +149,7 @@ def matmul_integer_matches():
         ta, tb = pick((np.uint8, np.uint8), (np.uint8, np.int8),
                       (np.int8, np.int8))
         batch = [2] if randint(0, 2) == 0 else []
-        a, b = bytes_of(ta, *batch, m, k), bytes_of(tb, k, n)
+        a, b = bytes_of(ta, *batch, m, k), weights_of(tb, k, n)
         za, zb = zero(ta), zero(tb)
         if randint(0, 1):
             zb = np.array([int(zero(tb)) for _ in range(n)], tb)
@@ -154,13 +161,26 @@ def matmul_integer_matches():
                      domain=MS), rtol=1e-5, atol=1e-3)
 
 
+def matmul_integer_matches_numpy():
+    """Of full range, against NumPy's 64-bit sums."""
+    for _ in range(25):
+        m, n, k = sizes()
+        ta, tb = eight(), eight()
+        a, b, za, zb = bytes_of(ta, m, k), bytes_of(tb, k, n), zero(ta), zero(tb)
+        wide = [x.astype(np.int64) for x in (a, b, za, zb)]
+        want = (wide[0] - wide[2]) @ (wide[1] - wide[3])
+        for threads in (1, 2):
+            got = Call("MatMulInteger", [a, b, za, zb]).ours(threads=threads)
+            np.testing.assert_array_equal(got[0], want)
+
+
 def qlinear_matmul_matches():
     for _ in range(25):
         m, n, k = sizes()
         ta = eight()
         tb = pick(ta, np.int8)
         sb, zb = per_column(tb, n)
-        inputs = [bytes_of(ta, m, k), scale(), zero(ta), bytes_of(tb, k, n),
+        inputs = [bytes_of(ta, m, k), scale(), zero(ta), weights_of(tb, k, n),
                   sb, zb, np.float32(0.02 * k ** 0.5), zero(ta)]
         compare(Call("QLinearMatMul", inputs), steps=1)
 
@@ -172,7 +192,7 @@ def qgemm_matches():
         tb = pick(ta, np.int8)
         trans_a, trans_b = randint(0, 1), randint(0, 1)
         a = bytes_of(ta, *((k, m) if trans_a else (m, k)))
-        b = bytes_of(tb, *((n, k) if trans_b else (k, n)))
+        b = weights_of(tb, *((n, k) if trans_b else (k, n)))
         sb, zb = per_column(tb, n)
         if sb.size == 1:
             sb, zb = sb[0], zb[0]
@@ -189,7 +209,7 @@ def dynamic_quantize_matmul_matches():
         m, n, k = sizes()
         tb = eight()
         sb, zb = per_column(tb, n)
-        inputs = [noise(m, k), bytes_of(tb, k, n), sb, zb,
+        inputs = [noise(m, k), weights_of(tb, k, n), sb, zb,
                   pick(None, noise(n))]
         compare(Call("DynamicQuantizeMatMul", inputs, domain=MS), rtol=1e-3,
                 atol=0.05)
@@ -252,7 +272,7 @@ def qlinear_conv_matches():
             sw, zw = scale(), zero(tw)
         depth = int(np.prod(ws[1:]))
         bias = pick(None, rng.integers(-999, 999, oc).astype(np.int32))
-        inputs = [bytes_of(tx, *xs), scale(), zero(tx), bytes_of(tw, *ws), sw,
+        inputs = [bytes_of(tx, *xs), scale(), zero(tx), weights_of(tw, *ws), sw,
                   zw, np.float32(0.02 * depth ** 0.5), zero(tx), bias]
         compare(Call("QLinearConv", inputs, **attrs), steps=1)
 

@@ -577,7 +577,7 @@ def q_attention_matches():
         b, s, n, d = randint(1, 2), randint(1, 6), 2, 8
         hidden = n * d
         x = rng.integers(0, 256, (b, s, 12)).astype(np.uint8)
-        w = rng.integers(-128, 128, (12, 3 * hidden)).astype(np.int8)
+        w = peer.int8_weights(rng, 12, 3 * hidden)
         many = randint(0, 1)
         scale = np.abs(noise(3 * hidden if many else 1)) * 0.01 + 0.001
         zero = rng.integers(-9, 9, 3 * hidden if many else 1).astype(np.int8)
