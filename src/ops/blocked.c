@@ -171,18 +171,28 @@ static oc_status want_weights(const oc__ctx *c, const oc__conv_geom *g,
     size_t packed = oc__conv_f32_packed_elems(c->kernels, g, algo);
     if (!t || t->dtype != OC_DTYPE_F32 || (size_t)oc_tensor_elems(t) != packed)
         return oc__op_fail(c, OC_E_SHAPE, "packed weights do not fit");
-    if (b && oc_tensor_elems(b) != blocks(c, g->out_c) * c->kernels->block)
+    if (b && (b->dtype != OC_DTYPE_F32 ||
+              oc_tensor_elems(b) != blocks(c, g->out_c) * c->kernels->block))
         return oc__op_fail(c, OC_E_SHAPE, "bias is not padded to the block");
     return OC_OK;
 }
 
+static oc_status want_act(const oc__ctx *c, const char *name) {
+    int64_t act = oc__attr_int(c->node, name, OC_ACT_NONE);
+    if (act >= 0 && act < OC_ACT_COUNT) return OC_OK;
+    return oc__op_fail(c, OC_E_FORMAT, "there is no activation %lld",
+                       (long long)act);
+}
+
+/* The depthwise part, through which x is read when there is one. */
 static oc_status want_depth(const oc__ctx *c, const oc__conv_geom *point) {
     oc__conv_geom g;
-    OC_TRY(check_sizes(c, point));
     if (!read_geom(c, "depth_geom", &g) || algo_of(c) != OC_CONV_POINT ||
         !oc__conv_f32_can(c->kernels, &g, OC_CONV_DEPTHWISE) ||
         !oc__depth_fits(&g, point))
         return oc__op_fail(c, OC_E_FORMAT, "depth_geom does not fit");
+    OC_TRY(want_act(c, "depth_act"));
+    OC_TRY(check_sizes(c, point));
     OC_TRY(check_geom(c, &g, 0));
     return want_weights(c, &g, OC_CONV_DEPTHWISE, 4, 5);
 }
@@ -191,28 +201,26 @@ static oc_status infer_conv_blocked(oc__ctx *c) {
     oc__conv_geom g;
     OC_TRY(oc__geom_read(c, &g));
     oc__conv_algo algo = algo_of(c);
-    int64_t act = oc__attr_int(c->node, "act", OC_ACT_NONE);
     OC_TRY(oc__want(c, 0, OC_T(F32)));
-    if (act < 0 || act >= OC_ACT_COUNT)
-        return oc__op_fail(c, OC_E_FORMAT, "there is no activation %lld",
-                           (long long)act);
+    OC_TRY(want_act(c, "act"));
     if (!oc__conv_f32_can(c->kernels, &g, algo))
         return oc__op_fail(c, OC_E_UNSUPPORTED, "no kernel for its geometry");
     if (algo == OC_CONV_FIRST)
         OC_TRY(oc__want_rank(c, 0, 4, 4));
     else
         OC_TRY(want_blocked(c, 0));
-    OC_TRY(want_weights(c, &g, algo, 1, 2));
     if (oc__in(c, 4))
         OC_TRY(want_depth(c, &g));
     else
         OC_TRY(check_geom(c, &g, algo == OC_CONV_FIRST));
+    OC_TRY(want_weights(c, &g, algo, 1, 2));
     oc__scratch_need(
         c, oc__conv_f32_scratch_bytes(c->kernels, &g, algo, c->threads));
     OC_TRY(out_blocked(c, g.batch, g.out_c, g.out_h, g.out_w));
     const oc_tensor *r = oc__in(c, 3);
     int64_t padded = blocks(c, g.out_c) * c->kernels->block;
-    if (r && oc_tensor_elems(r) != g.batch * padded * g.out_h * g.out_w)
+    if (r && (r->dtype != OC_DTYPE_F32 ||
+              oc_tensor_elems(r) != g.batch * padded * g.out_h * g.out_w))
         return oc__op_fail(c, OC_E_SHAPE, "residual has another shape");
     return OC_OK;
 }
