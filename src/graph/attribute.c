@@ -48,6 +48,13 @@ const float *oc__attr_floats(const oc__node *n, const char *name,
     return a ? a->floats : NULL;
 }
 
+const oc_string *oc__attr_strings(const oc__node *n, const char *name,
+                                  size_t *count) {
+    const oc__attr *a = find_typed(n, name, OC_ATTR_STRINGS);
+    *count = a ? a->n : 0;
+    return a ? a->strings : NULL;
+}
+
 const oc_tensor *oc__attr_tensor(const oc__node *n, const char *name) {
     const oc__attr *a = find_typed(n, name, OC_ATTR_TENSOR);
     return a ? a->tensors : NULL;

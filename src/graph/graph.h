@@ -147,6 +147,8 @@ const int64_t *oc__attr_ints(const oc__node *n, const char *name,
                              size_t *count);
 const float *oc__attr_floats(const oc__node *n, const char *name,
                              size_t *count);
+const oc_string *oc__attr_strings(const oc__node *n, const char *name,
+                                  size_t *count);
 const oc_tensor *oc__attr_tensor(const oc__node *n, const char *name);
 oc__graph *oc__attr_graph(const oc__node *n, const char *name);
 /** Sets attribute slot i of n (made by add_node); data is borrowed. */

@@ -94,15 +94,15 @@ int64_t oc__post_scores(oc__post post, oc__second second, double *s,
 
 oc_status oc__labels_read(const oc__ctx *c, const char *ints,
                           const char *strings, oc__labels *out) {
-    const oc__attr *s = oc__attr_find(c->node, strings);
-    size_t n;
+    size_t n, n_texts;
+    const oc_string *texts = oc__attr_strings(c->node, strings, &n_texts);
     memset(out, 0, sizeof *out);
     out->ints = oc__attr_ints(c->node, ints, &n);
     if (n == 0) out->ints = NULL;
     out->n = (int64_t)n;
-    if (!out->ints && s && s->type == OC_ATTR_STRINGS && s->n) {
-        out->strings = s->strings;
-        out->n = (int64_t)s->n;
+    if (!out->ints && n_texts) {
+        out->strings = texts;
+        out->n = (int64_t)n_texts;
     }
     if (!out->ints && !out->strings)
         return oc__op_fail(c, OC_E_FORMAT, "there are no class labels");

@@ -131,7 +131,7 @@ static oc_status encoder_read(const oc__ctx *c, encoder *e) {
                                          NULL};
     const oc_tensor *t = oc__attr_tensor(c->node, "default_tensor");
     const oc__attr *s = oc__attr_find(c->node, "default_string");
-    e->text = s ? s->s : (oc_string){"_Unused", 7};
+    e->text = s && s->type == OC_ATTR_STRING ? s->s : (oc_string){"_Unused", 7};
     e->integer = oc__attr_int(c->node, "default_int64", -1);
     e->number = oc__attr_float(c->node, "default_float", -0.0f);
     if (c->node->version < 2) return read_classes(c, e);
@@ -215,7 +215,7 @@ static oc_status mapper_read(const oc__ctx *c, encoder *e) {
         return oc__op_fail(c, OC_E_FORMAT, "%lld keys for %lld values",
                            (long long)e->keys.dims[0],
                            (long long)e->values.dims[0]);
-    e->text = s ? s->s : (oc_string){"_Unused", 7};
+    e->text = s && s->type == OC_ATTR_STRING ? s->s : (oc_string){"_Unused", 7};
     e->integer = oc__attr_int(c->node, "default_int64", -1);
     e->number = 0;
     return OC_OK;

@@ -135,7 +135,8 @@ static oc_status link_child(build *b, int64_t tree, int64_t id, int64_t *out) {
 static oc_status build_nodes(build *b) {
     oc__ctx *c = b->c;
     oc__trees *t = b->t;
-    const oc__attr *modes = oc__attr_find(c->node, "nodes_modes");
+    size_t n_modes;
+    const oc_string *modes = oc__attr_strings(c->node, "nodes_modes", &n_modes);
     const int64_t *feature, *yes, *no, *missing = NULL;
     numbers values = read_numbers(c, "nodes_values");
     size_t n_missing;
@@ -146,14 +147,13 @@ static oc_status build_nodes(build *b) {
     if (n_missing)
         OC_TRY(want_ints(c, "nodes_missing_value_tracks_true", t->n_nodes,
                          &missing));
-    if (!modes || (int64_t)modes->n != t->n_nodes || !modes->strings ||
-        values.n != t->n_nodes)
+    if (!modes || (int64_t)n_modes != t->n_nodes || values.n != t->n_nodes)
         return oc__op_fail(c, OC_E_FORMAT,
                            "nodes_modes or nodes_values do not fit");
     for (int64_t i = 0; i < t->n_nodes; i++) {
         oc__tree_node *n = &t->nodes[i];
         memset(n, 0, sizeof *n);
-        OC_TRY(read_mode(c, modes->strings[i], &n->mode));
+        OC_TRY(read_mode(c, modes[i], &n->mode));
         n->split = number_at(&values, i);
         n->feature = feature[i];
         n->missing_yes = missing && missing[i] != 0;

@@ -138,14 +138,14 @@ static oc_status read_acts(const oc__ctx *c, rnn_job *job) {
         [LSTM] = {"Sigmoid", "Tanh", "Tanh"},
     };
     size_t per = job->kind == LSTM ? 3 : job->kind == GRU ? 2 : 1;
-    const oc__attr *names = oc__attr_find(c->node, "activations");
-    size_t given = names ? names->n : 0, alpha_at = 0, beta_at = 0;
+    size_t given, alpha_at = 0, beta_at = 0;
+    const oc_string *names = oc__attr_strings(c->node, "activations", &given);
     if (given && given < per * (size_t)job->directions)
         return oc__op_fail(c, OC_E_ARG, "%zu activations are too few", given);
     for (int d = 0; d < job->directions; d++)
         for (size_t i = 0; i < per; i++) {
-            const char *name = given ? names->strings[(size_t)d * per + i].data
-                                     : usual[job->kind][i];
+            const char *name =
+                given ? names[(size_t)d * per + i].data : usual[job->kind][i];
             OC_TRY(read_act(c, name, &alpha_at, &beta_at, &job->acts[d][i]));
         }
     return OC_OK;

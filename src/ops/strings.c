@@ -242,7 +242,8 @@ static int same_text(oc_string a, oc_string b, int exact) {
    empty string. */
 static oc_status normalize_all(oc__ctx *c, oc__text_list *l) {
     const oc_tensor *x = oc__in(c, 0);
-    const oc__attr *stop = oc__attr_find(c->node, "stopwords");
+    size_t stops;
+    const oc_string *stop = oc__attr_strings(c->node, "stopwords", &stops);
     const char *action = oc__attr_string(c->node, "case_change_action", "NONE");
     int exact = oc__attr_int(c->node, "is_case_sensitive", 0) != 0;
     int upper = !strcmp(action, "UPPER"), none = !strcmp(action, "NONE");
@@ -251,8 +252,8 @@ static oc_status normalize_all(oc__ctx *c, oc__text_list *l) {
     for (int64_t i = 0; i < oc_tensor_elems(x); i++) {
         oc_string s = ((const oc_string *)x->data)[i];
         int drop = 0;
-        for (size_t k = 0; stop && k < stop->n && !drop; k++)
-            drop = same_text(s, stop->strings[k], exact);
+        for (size_t k = 0; k < stops && !drop; k++)
+            drop = same_text(s, stop[k], exact);
         if (drop) continue;
         if (none) {
             OC_TRY(oc__text_list_push(l, s.data, s.bytes, c->err));

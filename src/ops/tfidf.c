@@ -48,14 +48,15 @@ static size_t gram_count(const pool *p, size_t n) {
 }
 
 static oc_status pool_read(const oc__ctx *c, pool *p) {
-    const oc__attr *strings = oc__attr_find(c->node, "pool_strings");
-    size_t n;
+    size_t n, n_texts;
+    const oc_string *texts =
+        oc__attr_strings(c->node, "pool_strings", &n_texts);
     memset(p, 0, sizeof *p);
     OC_TRY(read_mode(c, p));
     p->ints = oc__attr_ints(c->node, "pool_int64s", &p->items);
-    if (!p->ints && strings) {
-        p->strings = strings->strings;
-        p->items = strings->n;
+    if (!p->ints && texts) {
+        p->strings = texts;
+        p->items = n_texts;
     }
     if (!p->ints == !p->strings)
         return oc__op_fail(c, OC_E_FORMAT, "there is no pool of grams");

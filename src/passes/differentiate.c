@@ -77,7 +77,8 @@ void oc__diff_add(oc__diff *d, const oc__node *n, int j, int grad) {
 typedef struct walk {
     oc__diff d;
     oc__node *node; /* the Gradient; NULL: oc__gradients() */
-    const oc__attr *xs, *zs;
+    const oc_string *xs, *zs;
+    size_t n_xs, n_zs;
     const int *by; /* the values to differentiate by */
     int n_by;
     int y;
@@ -106,7 +107,7 @@ static oc_status find_named(walk *w, const oc_string *name, int *out) {
 
 /* Marks xs and zs and notes what stands for them. */
 static oc_status start_from(walk *w) {
-    size_t n_xs = w->xs ? w->xs->n : 0, n_zs = w->zs ? w->zs->n : 0;
+    size_t n_xs = w->n_xs, n_zs = w->n_zs;
     if (n_xs + n_zs != (size_t)w->node->n_explicit ||
         (size_t)w->node->n_out > n_xs)
         return oc__fail(w->d.err, OC_E_FORMAT,
@@ -116,8 +117,7 @@ static oc_status start_from(walk *w) {
                         w->node->n_out);
     for (size_t i = 0; i < n_xs + n_zs; i++) {
         int v, value = w->node->in[i];
-        OC_TRY(find_named(
-            w, i < n_xs ? &w->xs->strings[i] : &w->zs->strings[i - n_xs], &v));
+        OC_TRY(find_named(w, i < n_xs ? &w->xs[i] : &w->zs[i - n_xs], &v));
         if (value < 0)
             return oc__fail(w->d.err, OC_E_FORMAT,
                             "Gradient \"%s\": input %zu is missing",
@@ -265,10 +265,10 @@ static oc_status differentiate(walk *w, int *out) {
 /* What a Gradient node asks for. */
 static oc_status read_gradient(walk *w) {
     const oc__attr *y = oc__attr_find(w->node, "y");
-    w->xs = oc__attr_find(w->node, "xs");
-    w->zs = oc__attr_find(w->node, "zs");
+    w->xs = oc__attr_strings(w->node, "xs", &w->n_xs);
+    w->zs = oc__attr_strings(w->node, "zs", &w->n_zs);
     w->by = w->node->in;
-    w->n_by = w->xs ? (int)w->xs->n : 0;
+    w->n_by = (int)w->n_xs;
     if (!y || !y->s.data)
         return oc__fail(w->d.err, OC_E_FORMAT, "Gradient \"%s\": y is missing",
                         w->node->name);
