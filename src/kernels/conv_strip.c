@@ -1,6 +1,6 @@
 /*
- * conv_strip.c - the loop over the tiles of a dense convolution, shared by
- * conv_direct.c and conv_first.c.
+ * conv_strip.c - the loop over the tiles of a dense convolution, shared by the
+ * ways that have them.
  *
  *     for each part of the input blocks       its weights stay in L1
  *         for each tile of the strip          input from L1 or L2
@@ -17,9 +17,42 @@
 static void strip_act(const oc__strip_plan *p, float *out, size_t out_blocks,
                       size_t pixel0, size_t pixel1) {
     for (size_t b = 0; b < out_blocks; b++) {
-        float *o = out + (b * p->rows * p->cols + pixel0) * p->c;
+        float *o = out + b * p->rows * p->cols * p->c + pixel0 * p->c;
         p->kt->act_f32(p->act, o, o, (pixel1 - pixel0) * p->c);
     }
+}
+
+/* Tile number `at` of many: pixels x0..x1 of row y, cols * j / tiles as j goes
+ * from tile to tile, without dividing again. */
+typedef struct oc__tile_at {
+    size_t y, x0, x1;
+    size_t cols, tiles;
+    size_t step, more; /* cols / tiles and the remainder */
+    size_t rest;       /* cols * (j + 1) % tiles */
+} oc__tile_at;
+
+static oc__tile_at tile_at(size_t cols, size_t tiles, size_t i) {
+    oc__tile_at at = {.y = i / tiles, .cols = cols, .tiles = tiles};
+    size_t j = i % tiles;
+    at.step = cols / tiles;
+    at.more = cols % tiles;
+    at.x0 = cols * j / tiles;
+    at.x1 = cols * (j + 1) / tiles;
+    at.rest = cols * (j + 1) % tiles;
+    return at;
+}
+
+static void next_tile(oc__tile_at *at) {
+    at->x0 = at->x1;
+    if (at->x0 == at->cols) {
+        at->y++;
+        at->x0 = at->rest = 0;
+    }
+    at->x1 = at->x0 + at->step;
+    at->rest += at->more;
+    if (at->rest < at->tiles) return;
+    at->rest -= at->tiles;
+    at->x1++;
 }
 
 void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
@@ -50,18 +83,17 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
         t.ahead =
             oc__ahead_of(t.w + t.blocks * w_block, p->w_end, t.blocks * w_block,
                          last - first, t.blocks * p->tap_count * steps);
-        for (size_t i = first; i < last; i++) {
-            size_t y = i / tiles, j = i % tiles;
-            size_t x0 = p->cols * j / tiles, x1 = p->cols * (j + 1) / tiles;
-            size_t pixel = y * p->cols + x0;
-            t.px = x1 - x0;
+        oc__tile_at at = tile_at(p->cols, tiles, first);
+        for (size_t i = first; i < last; i++, next_tile(&at)) {
+            size_t pixel = at.y * p->cols + at.x0;
+            t.px = at.x1 - at.x0;
             if (p->panels) {
                 t.in_block_step = t.px * p->c;
-                t.in = in + (x0 - start) * p->in_blocks * p->c +
+                t.in = in + (at.x0 - start) * p->in_blocks * p->c +
                        b * t.in_block_step;
             } else {
-                t.in = in + b * p->in_block_step + y * p->row_step +
-                       x0 * p->px_step;
+                t.in = in + b * p->in_block_step + at.y * p->row_step +
+                       at.x0 * p->px_step;
             }
             t.out = out + pixel * p->c;
             t.residual = residual ? residual + pixel * p->c : NULL;

@@ -10,10 +10,10 @@
  * A depthwise multiply-add has no operand in common with its neighbours but
  * the weights of its tap, and inputs with the next pixels:
  *
- *     3 taps, stride 1:   x0 x1 x2 x3 x4 x5     6 loads, kept in registers,
- *                         w0 w1 w2              serve 4 pixels * 3 taps
- *                            w0 w1 w2
- *                               w0 w1 w2
+ *     3 taps, stride 1:   x0 x1 x2 x3 x4 x5     each column, loaded once,
+ *                         w0 w1 w2              serves all pixels it lies
+ *                            w0 w1 w2           under: 6 loads for 4 * 3
+ *                               w0 w1 w2        multiply-adds
  *                                  w0 w1 w2
  */
 #include <math.h>
@@ -26,97 +26,130 @@
 
 /* ---- depthwise ----------------------------------------------------------- */
 
-/* Column x of a row, zero outside; `inside` says that nothing is. */
-VINLINE VF V(column)(const float *row, int64_t x, size_t width,
-                     const int inside) {
-    if (inside || (uint64_t)x < width) return V(load)(row + x * BLOCK);
-    return V(set1)(0.0f);
-}
+/* Columns that STRIP_PX pixels read at most: stride 2, 5 taps. */
+#define COLUMNS (2 * STRIP_PX + 3)
 
-/* The sums of pixels p..p+px-1, of which only those of the run are stored. */
-VINLINE void V(run_store)(const oc__depthwise_run *r, const VF *acc,
-                          const int px, size_t p, size_t lane) {
-    UNROLL for (int i = 0; i < px; i++) {
-        size_t at = (p + (size_t)i) * BLOCK + lane;
-        if (p + (size_t)i >= r->px) break;
-        VF x = acc[i];
-        if (r->residual) x = V(add)(x, V(load)(r->residual + at));
-        x = V(minx)(V(set1)(r->hi), V(maxx)(V(set1)(r->lo), x));
-        V(store)(r->out + at, x);
+/* The columns of a strip of which some may lie outside: where to read, and
+ * whether what is read counts. */
+typedef struct V(columns) {
+    size_t at[COLUMNS];
+    VM inside[COLUMNS];
+} V(columns);
+
+VINLINE void V(find_columns)(const oc__depthwise_run *r, int64_t first,
+                             const int count, V(columns) * c) {
+    int64_t last = (int64_t)r->width - 1;
+    UNROLL for (int j = 0; j < count; j++) {
+        int64_t x = first + j;
+        int inside = x >= 0 && x <= last;
+        c->at[j] = (size_t)(x < 0 ? 0 : x > last ? last : x) * BLOCK;
+        c->inside[j] = V(gt)(V(set1)((float)inside), V(set1)(0.0f));
     }
 }
 
-/* px pixels from p on, `taps` neighbouring taps, stride `stride`.  Kept small
- * by loading each column once. */
+/* Sums of px pixels; some of the last may not be wanted. */
+VINLINE void V(run_store)(const oc__depthwise_run *r, VF *acc, const int px,
+                          size_t p, size_t lane) {
+    const VF lo = V(set1)(r->lo), hi = V(set1)(r->hi);
+    float *out = r->out + p * BLOCK + lane;
+    size_t wanted = r->px - p;
+    if (r->residual) {
+        const float *from = r->residual + p * BLOCK + lane;
+        UNROLL for (int i = 0; i < px; i++) if ((size_t)i < wanted) acc[i] =
+            V(add)(acc[i], V(load)(from + i * BLOCK));
+    }
+    UNROLL for (int i = 0; i < px; i++) acc[i] =
+        V(minx)(hi, V(maxx)(lo, acc[i]));
+    if (wanted >= (size_t)px) {
+        UNROLL for (int i = 0; i < px; i++) V(store)(out + i * BLOCK, acc[i]);
+        return;
+    }
+    UNROLL for (int i = 0; i < px; i++) if ((size_t)i < wanted)
+        V(store)(out + i * BLOCK, acc[i]);
+}
+
+/* px pixels from p on, `taps` neighbouring taps, stride `stride`.  Each column
+ * is loaded once and serves all pixels under whose taps it lies. */
 VINLINE void V(run_near)(const oc__depthwise_run *r, const int taps,
-                         const int stride, const int px, const int inside,
+                         const int stride, const int px, const int edge,
                          size_t p, size_t lane) {
-    VF acc[STRIP_PX], w[8], x[2 * STRIP_PX + 6];
     const int columns = (px - 1) * stride + taps;
     int64_t first = r->first + (int64_t)p * stride;
-    VF bias = r->bias ? V(load)(r->bias + lane) : V(set1)(0.0f);
-    UNROLL for (int i = 0; i < px; i++) acc[i] = bias;
+    V(columns) c;
+    VF acc[STRIP_PX], w[8];
+    if (edge) V(find_columns)(r, first, columns, &c);
+    acc[0] = r->bias ? V(load)(r->bias + lane) : V(set1)(0.0f);
+    UNROLL for (int i = 1; i < px; i++) acc[i] = acc[0];
     for (size_t k = 0; k < r->row_count; k++) {
         const float *from = r->w + k * r->w_row_step + lane;
-        UNROLL for (int j = 0; j < taps; j++) w[j] = V(load)(from + j * BLOCK);
-        UNROLL for (int j = 0; j < columns; j++) x[j] =
-            V(column)(r->rows[k] + lane, first + j, r->width, inside);
-        UNROLL for (int j = 0; j < taps; j++)
-            UNROLL for (int i = 0; i < px; i++) acc[i] =
-                V(fma)(x[i * stride + j], w[j], acc[i]);
+        const float *row = r->rows[k] + lane;
+        UNROLL for (int t = 0; t < taps; t++) w[t] = V(load)(from + t * BLOCK);
+        UNROLL for (int j = 0; j < columns; j++) {
+            VF x = edge ? V(select)(c.inside[j], V(load)(row + c.at[j]),
+                                    V(set1)(0.0f))
+                        : V(load)(row + (first + j) * BLOCK);
+            UNROLL for (int t = 0; t < taps; t++) {
+                int i = (j - t) / stride;
+                if (j >= t && (j - t) % stride == 0 && i < px)
+                    acc[i] = V(fma)(x, w[t], acc[i]);
+            }
+        }
     }
     V(run_store)(r, acc, px, p, lane);
 }
 
 /* The same for any taps, strides and dilations. */
 VINLINE void V(run_any)(const oc__depthwise_run *r, const int px,
-                        const int inside, size_t p, size_t lane) {
+                        const int edge, size_t p, size_t lane) {
     VF acc[STRIP_PX];
     int64_t first = r->first + (int64_t)(p * r->stride);
-    VF bias = r->bias ? V(load)(r->bias + lane) : V(set1)(0.0f);
-    UNROLL for (int i = 0; i < px; i++) acc[i] = bias;
+    acc[0] = r->bias ? V(load)(r->bias + lane) : V(set1)(0.0f);
+    UNROLL for (int i = 1; i < px; i++) acc[i] = acc[0];
     for (size_t k = 0; k < r->row_count; k++)
         for (size_t j = 0; j < r->tap_count; j++) {
-            int64_t x = first + (int64_t)(j * r->dilation);
+            int64_t at = first + (int64_t)(j * r->dilation);
+            const float *row = r->rows[k] + lane;
             VF w = V(load)(r->w + k * r->w_row_step + j * BLOCK + lane);
-            UNROLL for (int i = 0; i < px; i++) acc[i] =
-                V(fma)(V(column)(r->rows[k] + lane, x + i * (int64_t)r->stride,
-                                 r->width, inside),
-                       w, acc[i]);
+            UNROLL for (int i = 0; i < px; i++) {
+                int64_t x = at + i * (int64_t)r->stride;
+                if (!edge || (x >= 0 && (uint64_t)x < r->width))
+                    acc[i] = V(fma)(V(load)(row + x * BLOCK), w, acc[i]);
+                else
+                    acc[i] = V(fma)(V(set1)(0.0f), w, acc[i]);
+            }
         }
     V(run_store)(r, acc, px, p, lane);
 }
 
-/* Whether the columns of px pixels from p on are all there. */
-static int V(is_inside)(const oc__depthwise_run *r, size_t p, size_t px) {
+/* Whether the columns of STRIP_PX pixels from p on are all there. */
+static int V(is_inside)(const oc__depthwise_run *r, size_t p) {
     int64_t first = r->first + (int64_t)(p * r->stride);
-    size_t span = (px - 1) * r->stride + (r->tap_count - 1) * r->dilation;
+    size_t span = (STRIP_PX - 1) * r->stride + (r->tap_count - 1) * r->dilation;
     return first >= 0 && (uint64_t)first + span < r->width;
 }
 
 /* Strips of STRIP_PX; the last one of half as many if that is enough. */
 #define RUN(name, body)                                                        \
-    static VTARGET void V(name)(const oc__depthwise_run *r) {                  \
+    static VTARGET void V(name)(const oc__depthwise_run *run) {                \
+        const oc__depthwise_run own = *run, *r = &own;                         \
         for (size_t p = 0; p < r->px; p += STRIP_PX) {                         \
             int few = r->px - p <= STRIP_PX / 2;                               \
-            int inside = V(is_inside)(r, p, few ? STRIP_PX / 2 : STRIP_PX);    \
+            int inside = !few && V(is_inside)(r, p);                           \
             for (size_t lane = 0; lane < BLOCK; lane += V_WIDTH)               \
-                if (few && inside)                                             \
-                    body(STRIP_PX / 2, 1);                                     \
-                else if (few)                                                  \
-                    body(STRIP_PX / 2, 0);                                     \
-                else if (inside)                                               \
-                    body(STRIP_PX, 1);                                         \
-                else                                                           \
+                if (inside)                                                    \
                     body(STRIP_PX, 0);                                         \
+                else if (few)                                                  \
+                    body(STRIP_PX / 2, 1);                                     \
+                else                                                           \
+                    body(STRIP_PX, 1);                                         \
         }                                                                      \
     }
-#define NEAR_3_1(px, inside) V(run_near)(r, 3, 1, px, inside, p, lane)
-#define NEAR_3_2(px, inside) V(run_near)(r, 3, 2, px, inside, p, lane)
-#define NEAR_5_1(px, inside) V(run_near)(r, 5, 1, px, inside, p, lane)
-#define NEAR_5_2(px, inside) V(run_near)(r, 5, 2, px, inside, p, lane)
-#define NEAR_7_1(px, inside) V(run_near)(r, 7, 1, px, inside, p, lane)
-#define ANY(px, inside)      V(run_any)(r, px, inside, p, lane)
+#define NEAR_3_1(px, edge) V(run_near)(r, 3, 1, px, edge, p, lane)
+#define NEAR_3_2(px, edge) V(run_near)(r, 3, 2, px, edge, p, lane)
+#define NEAR_5_1(px, edge) V(run_near)(r, 5, 1, px, edge, p, lane)
+#define NEAR_5_2(px, edge) V(run_near)(r, 5, 2, px, edge, p, lane)
+#define NEAR_7_1(px, edge) V(run_near)(r, 7, 1, px, edge, p, lane)
+#define ANY(px, edge)      V(run_any)(r, px, edge, p, lane)
 RUN(run_3_1, NEAR_3_1)
 RUN(run_3_2, NEAR_3_2)
 RUN(run_5_1, NEAR_5_1)

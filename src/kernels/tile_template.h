@@ -240,21 +240,26 @@ VTARGET double K(peak_f32)(size_t rounds, float *sink) {
 
 /* ---- convolution --------------------------------------------------------- */
 
-static VTARGET void V(conv_finish)(const oc__conv_tile *t, const float *sums) {
-    size_t width = t->out_blocks * BLOCK;
-    VF lo = V(set1)(t->lo), hi = V(set1)(t->hi);
-    for (size_t j = 0; j < width; j += V_WIDTH) {
-        size_t at = j / BLOCK * t->out_block_step + j % BLOCK;
-        for (size_t i = 0; i < t->px; i++, at += BLOCK) {
-            VF x = V(load)(sums + i * width + j);
-            if (!t->first) x = V(add)(V(load)(t->out + at), x);
-            if (t->last) {
-                if (t->residual) x = V(add)(x, V(load)(t->residual + at));
-                x = V(minx)(hi, V(maxx)(lo, x));
-            }
-            V(store)(t->out + at, x);
-        }
+/* What follows the sums, while they are in registers. */
+VINLINE void V(conv_finish)(const oc__conv_tile *t, VF (*acc)[MAX_VECTORS],
+                            const int rows, const int vectors) {
+#define EACH(x)                                                                \
+    UNROLL for (int i = 0; i < rows; i++)                                      \
+        UNROLL for (int j = 0; j < vectors; j++) acc[i][j] = (x)
+#define AT(p)                                                                  \
+    ((p) + (size_t)(j / VECTORS) * t->out_block_step +                         \
+     (size_t)(i * BLOCK + j % VECTORS * V_WIDTH))
+    if (!t->first) EACH(V(add)(V(load)(AT(t->out)), acc[i][j]));
+    if (t->last) {
+        const VF lo = V(set1)(t->lo), hi = V(set1)(t->hi);
+        if (t->residual) EACH(V(add)(acc[i][j], V(load)(AT(t->residual))));
+        EACH(V(minx)(hi, V(maxx)(lo, acc[i][j])));
     }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < vectors; j++)
+            V(store)(AT(t->out), acc[i][j]);
+#undef AT
+#undef EACH
 }
 
 /* pixel: BLOCK in a blocked picture, 1 in a plain one; also the steps that a
@@ -264,7 +269,6 @@ VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
     const int vectors = blocks * VECTORS;
     const size_t row = (size_t)(blocks * BLOCK);
     V(sums) acc;
-    _Alignas(64) float sums[SPILL_ELEMS];
     const float *in = t->in, *w = t->w;
     oc__ahead ahead = t->ahead;
     if (t->bias)
@@ -282,19 +286,7 @@ VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
          pixel == 1 ? 1 : steps, &ahead);
         in += t->in_block_step;
     }
-    if (t->first && t->last && !t->residual) {
-        /* Most short sums end here: not by way of the stack. */
-        VF lo = V(set1)(t->lo), hi = V(set1)(t->hi);
-        UNROLL for (int j = 0; j < vectors; j++) {
-            float *out = t->out + (size_t)(j / VECTORS) * t->out_block_step +
-                         j % VECTORS * V_WIDTH;
-            UNROLL for (int i = 0; i < rows; i++)
-                V(store)(out + i * BLOCK, V(minx)(hi, V(maxx)(lo, acc[i][j])));
-        }
-        return;
-    }
-    V(spill)(acc, rows, vectors, sums);
-    V(conv_finish)(t, sums);
+    V(conv_finish)(t, acc, rows, vectors);
 }
 
 typedef void V(conv_fn)(const oc__conv_tile *t);

@@ -8,11 +8,12 @@
 #define V(name) v4_##name
 #define K(job)  oc__##job##_neon
 #define VF      float32x4_t
+#define VM      uint32x4_t
 #define V_WIDTH 4
 #define BLOCK   8
 
-/* 4 sums, 5 or 7 weights and up to 13 inputs in 32 registers. */
-#define STRIP_PX 4
+/* 8 sums, up to 7 weights and an input in 32 registers. */
+#define STRIP_PX 8
 
 #include "kernels/strip_template.h"
 

@@ -9,11 +9,12 @@
 #define V(name) v8_##name
 #define K(job)  oc__##job##_avx2
 #define VF      __m256
+#define VM      __m256
 #define V_WIDTH 8
 #define BLOCK   8
 
-/* 4 sums, 3 weights and up to 9 inputs in 16 registers. */
-#define STRIP_PX 4
+/* 8 sums, up to 7 weights and an input in 16 registers. */
+#define STRIP_PX 8
 
 #include "kernels/strip_template.h"
 

@@ -9,10 +9,11 @@
 #define V(name) v16_##name
 #define K(job)  oc__##job##_avx512
 #define VF      __m512
+#define VM      __mmask16
 #define V_WIDTH 16
 #define BLOCK   16
 
-/* 8 sums, 5 or 7 weights and up to 19 inputs; 32 registers. */
+/* 8 sums, up to 7 weights and an input in 32 registers. */
 #define STRIP_PX 8
 
 #include "kernels/strip_template.h"
