@@ -69,7 +69,8 @@ static void answer(infer_request *in, const infer_model *model) {
 #if OC_HAVE_JANSSON
     if (!st) {
         size_t n = json_bytes < 0 ? bytes : (size_t)json_bytes;
-        json_t *doc = json_loadb(text, n, JSON_ALLOW_NUL, NULL);
+        json_t *doc =
+            json_loadb(text, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
         if (!doc) abort();
         json_decref(doc);
     }
