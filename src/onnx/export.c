@@ -232,8 +232,7 @@ static oc_status put_attribute(exporter *x, const oc__attr *a,
 }
 
 /* The model must import the domain of every operator in it. */
-static oc_status note_domain(exporter *x, const oc__node *n) {
-    const char *domain = n->op->domain;
+static oc_status note_domain(exporter *x, const char *domain, int version) {
     for (size_t i = 0; i < x->n_domains; i++) {
         if (!strcmp(x->domains[i].domain, domain)) return OC_OK;
     }
@@ -246,15 +245,14 @@ static oc_status note_domain(exporter *x, const oc__node *n) {
         x->domains = list;
         x->cap_domains = capacity;
     }
-    x->domains[x->n_domains++] =
-        (oc__opset){domain, n->version > 0 ? n->version : 1};
+    x->domains[x->n_domains++] = (oc__opset){domain, version > 0 ? version : 1};
     return OC_OK;
 }
 
 static oc_status put_node(exporter *x, const oc__node *n, const name_table *t) {
     oc__wire_out *o = x->o;
     size_t mark = oc__put_mark(o);
-    OC_TRY(note_domain(x, n));
+    OC_TRY(note_domain(x, n->op->domain, n->version));
     if (*n->op->domain) oc__put_string(o, 7, n->op->domain);
     for (int i = n->n_attrs; i-- > 0;) {
         OC_TRY(put_attribute(x, &n->attrs[i], t, n));
@@ -281,7 +279,7 @@ static oc_status put_node(exporter *x, const oc__node *n, const name_table *t) {
 static const char *put_alias(exporter *x, const char *from, const char *wish) {
     oc__wire_out *o = x->o;
     const char *name = unique_name(x, wish);
-    if (!name) return NULL;
+    if (!name || note_domain(x, "", 1) != OC_OK) return NULL;
     size_t mark = oc__put_mark(o);
     oc__put_string(o, 4, "Identity");
     oc__put_string(o, 2, name);

@@ -10,6 +10,7 @@ typedef struct pass_entry {
 /* Without shapes, once per model.  -1 would be "always". */
 static const pass_entry load_passes[] = {
     {"differentiate", oc__pass_differentiate, -1},
+    {"fuse_qdq", oc__pass_fuse_qdq, 1}, /* before weights fold to f32 */
     {"fold", oc__pass_fold, 0},
     {"dead_code", oc__pass_dead_code, 0},
     {"simplify", oc__pass_simplify, 1},

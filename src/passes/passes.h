@@ -42,6 +42,9 @@ oc_status oc__passes_run_shaped(oc__graph *g, const oc__pass_env *env,
 /** differentiate.c: Gradient nodes become what computes the gradient. */
 oc_status oc__pass_differentiate(oc__graph *g, const oc__pass_env *env,
                                  oc_error *err);
+/** fuse_qdq.c: quantized networks written in f32 become integer ones. */
+oc_status oc__pass_fuse_qdq(oc__graph *g, const oc__pass_env *env,
+                            oc_error *err);
 /** infer.c: computes constants, drops the nodes that made them. */
 oc_status oc__pass_fold(oc__graph *g, const oc__pass_env *env, oc_error *err);
 /** infer.c: the same and writes every known shape into g->values. */
