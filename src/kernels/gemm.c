@@ -181,12 +181,13 @@ static void run_panel(const gemm_plan *p, oc__gemm_f32_tile *t, size_t row,
                       size_t k0, size_t j0, size_t j1) {
     const oc__gemm_f32_args *g = p->g;
     size_t nr = p->kt->gemm_f32->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
-    t->b_panel_step = t->k * nr;
+    t->b_panel_step = (g->b_is_whole ? g->k : t->k) * nr;
     t->bias_m = g->bias_m ? g->bias_m + row : NULL;
     for (size_t j = j0; j < j1; j += p->n_step) {
         t->cols = OC_MIN(p->n_step, j1 - j);
         /* j is a multiple of nr: panel j / nr of a block is j * t->k in. */
-        t->b = g->packed_b + k0 * columns + j * t->k;
+        t->b = g->b_is_whole ? g->packed_b + j * g->k + k0 * nr
+                             : g->packed_b + k0 * columns + j * t->k;
         t->c = g->c + row * g->c_row_stride + j;
         t->bias_n = g->bias_n ? g->bias_n + j : NULL;
         t->d = g->d ? g->d + row * g->d_row_stride + j : NULL;
@@ -235,7 +236,7 @@ static void run_chunk(const gemm_plan *p, oc__gemm_f32_tile *t, size_t panel0,
                             g->packed_b + columns * g->k, (end - j0) * t->k,
                             panels * OC_CEIL_DIV(j1 - j0, p->n_step), t->k);
     /* Of few rows each weight serves but a tile or two. */
-    if (panels <= 2) t->ahead.step = t->ahead.tile = 0;
+    if (panels <= 2 || g->b_is_whole) t->ahead.step = t->ahead.tile = 0;
     for (size_t i = panel0; i < panel1; i++) {
         size_t row = first_row(p, i);
         t->rows = first_row(p, i + 1) - row;

@@ -85,6 +85,9 @@ typedef struct oc__gemm_f32_args {
     const float *a;
     size_t a_row_stride, a_col_stride; /* elements */
     const float *packed_b;             /* from oc__gemm_f32_pack_b() */
+    /* Nonzero: not so, each panel goes through all of k, (p*k + i)*nr + j.  So
+     * lies a B that is written where it is used, by who knows no blocks. */
+    int b_is_whole;
     float *c;
     size_t c_row_stride; /* columns are contiguous */
     const float *bias_n; /* n values added to each row, or NULL */

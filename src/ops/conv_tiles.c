@@ -65,6 +65,7 @@ static void product_f32(const oc__ctx *c, const oc__tiles *t, unit u,
     a.a_row_stride = (size_t)t->depth;
     a.a_col_stride = 1;
     a.packed_b = packed;
+    a.b_is_whole = 1;
     a.c = (float *)t->out + u.out_at;
     a.c_row_stride = (size_t)t->cols;
     a.bias_m = t->bias ? (const float *)t->bias + u.row : NULL;

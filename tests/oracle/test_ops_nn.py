@@ -158,6 +158,14 @@ def conv_matches_when_large():
         w = noise(oc, ic // group, kernel, kernel)
         compare(Call("Conv", [x, w, noise(oc)], group=group,
                      pads=[kernel // 2] * 4, strides=[2, 1]))
+    # Long sums where channels fill no blocks, in any number of dimensions.
+    for ic, oc, size, group in ((34, 40, (9, 13), 2), (48, 20, (31,), 1),
+                                (51, 7, (8, 5, 6), 1)):
+        w = noise(oc, ic // group, *[5 if len(size) < 3 else 3] * len(size))
+        if len(size) == 1:
+            w = noise(oc, ic, 15)
+        compare(Call("Conv", [noise(2, ic, *size), w, noise(oc)], group=group,
+                     pads=[1] * 2 * len(size)))
 
 
 def conv_matches_in_other_types():

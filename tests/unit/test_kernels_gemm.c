@@ -17,10 +17,10 @@ static const size_t ks[] = {0,  1,  2,  3,   7,   15,  16,  17,
 typedef struct product {
     size_t m, n, k;
     size_t a_row, a_col, b_row, b_col, c_row, d_row;
-    int flags; /* 1 bias_n, 2 bias_m, 4 d, 8 alpha, 16.. activation */
+    int flags; /* the bits below; 16.. activation */
 } product;
 
-enum { BIAS_N = 1, BIAS_M = 2, WITH_D = 4, WITH_ALPHA = 8 };
+enum { BIAS_N = 1, BIAS_M = 2, WITH_D = 4, WITH_ALPHA = 8, WHOLE_B = 256 };
 
 static size_t pick(const size_t *of, size_t count) {
     return of[oc__rng_below(check_rng(), count)];
@@ -34,6 +34,16 @@ static float *random_array(size_t n) {
     float *x = check_alloc(n * sizeof *x);
     check_fill(x, n, -1, 1);
     return x;
+}
+
+/* B in panels that go through all of k. */
+static void pack_whole(const oc__kernels *k, const product *p, const float *b,
+                       float *packed) {
+    size_t nr = k->gemm_f32->nr;
+    for (size_t j = 0; j < oc__align_up(p->n, nr); j++)
+        for (size_t s = 0; s < p->k; s++)
+            packed[(j / nr * p->k + s) * nr + j % nr] =
+                j < p->n ? b[s * p->b_row + j * p->b_col] : 0;
 }
 
 static double act_of(const oc__gemm_f32_args *g, double x) {
@@ -96,7 +106,11 @@ static void check_product(const oc__kernels *k, oc__pool *pool,
                  p->n, p->k, p->a_row, p->a_col, p->b_row, p->b_col, p->flags);
     size_t elems = oc__gemm_f32_packed_elems(k, p->k, p->n);
     float *packed = check_alloc(elems * sizeof *packed);
-    oc__gemm_f32_pack_b(k, pool, p->k, p->n, b, p->b_row, p->b_col, packed);
+    g.b_is_whole = (p->flags & WHOLE_B) != 0;
+    if (g.b_is_whole)
+        pack_whole(k, p, b, packed);
+    else
+        oc__gemm_f32_pack_b(k, pool, p->k, p->n, b, p->b_row, p->b_col, packed);
     g.packed_b = packed;
     size_t bytes =
         oc__gemm_f32_scratch_bytes(k, p->m, p->n, p->k, oc__pool_threads(pool));
@@ -130,7 +144,7 @@ static product random_product(void) {
     }
     p.c_row = p.n + (size_t)oc__rng_below(r, 5);
     p.d_row = oc__rng_below(r, 2) ? p.n + gap : 0;
-    p.flags = (int)oc__rng_below(r, 256);
+    p.flags = (int)oc__rng_below(r, 512);
     return p;
 }
 
