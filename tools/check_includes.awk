@@ -16,6 +16,7 @@ BEGIN {
     allow("image", "base")
     allow("card", "base")
     allow("data", "base")
+    allow("quant", "base cpu kernels graph ops passes onnx runtime")
     # tasks looks at graphs to infer cards, and runs them.
     allow("tasks", "base image card graph ops runtime")
     allow("backends", "base graph runtime")

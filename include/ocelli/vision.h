@@ -567,6 +567,14 @@ OC_API oc_status oc_vision_set_limits(oc_vision *vision, double threshold,
 OC_API void oc_vision_load_options(const oc_vision *vision,
                                    oc_image_options *opt);
 /**
+ * What oc_vision_run() would give the model for a picture.
+ *   out    lies in the oc_vision, until the next call for it
+ *   input  receives the number of the model's input
+ */
+OC_API oc_status oc_vision_preprocess(oc_vision *vision, const oc_image *img,
+                                      oc_tensor *out, int *input,
+                                      oc_error *err);
+/**
  * Looks at one picture (1, 3 or 4 channels).
  *   out  overwritten; free with oc_result_deinit()
  */

@@ -25,7 +25,8 @@ enum { MAX_INPUTS = 9 };
 
 /* An 8-bit value with the constants that say what it stands for. */
 typedef struct coded {
-    int q, scale, zero; /* values; zero -1: absent, 0 in u8 */
+    int q, scale, zero; /* values; zero -1: absent, 0 */
+    oc_dtype type;
 } coded;
 
 typedef struct fuser {
@@ -46,6 +47,16 @@ static int is_coder(const oc__node *n, const char *name) {
            (!n->op->domain[0] || !strcmp(n->op->domain, "com.microsoft"));
 }
 
+/* Of codes without a zero point: QuantizeLinear makes u8, DequantizeLinear
+ * takes what comes. */
+static oc_dtype code_type(const fuser *f, const oc__node *n) {
+    if (is_coder(n, "QuantizeLinear")) return OC_DTYPE_U8;
+    const oc__node *q = oc__producer(&f->ix, n->in[0]);
+    if (is_coder(q, "QuantizeLinear") && (q->n_in < 3 || q->in[2] < 0))
+        return OC_DTYPE_U8;
+    return f->g->values[n->in[0]].dtype;
+}
+
 /* Scale (f32) and zero point (8 bits, or absent) of a coder are constants of
  * `elems` elements; 0: of one or more. */
 static int read_params(const fuser *f, const oc__node *n, int64_t elems,
@@ -61,17 +72,13 @@ static int read_params(const fuser *f, const oc__node *n, int64_t elems,
     out->q = n->in[0];
     out->scale = n->in[1];
     out->zero = zero;
-    return 1;
+    out->type = z ? z->dtype : code_type(f, n);
+    return is_i8(out->type);
 }
 
 static float scale_of(const fuser *f, const coded *c, int64_t i) {
     const oc_tensor *s = oc__constant(f->g, c->scale);
     return ((const float *)s->data)[oc_tensor_elems(s) == 1 ? 0 : i];
-}
-
-static oc_dtype type_of(const fuser *f, const coded *c) {
-    const oc_tensor *z = oc__constant(f->g, c->zero);
-    return z ? z->dtype : OC_DTYPE_U8;
 }
 
 static int zero_of(const fuser *f, const coded *c) {
@@ -82,13 +89,11 @@ static int zero_of(const fuser *f, const coded *c) {
 /* Whether v is a dequantized 8-bit tensor with one scale. */
 static int read_input(const fuser *f, int v, coded *out) {
     const oc__node *n = oc__producer(&f->ix, v);
-    return is_coder(n, "DequantizeLinear") && read_params(f, n, 1, out) &&
-           is_i8(type_of(f, out));
+    return is_coder(n, "DequantizeLinear") && read_params(f, n, 1, out);
 }
 
 static int is_quantizer(const fuser *f, const oc__node *n, coded *out) {
-    return is_coder(n, "QuantizeLinear") && read_params(f, n, 1, out) &&
-           is_i8(type_of(f, out));
+    return is_coder(n, "QuantizeLinear") && read_params(f, n, 1, out);
 }
 
 /* Whether v is a dequantized 8-bit constant, its scales along `axis`. */
@@ -99,7 +104,7 @@ static int read_weight(const fuser *f, int v, int axis, coded *out) {
     if (!w || !is_i8(w->dtype) || w->rank < 2 || !read_params(f, n, 0, out))
         return 0;
     const oc_tensor *s = oc__constant(f->g, out->scale);
-    if (w->dtype != type_of(f, out)) return 0;
+    if (w->dtype != out->type) return 0;
     if (oc_tensor_elems(s) == 1) return 1;
     int64_t along = oc__attr_int(n, "axis", 1);
     if (along < 0) along += w->rank;
@@ -107,8 +112,8 @@ static int read_weight(const fuser *f, int v, int axis, coded *out) {
 }
 
 static int same_code(const fuser *f, const coded *a, const coded *b) {
-    return scale_of(f, a, 0) == scale_of(f, b, 0) &&
-           type_of(f, a) == type_of(f, b) && zero_of(f, a) == zero_of(f, b);
+    return scale_of(f, a, 0) == scale_of(f, b, 0) && a->type == b->type &&
+           zero_of(f, a) == zero_of(f, b);
 }
 
 /* ---- activations the quantization makes superfluous ---------------------- */
@@ -135,7 +140,7 @@ static int limits_of(const fuser *f, const oc__node *n, float *lo, float *hi) {
 /* Whether codes end where n would cut. */
 static int is_superfluous(const fuser *f, const oc__node *n, const coded *y) {
     float lo, hi, scale = scale_of(f, y, 0);
-    int zero = zero_of(f, y), is_signed = type_of(f, y) == OC_DTYPE_I8;
+    int zero = zero_of(f, y), is_signed = y->type == OC_DTYPE_I8;
     if (!limits_of(f, n, &lo, &hi) || !(scale > 0)) return 0;
     return oc__requantize(lo / scale, zero, is_signed) ==
                (is_signed ? -128 : 0) &&
@@ -160,7 +165,7 @@ static int new_constant(fuser *f, oc_dtype dtype, int rank, int64_t n,
 /* The zero point as an operator wants it, where none was given. */
 static int zero_value(fuser *f, const coded *c) {
     static const uint8_t none = 0;
-    return c->zero >= 0 ? c->zero : new_constant(f, OC_DTYPE_U8, 0, 1, &none);
+    return c->zero >= 0 ? c->zero : new_constant(f, c->type, 0, 1, &none);
 }
 
 /* The quantizer `n` becomes the operator, with p's name and attributes. */
@@ -279,8 +284,7 @@ static oc_status fuse_pair(fuser *f, oc__node *n, oc__node *p, const coded *y,
                            const char *name) {
     coded a, b;
     if (p->n_in != 2 || p->version < 7 || !read_input(f, p->in[0], &a) ||
-        !read_input(f, p->in[1], &b) || type_of(f, &a) != type_of(f, y) ||
-        type_of(f, &b) != type_of(f, y))
+        !read_input(f, p->in[1], &b) || a.type != y->type || b.type != y->type)
         return OC_OK;
     int in[MAX_INPUTS] = {a.q,     a.scale, a.zero,   b.q,
                           b.scale, b.zero,  y->scale, y->zero};
@@ -290,8 +294,7 @@ static oc_status fuse_pair(fuser *f, oc__node *n, oc__node *p, const coded *y,
 static oc_status fuse_single(fuser *f, oc__node *n, oc__node *p, const coded *y,
                              const char *name) {
     coded x;
-    if (p->n_in != 1 || !read_input(f, p->in[0], &x) ||
-        type_of(f, &x) != type_of(f, y))
+    if (p->n_in != 1 || !read_input(f, p->in[0], &x) || x.type != y->type)
         return OC_OK;
     int in[MAX_INPUTS] = {x.q, x.scale, x.zero, y->scale, zero_value(f, y)};
     return become(f, n, p, "com.microsoft", name, 5, in);
@@ -305,8 +308,7 @@ static oc_status fuse_concat(fuser *f, oc__node *n, oc__node *p,
     in[1] = zero_value(f, y);
     for (int i = 0; i < p->n_in; i++) {
         coded x;
-        if (!read_input(f, p->in[i], &x) || type_of(f, &x) != type_of(f, y))
-            return OC_OK;
+        if (!read_input(f, p->in[i], &x) || x.type != y->type) return OC_OK;
         in[2 + i * 3] = x.q;
         in[3 + i * 3] = x.scale;
         in[4 + i * 3] = zero_value(f, &x);

@@ -301,6 +301,15 @@ static oc_status preprocess(oc_vision *v, const oc_image *img,
     return OC_OK;
 }
 
+oc_status oc_vision_preprocess(oc_vision *v, const oc_image *img,
+                               oc_tensor *out, int *input, oc_error *err) {
+    oc_preprocess p = v->pre;
+    oc_transform where;
+    if (!p.width) own_size(img, &p.width, &p.height);
+    *input = v->input;
+    return preprocess(v, img, &p, out, &where, err);
+}
+
 oc_status oc__vision_infer(oc_vision *v, const oc_image *img, oc_result *times,
                            oc_transform *where, oc_error *err) {
     oc_preprocess p = v->pre;

@@ -1,0 +1,94 @@
+/**
+ * quant.h - quantization to 8 bits after training.
+ *
+ *     oc_quantizer *q; oc_error e;
+ *     if (oc_quantizer_create(&q, model, NULL, &e)) die(e.message);
+ *     for (each sample)
+ *         if (oc_quantizer_add(q, inputs, n_inputs, &e)) die(e.message);
+ *     if (oc_quantizer_save(q, "net.int8.onnx", &e)) die(e.message);
+ *     oc_quantizer_destroy(q);
+ *
+ * What is written is ONNX in f32 with pairs of QuantizeLinear and
+ * DequantizeLinear: any runtime runs it, and ocelli as integers.  Activations
+ * get one scale each, u8; weights one for each output channel, i8 and
+ * symmetric (Jacob et al., arXiv:1712.05877).
+ */
+#ifndef OCELLI_QUANT_H
+#define OCELLI_QUANT_H
+
+#include <ocelli/ocelli.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How the range of an activation is found. */
+typedef enum oc_quant_range {
+    OC_QUANT_MSE,        /**< least mean squared error, from a histogram */
+    OC_QUANT_MINMAX,     /**< least and greatest value seen */
+    OC_QUANT_PERCENTILE, /**< a share of all values lies inside */
+} oc_quant_range;
+
+typedef struct oc_quantize_options {
+    oc_quant_range range;
+    double percentile; /**< share inside, in percent; 0: 99.99 */
+    int threads;       /**< 0: all cores this process may use */
+    int per_tensor;    /**< nonzero: one scale for a weight's whole tensor */
+    int no_bias_correction; /**< nonzero: biases stay as they are */
+    /** Nodes that stay in f32: names or operators, with * and ? (borrowed
+        until oc_quantizer_create() returns). */
+    const char *const *ignore;
+    size_t n_ignore;
+} oc_quantize_options;
+
+typedef struct oc_quantizer oc_quantizer;
+
+/**
+ * A quantizer of a model, which must outlive it.  opt NULL: defaults.
+ * Errors: E_UNSUPPORTED when nothing in the model can be quantized, E_NOMEM.
+ * Used by one thread at a time.
+ */
+OC_API oc_status oc_quantizer_create(oc_quantizer **out, oc_model *model,
+                                     const oc_quantize_options *opt,
+                                     oc_error *err);
+/** Frees it; NULL is ignored. */
+OC_API void oc_quantizer_destroy(oc_quantizer *q);
+
+/**
+ * Runs the model on one sample and takes note of its activations' ranges.
+ * Nothing of the activations is kept.
+ *   inputs  by number, NULL where an input has a default
+ * Errors: as oc_session_run().
+ */
+OC_API oc_status oc_quantizer_add(oc_quantizer *q,
+                                  const oc_tensor *const *inputs, int n,
+                                  oc_error *err);
+
+/**
+ * Writes the quantized model.
+ * Errors: E_ARG no sample was added; E_UNSUPPORTED a node that operator set 13
+ *   says otherwise and that has no equivalent there; E_IO; E_NOMEM.
+ */
+OC_API oc_status oc_quantizer_save(oc_quantizer *q, const char *path,
+                                   oc_error *err);
+
+/** What was, or will be, done to a node with weights. */
+typedef struct oc_quantized_node {
+    const char *name, *op; /**< live as long as the quantizer */
+    int quantized;         /**< 0: it stays in f32 */
+    int64_t weights;       /**< their number */
+    double sqnr_db;        /**< of its weights: signal to rounding noise */
+    float lo, hi;          /**< of its input; 0, 0 before a sample was added */
+    float scale;           /**< of its input */
+} oc_quantized_node;
+
+/** Nodes with weights, in the order they run. */
+OC_API int oc_quantizer_node_count(const oc_quantizer *q);
+OC_API oc_status oc_quantizer_node(const oc_quantizer *q, int i,
+                                   oc_quantized_node *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

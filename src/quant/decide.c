@@ -1,0 +1,244 @@
+/*
+ * decide.c - which nodes are quantized, and which values between them.
+ *
+ * Targets are the nodes with weights.  Between two of them everything that has
+ * an 8-bit form stays in 8 bits; behind the last one nothing is quantized, so
+ * that scores, boxes and their decoding keep f32.  What moves data without
+ * computing has the scale of its input.
+ */
+#include "quant/decide.h"
+
+#include "passes/match.h"
+
+#include <string.h>
+
+int oc__quant_matches(const char *pattern, const char *text) {
+    const char *star = NULL, *back = NULL;
+    while (*text) {
+        if (*pattern == '*') {
+            star = pattern++;
+            back = text;
+        } else if (*pattern == '?' || *pattern == *text) {
+            pattern++;
+            text++;
+        } else if (star) {
+            pattern = star + 1;
+            text = ++back;
+        } else {
+            return 0;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return !*pattern;
+}
+
+typedef struct decider {
+    oc__graph *g;
+    oc__index ix;
+    oc__quant_plan *p;
+    const oc_quantize_options *opt;
+    char *leads; /* values on the way to a target */
+    int *root;   /* of what is moved: where it comes from */
+} decider;
+
+static int is_ignored(const decider *d, const oc__node *n) {
+    for (size_t i = 0; i < d->opt->n_ignore; i++)
+        if (oc__quant_matches(d->opt->ignore[i], n->name) ||
+            oc__quant_matches(d->opt->ignore[i], n->op->name))
+            return 1;
+    return 0;
+}
+
+static int is_weight(const decider *d, const oc__node *n, int i, int rank) {
+    const oc_tensor *w = i < n->n_in ? oc__constant(d->g, n->in[i]) : NULL;
+    return w && w->dtype == OC_DTYPE_F32 && oc_tensor_elems(w) > 0 &&
+           (rank ? w->rank == rank : w->rank >= 3);
+}
+
+/* Whether n is a target; its axes. */
+static int read_target(const decider *d, const oc__node *n,
+                       oc__quant_target *t) {
+    t->in_axis = -1;
+    if (oc__constant(d->g, n->n_in ? n->in[0] : -1)) return 0;
+    if (oc__is_op(n, "Conv") && is_weight(d, n, 1, 0)) {
+        t->axis = 0;
+        t->in_axis = 1;
+        return n->n_in == n->n_explicit;
+    }
+    if (oc__is_op(n, "MatMul") && is_weight(d, n, 1, 2)) {
+        t->axis = 1;
+        return 1;
+    }
+    if (oc__is_op(n, "Gemm") && is_weight(d, n, 1, 2)) {
+        t->axis = oc__attr_int(n, "transB", 0) ? 0 : 1;
+        return !oc__attr_int(n, "transA", 0) &&
+               oc__attr_float(n, "alpha", 1) == 1 &&
+               oc__attr_float(n, "beta", 1) == 1;
+    }
+    return 0;
+}
+
+static int has_name(const oc__node *n, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (oc__is_op(n, names[i])) return 1;
+    return 0;
+}
+
+static int moves(const oc__node *n) {
+    static const char *const names[] = {
+        "MaxPool",      "Reshape",      "Flatten", "Transpose",
+        "Squeeze",      "Slice",        "Split",   "Unsqueeze",
+        "DepthToSpace", "SpaceToDepth", "Identity"};
+    if (oc__is_op(n, "MaxPool")) return n->n_out == 1;
+    return has_name(n, names, OC_COUNT(names)) ||
+           (oc__is_op(n, "Resize") &&
+            !strcmp(oc__attr_string(n, "mode", "nearest"), "nearest"));
+}
+
+static int joins(const oc__node *n) {
+    static const char *const names[] = {"Add", "Mul", "Concat"};
+    return has_name(n, names, OC_COUNT(names));
+}
+
+static int maps(const oc__node *n) {
+    static const char *const names[] = {"AveragePool", "GlobalAveragePool",
+                                        "Sigmoid", "LeakyRelu"};
+    return has_name(n, names, OC_COUNT(names));
+}
+
+/* What the quantization behind it makes superfluous. */
+static int cuts(const oc__node *n) {
+    return oc__is_op(n, "Relu") || oc__is_op(n, "Clip");
+}
+
+/* A value at run time that may get codes. */
+static int is_activation(const decider *d, int v) {
+    if (v < 0 || oc__constant(d->g, v)) return 0;
+    oc_dtype t = d->g->values[v].dtype;
+    return d->g->values[v].kind == OC_KIND_TENSOR &&
+           (t == OC_DTYPE_F32 || t == OC_DTYPE_NONE);
+}
+
+/* v gets codes; through what cuts it, where that is its only reader. */
+static void mark(decider *d, int v) {
+    if (!is_activation(d, v)) return;
+    const oc__node *reader = oc__only_reader(&d->ix, v);
+    if (reader && cuts(reader) && reader->in[0] == v &&
+        !oc__graph_is_output(d->g, v))
+        v = reader->out[0];
+    if (d->p->code[v] < 0) d->p->code[v] = v;
+}
+
+static int leads_on(const decider *d, const oc__node *n) {
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] >= 0 && d->leads[n->out[i]]) return 1;
+    return 0;
+}
+
+static void find_ways(decider *d) {
+    for (int i = d->g->n_nodes; i-- > 0;) {
+        const oc__node *n = d->g->nodes[i];
+        int on = leads_on(d, n);
+        for (int k = 0; k < d->p->n_targets && !on; k++)
+            on = d->p->targets[k].node == i && d->p->targets[k].quantized;
+        for (int j = 0; on && j < n->n_in; j++)
+            if (n->in[j] >= 0) d->leads[n->in[j]] = 1;
+    }
+}
+
+static void mark_node(decider *d, const oc__node *n) {
+    int activations = 0, on = leads_on(d, n);
+    for (int j = 0; j < n->n_in; j++)
+        activations += is_activation(d, n->in[j]);
+    if (!on || !(maps(n) || joins(n)) || is_ignored(d, n)) return;
+    if (joins(n) && activations != n->n_in) return;
+    for (int j = 0; j < n->n_in; j++)
+        mark(d, n->in[j]);
+    mark(d, n->out[0]);
+}
+
+/* What is moved has the code of what it is moved from. */
+static void follow_moves(decider *d) {
+    for (int i = d->g->n_nodes; i-- > 0;) {
+        const oc__node *n = d->g->nodes[i];
+        if (!moves(n) || !is_activation(d, n->in[0])) continue;
+        for (int k = 0; k < n->n_out; k++)
+            if (n->out[k] >= 0 && d->p->code[n->out[k]] >= 0) mark(d, n->in[0]);
+    }
+    for (int i = 0; i < d->g->n_nodes; i++) {
+        const oc__node *n = d->g->nodes[i];
+        if (!moves(n) || d->p->code[n->in[0]] < 0) continue;
+        for (int k = 0; k < n->n_out; k++)
+            if (n->out[k] >= 0 && d->leads[n->out[k]] &&
+                is_activation(d, n->out[k]))
+                d->p->code[n->out[k]] = d->p->code[n->in[0]];
+    }
+}
+
+static int watch(oc__quant_plan *p, int v, int axis) {
+    if (p->watch[v] < 0) {
+        p->watch[v] = p->n_watches++;
+        p->watches[p->watch[v]].value = v;
+        p->watches[p->watch[v]].axis = -2;
+    }
+    if (axis > -2) p->watches[p->watch[v]].axis = axis;
+    return p->watch[v];
+}
+
+static void decide(decider *d) {
+    oc__quant_plan *p = d->p;
+    find_ways(d);
+    for (int i = 0; i < d->g->n_nodes; i++)
+        mark_node(d, d->g->nodes[i]);
+    for (int k = 0; k < p->n_targets; k++) {
+        const oc__node *n = d->g->nodes[p->targets[k].node];
+        if (!p->targets[k].quantized) continue;
+        mark(d, n->in[0]);
+        if (leads_on(d, n)) mark(d, n->out[0]);
+    }
+    follow_moves(d);
+    for (int v = 0; v < p->n_values; v++)
+        if (p->code[v] == v) watch(p, v, -2);
+    for (int k = 0; k < p->n_targets; k++)
+        watch(p, d->g->nodes[p->targets[k].node]->in[0], p->targets[k].in_axis);
+}
+
+oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
+                           const oc_quantize_options *opt, oc__arena *arena,
+                           const oc_allocator *a, oc_error *err) {
+    decider d = {.g = g, .p = p, .opt = opt};
+    size_t n = (size_t)g->n_values;
+    memset(p, 0, sizeof *p);
+    p->n_values = g->n_values;
+    p->code = oc__arena_array(arena, n + 1, sizeof *p->code);
+    p->watch = oc__arena_array(arena, n + 1, sizeof *p->watch);
+    p->targets =
+        oc__arena_array(arena, (size_t)g->n_nodes + 1, sizeof *p->targets);
+    d.leads = oc__arena_array(arena, n + 1, 1);
+    if (!p->code || !p->watch || !p->targets || !d.leads)
+        return oc__fail_nomem(err);
+    memset(p->code, -1, n * sizeof *p->code);
+    memset(p->watch, -1, n * sizeof *p->watch);
+    memset(d.leads, 0, n);
+    OC_TRY(oc__index_init(&d.ix, g, a, err));
+    for (int i = 0; i < g->n_nodes; i++) {
+        oc__quant_target t = {.node = i};
+        if (!read_target(&d, g->nodes[i], &t)) continue;
+        t.quantized = !is_ignored(&d, g->nodes[i]);
+        p->targets[p->n_targets++] = t;
+    }
+    /* Large: a watch has a histogram. */
+    size_t most = 0;
+    for (int i = 0; i < g->n_nodes; i++)
+        most += (size_t)(g->nodes[i]->n_in + g->nodes[i]->n_out);
+    most = OC_MIN(most, n) + 1;
+    p->watches = oc__arena_array(arena, most, sizeof *p->watches);
+    oc_status st = p->watches ? OC_OK : oc__fail_nomem(err);
+    if (!st) {
+        memset(p->watches, 0, most * sizeof *p->watches);
+        decide(&d);
+    }
+    oc__index_deinit(&d.ix);
+    return st;
+}

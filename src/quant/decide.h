@@ -1,0 +1,59 @@
+/*
+ * decide.h - what a quantizer knows: which nodes and values get 8 bits, and
+ * what was seen of them.
+ */
+#ifndef OC_QUANT_DECIDE_H
+#define OC_QUANT_DECIDE_H
+
+#include "quant/range.h"
+#include "runtime/model.h"
+
+/** A node with weights: Conv, Gemm, MatMul. */
+typedef struct oc__quant_target {
+    int node;      /* its number in the graph */
+    int axis;      /* of the weight: its output channels */
+    int in_axis;   /* of the input: its channels; -1: the last */
+    int quantized; /* 0: ignored */
+} oc__quant_target;
+
+/** An activation that is looked at. */
+typedef struct oc__quant_watch {
+    int value;
+    int axis; /* of the means; -1: the last, -2: none are wanted */
+    oc__range range;
+    int64_t channels, counted; /* counted: samples of each channel */
+    double *sums;              /* of each channel */
+} oc__quant_watch;
+
+typedef struct oc__quant_plan {
+    int n_values;
+    int *code;  /* the value whose scale it has; -1: it stays f32 */
+    int *watch; /* number of its watch, -1: none */
+    int n_targets, n_watches;
+    oc__quant_target *targets;
+    oc__quant_watch *watches;
+} oc__quant_plan;
+
+/** Decides for a graph; everything is allocated in arena. */
+oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
+                           const oc_quantize_options *opt, oc__arena *arena,
+                           const oc_allocator *a, oc_error *err);
+/** Whether text is what a pattern with * and ? says. */
+int oc__quant_matches(const char *pattern, const char *text);
+
+/**
+ * rewrite.c: puts the pairs of QuantizeLinear and DequantizeLinear into g, a
+ * clone of the graph the plan was made for.
+ */
+oc_status oc__quant_rewrite(const oc__quant_plan *p, oc__graph *g,
+                            const oc_quantize_options *opt,
+                            const oc_allocator *a, oc_error *err);
+/** Codes of a weight: data (i8, dense, made by the caller), one scale for each
+ * index of axis, or one in all (axis -1).  Returns the SQNR in dB. */
+double oc__quant_weight(const oc_tensor *w, int axis, int8_t *data,
+                        float *scales);
+
+/** opset.c: nodes of g as operator set 13 writes them, from `version`. */
+oc_status oc__quant_raise(oc__graph *g, int version, oc_error *err);
+
+#endif

@@ -1,0 +1,268 @@
+/* quantizer.c - see ocelli/quant.h: samples go through the model, ranges are
+ * noted, the coded graph is written. */
+#include "onnx/export.h"
+#include "quant/decide.h"
+
+#include <string.h>
+
+struct oc_quantizer {
+    oc_model *model;
+    const oc_allocator *allocator;
+    oc_quantize_options opt;
+    oc__arena arena;
+    oc__graph *graph; /* the model's, to be rewritten */
+    oc__graph *seen;  /* the same with its watched values as outputs */
+    oc__quant_plan plan;
+    oc__exec_env env;
+    oc__exec *exec;
+    int64_t samples;
+};
+
+/* ---- creating ------------------------------------------------------------ */
+
+/* The graph that shows what is watched, behind its own outputs. */
+static oc_status make_seen(oc_quantizer *q, oc_error *err) {
+    oc__graph *g = oc__graph_clone(q->graph, &q->arena);
+    if (!g) return oc__fail_nomem(err);
+    q->seen = g;
+    int n = g->n_outputs + q->plan.n_watches;
+    int *out = oc__arena_array(&q->arena, (size_t)n, sizeof *out);
+    if (!out) return oc__fail_nomem(err);
+    memcpy(out, g->outputs, (size_t)g->n_outputs * sizeof *out);
+    for (int i = 0; i < q->plan.n_watches; i++)
+        out[g->n_outputs + i] = q->plan.watches[i].value;
+    g->outputs = out;
+    g->n_outputs = n;
+    return OC_OK;
+}
+
+static oc_status setup(oc_quantizer *q, oc_error *err) {
+    int only, quantized = 0;
+    OC_TRY(oc__model_clone_graph(q->model, &q->graph, &q->arena, &only, err));
+    OC_TRY(oc__quant_decide(&q->plan, q->graph, &q->opt, &q->arena,
+                            q->allocator, err));
+    for (int i = 0; i < q->plan.n_targets; i++)
+        quantized += q->plan.targets[i].quantized;
+    if (!quantized)
+        return oc__fail(err, OC_E_UNSUPPORTED,
+                        "there is nothing to quantize: no Conv, Gemm or MatMul "
+                        "in f32 with constant weights%s",
+                        q->plan.n_targets ? " that is not ignored" : "");
+    OC_TRY(make_seen(q, err));
+    q->env.kernels = &q->model->kernels;
+    q->env.allocator = q->allocator;
+    q->env.threads = q->opt.threads > 0 ? q->opt.threads : oc_cpu_count();
+    q->env.plan_cache_bytes = 1;
+    oc__rng_init(&q->env.rng, 0);
+    atomic_init(&q->env.cancelled, 0);
+    OC_TRY(oc__pool_create(&q->env.pool, q->allocator, q->env.threads, err));
+    return oc__exec_create(&q->exec, q->seen, &q->env, err);
+}
+
+oc_status oc_quantizer_create(oc_quantizer **out, oc_model *model,
+                              const oc_quantize_options *opt, oc_error *err) {
+    oc__error_clear(err);
+    if (!out || !model)
+        return oc__fail(err, OC_E_ARG, "oc_quantizer_create: NULL argument");
+    oc_quantizer *q = oc__calloc(&model->allocator, 1, sizeof *q);
+    if (!q) return oc__fail_nomem(err);
+    q->model = model;
+    q->allocator = &model->allocator;
+    if (opt) q->opt = *opt;
+    oc__arena_init(&q->arena, q->allocator);
+    oc_status st = setup(q, err);
+    /* Patterns are the caller's. */
+    q->opt.ignore = NULL;
+    q->opt.n_ignore = 0;
+    if (st) {
+        oc_quantizer_destroy(q);
+        return st;
+    }
+    *out = q;
+    return OC_OK;
+}
+
+void oc_quantizer_destroy(oc_quantizer *q) {
+    if (!q) return;
+    for (int i = 0; i < q->plan.n_watches; i++) {
+        oc__quant_watch *w = &q->plan.watches[i];
+        oc__release(q->allocator, w->sums,
+                    (size_t)w->channels * sizeof *w->sums);
+    }
+    oc__exec_destroy(q->exec);
+    oc__pool_destroy(q->env.pool);
+    if (q->seen) oc__graph_release(q->seen);
+    if (q->graph) oc__graph_release(q->graph);
+    oc__arena_deinit(&q->arena);
+    oc__release(q->allocator, q, sizeof *q);
+}
+
+/* ---- samples ------------------------------------------------------------- */
+
+/* Sums of each channel along w->axis. */
+static oc_status add_means(const oc_quantizer *q, oc__quant_watch *w,
+                           const oc_tensor *t, oc_error *err) {
+    int axis = w->axis < 0 ? t->rank - 1 : w->axis;
+    if (axis < 0 || axis >= t->rank || t->dims[axis] < 1) return OC_OK;
+    int64_t n = t->dims[axis], inner = 1, elems = oc_tensor_elems(t);
+    for (int i = axis + 1; i < t->rank; i++)
+        inner *= t->dims[i];
+    if (!w->sums) {
+        w->sums = oc__calloc(q->allocator, (size_t)n, sizeof *w->sums);
+        if (!w->sums) return oc__fail_nomem(err);
+        w->channels = n;
+    }
+    if (w->channels != n || inner < 1) return OC_OK;
+    const float *x = t->data;
+    for (int64_t i = 0; i + inner <= elems; i += inner) {
+        double sum = 0;
+        for (int64_t k = 0; k < inner; k++)
+            sum += x[i + k];
+        w->sums[i / inner % n] += sum;
+    }
+    w->counted += elems / n;
+    return OC_OK;
+}
+
+static oc_status look(oc_quantizer *q, oc_error *err) {
+    int own = q->seen->n_outputs - q->plan.n_watches;
+    for (int i = 0; i < q->plan.n_watches; i++) {
+        oc__quant_watch *w = &q->plan.watches[i];
+        const oc_value *v = oc__exec_output(q->exec, own + i);
+        if (!v || v->kind != OC_KIND_TENSOR || v->t.dtype != OC_DTYPE_F32)
+            return oc__fail(err, OC_E_UNSUPPORTED,
+                            "value \"%s\" is not in f32 when the model runs",
+                            q->seen->values[w->value].name);
+        oc__range_add(&w->range, v->t.data, oc_tensor_elems(&v->t));
+        if (w->axis > -2) OC_TRY(add_means(q, w, &v->t, err));
+    }
+    return OC_OK;
+}
+
+oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
+                           int n, oc_error *err) {
+    oc__error_clear(err);
+    if (!q || !inputs || n != q->model->n_inputs)
+        return oc__fail(err, OC_E_ARG, "the model has %d inputs, %d are given",
+                        q ? q->model->n_inputs : 0, n);
+    size_t bytes = (size_t)n;
+    oc_value *values = oc__calloc(q->allocator, bytes, sizeof *values);
+    const oc_value **refs = oc__calloc(q->allocator, bytes, sizeof *refs);
+    oc_status st = values && refs ? OC_OK : oc__fail_nomem(err);
+    for (int i = 0; !st && i < n; i++) {
+        const oc_value_info *info = &q->model->inputs[i];
+        if (!inputs[i]) {
+            if (!info->optional)
+                st = oc__fail(err, OC_E_ARG, "input \"%s\" is not given",
+                              info->name);
+            continue;
+        }
+        values[i].kind = OC_KIND_TENSOR;
+        values[i].t = *inputs[i];
+        refs[i] = &values[i];
+    }
+    if (!st) st = oc__exec_run(q->exec, refs, err);
+    if (!st) st = look(q, err);
+    if (!st) q->samples++;
+    oc__release(q->allocator, values, bytes * sizeof *values);
+    oc__release(q->allocator, refs, bytes * sizeof *refs);
+    return st;
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+/* The model's header, with operator set 13 at least. */
+static oc_status header_of(const oc_quantizer *q, oc__arena *arena,
+                           oc__onnx *out, oc_error *err) {
+    *out = *oc__model_onnx(q->model);
+    size_t n = out->n_opsets;
+    oc__opset *list = oc__arena_array(arena, n + 1, sizeof *list);
+    int found = 0;
+    if (!list) return oc__fail_nomem(err);
+    if (n) memcpy(list, out->opsets, n * sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].domain[0] || !strcmp(list[i].domain, "ai.onnx")) {
+            list[i].version = OC_MAX(list[i].version, 13);
+            found = 1;
+        }
+    if (!found) list[n++] = (oc__opset){"", 13};
+    out->opsets = list;
+    out->n_opsets = n;
+    out->ir_version = OC_MAX(out->ir_version, 7);
+    return OC_OK;
+}
+
+static oc_status put_model(const oc_quantizer *q, oc__arena *arena,
+                           oc__graph *g, const char *path, oc_error *err) {
+    oc__wire_out o;
+    oc__onnx header;
+    size_t n = (size_t)q->model->n_outputs;
+    const char **names = oc__arena_array(arena, n + 1, sizeof *names);
+    if (!names) return oc__fail_nomem(err);
+    for (size_t i = 0; i < n; i++)
+        names[i] = q->model->outputs[i].name;
+    oc__export_options opt = {names};
+    OC_TRY(header_of(q, arena, &header, err));
+    oc__put_init(&o, q->allocator);
+    oc_status st = oc__onnx_export(&o, &header, g, &opt, err);
+    if (!st) st = oc__put_save(&o, path, err);
+    oc__put_deinit(&o);
+    return st;
+}
+
+oc_status oc_quantizer_save(oc_quantizer *q, const char *path, oc_error *err) {
+    oc__arena arena;
+    oc__error_clear(err);
+    if (!q || !path) return oc__fail(err, OC_E_ARG, "no quantizer or no path");
+    if (!q->samples)
+        return oc__fail(err, OC_E_ARG,
+                        "no sample was added, so no range is known");
+    oc__arena_init(&arena, q->allocator);
+    oc__graph *g = oc__graph_clone(q->graph, &arena);
+    oc_status st = g ? OC_OK : oc__fail_nomem(err);
+    int version = oc__onnx_opset(oc__model_onnx(q->model), "");
+    if (!st) st = oc__quant_raise(g, version, err);
+    if (!st) st = oc__quant_rewrite(&q->plan, g, &q->opt, q->allocator, err);
+    if (!st) st = put_model(q, &arena, g, path, err);
+    if (g) oc__graph_release(g);
+    oc__arena_deinit(&arena);
+    return st;
+}
+
+/* ---- what there is to say ------------------------------------------------ */
+
+int oc_quantizer_node_count(const oc_quantizer *q) {
+    return q->plan.n_targets;
+}
+
+oc_status oc_quantizer_node(const oc_quantizer *q, int i,
+                            oc_quantized_node *out) {
+    if (!q || !out || i < 0 || i >= q->plan.n_targets) return OC_E_ARG;
+    const oc__quant_target *t = &q->plan.targets[i];
+    const oc__node *n = q->graph->nodes[t->node];
+    const oc_tensor *w = q->graph->values[n->in[1]].constant;
+    size_t elems = (size_t)oc_tensor_elems(w);
+    size_t channels = (size_t)w->dims[t->axis];
+    memset(out, 0, sizeof *out);
+    out->name = n->name;
+    out->op = n->op->name;
+    out->quantized = t->quantized;
+    out->weights = (int64_t)elems;
+    int8_t *codes = oc__alloc(q->allocator, elems);
+    float *scales = oc__calloc(q->allocator, channels, sizeof *scales);
+    oc_status st = codes && scales ? OC_OK : OC_E_NOMEM;
+    if (!st)
+        out->sqnr_db = oc__quant_weight(w, q->opt.per_tensor ? -1 : t->axis,
+                                        codes, scales);
+    oc__release(q->allocator, codes, elems);
+    oc__release(q->allocator, scales, channels * sizeof *scales);
+    int code = q->plan.code[n->in[0]];
+    if (!st && q->samples && code >= 0) {
+        uint8_t zero;
+        double share = q->opt.percentile > 0 ? q->opt.percentile / 100 : 0.9999;
+        oc__range_limits(&q->plan.watches[q->plan.watch[code]].range,
+                         q->opt.range, share, &out->lo, &out->hi);
+        oc__range_code(out->lo, out->hi, &out->scale, &zero);
+    }
+    return st;
+}

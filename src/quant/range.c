@@ -1,0 +1,127 @@
+/* range.c - see range.h. */
+#include "quant/range.h"
+
+#include "base/size.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { HALF = OC_RANGE_BINS / 2 };
+
+/* Twice the width, with room above, or below. */
+static void widen(oc__range *r, int below) {
+    uint32_t half[HALF];
+    for (int i = 0; i < HALF; i++)
+        half[i] = r->bins[2 * i] + r->bins[2 * i + 1];
+    memset(r->bins, 0, sizeof r->bins);
+    memcpy(r->bins + (below ? HALF : 0), half, sizeof half);
+    if (below) r->start -= r->width * OC_RANGE_BINS;
+    r->width *= 2;
+}
+
+/* The first values say how wide bins are. */
+static void begin(oc__range *r, double lo, double hi) {
+    r->width = (hi - lo) / (OC_RANGE_BINS - 1);
+    if (!(r->width > 0)) r->width = fmax(fabs(lo), 1e-30) * 1e-3;
+    r->start = lo;
+}
+
+static int limits(const float *x, int64_t n, float *lo, float *hi) {
+    int64_t seen = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) continue;
+        *lo = seen ? fminf(*lo, x[i]) : x[i];
+        *hi = seen ? fmaxf(*hi, x[i]) : x[i];
+        seen++;
+    }
+    return seen > 0;
+}
+
+void oc__range_add(oc__range *r, const float *x, int64_t n) {
+    float lo = 0, hi = 0;
+    if (!limits(x, n, &lo, &hi)) return;
+    if (!r->count) {
+        begin(r, lo, hi);
+        r->least = lo;
+        r->most = hi;
+    }
+    r->least = fminf(r->least, lo);
+    r->most = fmaxf(r->most, hi);
+    while (lo < r->start)
+        widen(r, 1);
+    while (hi >= r->start + r->width * OC_RANGE_BINS)
+        widen(r, 0);
+    double each = 1 / r->width;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) continue;
+        int bin = (int)(((double)x[i] - r->start) * each);
+        bin = OC_MIN(OC_MAX(bin, 0), OC_RANGE_BINS - 1);
+        if (r->bins[bin] < UINT32_MAX) r->bins[bin]++;
+        r->count++;
+    }
+}
+
+/* Values beyond the limits are cut; within, the error is a twelfth of the
+ * square of a step. */
+double oc__range_error(const oc__range *r, float lo, float hi) {
+    double step = ((double)hi - (double)lo) / 255, sum = 0;
+    if (!r->count) return 0;
+    for (int i = 0; i < OC_RANGE_BINS; i++) {
+        if (!r->bins[i]) continue;
+        double x = r->start + (i + 0.5) * r->width;
+        x = fmin(fmax(x, (double)r->least), (double)r->most);
+        double cut = x > hi ? x - hi : x < lo ? lo - x : 0;
+        sum += r->bins[i] * (cut > 0 ? cut * cut : step * step / 12);
+    }
+    return sum / (double)r->count;
+}
+
+/* Cuts what is beyond `share` of the values, half of it at either end. */
+static void percentile(const oc__range *r, double share, float *lo, float *hi) {
+    double out = (double)r->count * (1 - share) / 2, sum = 0;
+    int a = 0, b = OC_RANGE_BINS - 1;
+    for (; a < b && sum + r->bins[a] <= out; a++)
+        sum += r->bins[a];
+    for (sum = 0; b > a && sum + r->bins[b] <= out; b--)
+        sum += r->bins[b];
+    *lo = fmaxf(r->least, (float)(r->start + a * r->width));
+    *hi = fminf(r->most, (float)(r->start + (b + 1) * r->width));
+}
+
+/* Moves either end in as long as the error falls. */
+static void least_error(const oc__range *r, float *lo, float *hi) {
+    enum { STEPS = 64 };
+    float full_lo = *lo, full_hi = *hi;
+    double best = oc__range_error(r, full_lo, full_hi);
+    for (int pass = 0; pass < 2; pass++)
+        for (int end = 0; end < 2; end++)
+            for (int i = 1; i < STEPS; i++) {
+                float k = 1 - (float)i / STEPS;
+                float l = end ? *lo : full_lo * k;
+                float h = end ? full_hi * k : *hi;
+                double e = h > l ? oc__range_error(r, l, h) : best;
+                if (e >= best) continue;
+                best = e;
+                *lo = l;
+                *hi = h;
+            }
+}
+
+void oc__range_limits(const oc__range *r, oc_quant_range how, double share,
+                      float *lo, float *hi) {
+    *lo = r->least;
+    *hi = r->most;
+    if (r->count && how == OC_QUANT_PERCENTILE) percentile(r, share, lo, hi);
+    *lo = fminf(*lo, 0);
+    *hi = fmaxf(*hi, 0);
+    if (r->count && how == OC_QUANT_MSE) least_error(r, lo, hi);
+}
+
+void oc__range_code(float lo, float hi, float *scale, uint8_t *zero) {
+    float step = (hi - lo) / 255;
+    /* Also where all values are 0, or too small to divide by. */
+    if (!(step > 1e-30f) || !isfinite(step)) step = 1;
+    float z = rintf(-lo / step);
+    *scale = step;
+    *zero = (uint8_t)fminf(fmaxf(z, 0), 255);
+}

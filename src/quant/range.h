@@ -1,0 +1,38 @@
+/*
+ * range.h - the range that 8 bits should cover, from values that stream by.
+ *
+ * A histogram whose bins double in width when values fall outside: nothing is
+ * kept of the values themselves, and one pass over the data is enough.
+ */
+#ifndef OC_QUANT_RANGE_H
+#define OC_QUANT_RANGE_H
+
+#include <ocelli/quant.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { OC_RANGE_BINS = 2048 };
+
+typedef struct oc__range {
+    int64_t count; /* finite values seen */
+    double start;  /* of the first bin */
+    double width;  /* of a bin; 0: nothing seen, or all the same */
+    float least, most;
+    uint32_t bins[OC_RANGE_BINS];
+} oc__range;
+
+/** Takes n more values; NaN and infinities are left out. */
+void oc__range_add(oc__range *r, const float *x, int64_t n);
+/**
+ * The limits to quantize by, 0 among them.
+ *   share  of the values that PERCENTILE keeps inside, as 0.9999
+ */
+void oc__range_limits(const oc__range *r, oc_quant_range how, double share,
+                      float *lo, float *hi);
+/** Scale and zero point in u8 for limits that have 0 between them. */
+void oc__range_code(float lo, float hi, float *scale, uint8_t *zero);
+/** Mean squared error that quantizing by these limits gives. */
+double oc__range_error(const oc__range *r, float lo, float hi);
+
+#endif
