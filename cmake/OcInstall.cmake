@@ -30,6 +30,18 @@ install(FILES ${PROJECT_BINARY_DIR}/ocelli-config.cmake
               ${PROJECT_BINARY_DIR}/ocelli-config-version.cmake
         DESTINATION ${OC_PACKAGE_DIR})
 
+# ---- languages -------------------------------------------------------------
+# Found beside the program, in the build tree as where it is installed.
+if(OC_RIM)
+    install(FILES ${OC_LOCALES} DESTINATION
+            ${CMAKE_INSTALL_DATADIR}/ocelli/locales)
+    foreach(file ${OC_LOCALES})
+        get_filename_component(name ${file} NAME)
+        configure_file(${file}
+            ${PROJECT_BINARY_DIR}/share/ocelli/locales/${name} COPYONLY)
+    endforeach()
+endif()
+
 # ---- program --------------------------------------------------------------
 # Its manual page and completions come out of its own table of verbs.
 if(TARGET ocelli)

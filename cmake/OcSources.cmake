@@ -38,11 +38,25 @@ foreach(file ${oc_all})
             -fno-sanitize=all)
     endif()
     # Where bytes from outside are parsed, narrowing must be spelt out.
-    if(dir MATCHES "^(onnx|card|image)$")
+    if(dir MATCHES "^(onnx|card|image|words)$")
         set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS
             -Wconversion)
     endif()
 endforeach()
+
+# English is built in: locales/en.txt as a string.
+if(OC_RIM)
+    set(oc_english ${PROJECT_SOURCE_DIR}/locales/en.txt)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+                 ${oc_english})
+    file(READ ${oc_english} OC_ENGLISH)
+    string(REPLACE "\\" "\\\\" OC_ENGLISH "${OC_ENGLISH}")
+    string(REPLACE "\"" "\\\"" OC_ENGLISH "${OC_ENGLISH}")
+    string(REPLACE "\n" "\\n\"\n    \"" OC_ENGLISH "${OC_ENGLISH}")
+    configure_file(cmake/locale_en.c.in locale_en.c @ONLY)
+    list(APPEND OC_RIM_SOURCES ${PROJECT_BINARY_DIR}/locale_en.c)
+endif()
+file(GLOB OC_LOCALES CONFIGURE_DEPENDS locales/*.txt)
 
 file(GLOB OC_CLI_SOURCES CONFIGURE_DEPENDS cli/*.c)
 file(GLOB OC_COMMON_SOURCES CONFIGURE_DEPENDS common/*.c)

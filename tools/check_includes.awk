@@ -19,6 +19,7 @@ BEGIN {
     allow("quant", "base cpu kernels graph ops passes onnx runtime")
     # tasks looks at graphs to infer cards, and runs them.
     allow("tasks", "base image card graph ops runtime")
+    allow("words", "base")
     allow("backends", "base graph runtime")
     # Programs, and tests of the interface, are users like any other.
     users = "^(cli|common|server|tests/api)/"
