@@ -3,6 +3,7 @@
 #include "out.h"
 #include "pictures.h"
 #include "scene_args.h"
+#include "speech_args.h"
 
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@ typedef struct run {
     cli_viewer viewer;
     picture_list pictures;
     json *j;
+    speaker *speaker;             /* or NULL */
     int quiet, is_short, is_long; /* as the options say */
     out_progress progress;
     size_t failed;
@@ -46,6 +48,17 @@ static void print_text(const run *r, const picture *p) {
     putchar('\n');
 }
 
+static int speak(run *r, picture *p, double start) {
+    double first = 0;
+    if (!r->speaker) return CLI_OK;
+    int is_full = r->is_long && !r->is_short;
+    int code =
+        speaker_say(r->speaker, is_full ? p->words.full : p->words.brief, 0);
+    if (!code) code = speaker_wait(r->speaker, &first);
+    if (first > 0) p->times.first_audio = 1e3 * (first - start);
+    return code;
+}
+
 static int look_at(run *r, picture *p) {
     oc_image_options opt = {0};
     oc_image img = {0};
@@ -65,11 +78,16 @@ static int look_at(run *r, picture *p) {
     p->times.look = 1e3 * (looked - loaded);
     p->times.words = 1e3 * (out_seconds() - looked);
     out_progress_hide(&r->progress);
+    /* JSON has the time of the first sound; a text may be read meanwhile. */
+    int code = r->j ? speak(r, p, start) : CLI_OK;
+    if (code) return code;
     if (r->j) {
         describe_json_item(r->j, p->path, &p->times, &p->scene, &p->words);
         json_end(r->j);
     } else {
         print_text(r, p);
+        fflush(stdout);
+        return speak(r, p, start);
     }
     return CLI_OK;
 }
@@ -120,15 +138,19 @@ static int run_describe(cli_args *args) {
     for (int i = 0; i < args->n_operands && !code; i++) {
         code = pictures_add(&r.pictures, args->operands[i]);
     }
+    /* The voice is made while the models are. */
+    if (!code && cli_has(args, "speak"))
+        code = speaker_open(&r.speaker, args, "en");
     if (!code) code = cli_viewer_init(&r.viewer, args);
     if (!code) {
         if (cli_has(args, "json")) begin_json(&r, &j);
         code = look_at_all(&r);
         if (r.j) describe_json_end(&j);
     }
+    int spoken = speaker_close(r.speaker, !code);
     cli_viewer_deinit(&r.viewer);
     pictures_deinit(&r.pictures);
-    return code;
+    return code ? code : spoken;
 }
 
 /* clang-format off */
@@ -136,6 +158,9 @@ static const cli_option options[] = {
     CLI_OPTS_SCENE,
     {"short", 0, NULL, "print the short sentence only", NULL},
     {"long", 0, NULL, "print the long text only", NULL},
+    {"speak", 0, NULL, "say it aloud, the short sentence or with --long the "
+     "long text", NULL},
+    CLI_OPTS_SPEECH,
     CLI_OPTS_RUN,
 };
 /* clang-format on */

@@ -3,7 +3,7 @@
 #include "json.h"
 #include "out.h"
 
-#include <ocelli/vision.h>
+#include <ocelli/speech.h>
 
 #include <string.h>
 
@@ -31,7 +31,27 @@ static void json_devices(const oc_cpu_info *info, double peak) {
     json_double(&j, "core_gflops", peak / 1e9);
     json_end(&j);
     json_end(&j);
+    json_row(&j, "voices");
+    for (int i = 0; (name = oc_voice_name(i)); i++) {
+        if (oc_voice_is_there(i)) json_string(&j, NULL, name);
+    }
+    if (oc_voice_has_espeak()) json_string(&j, NULL, "espeak-ng");
     json_end(&j);
+    json_end(&j);
+}
+
+/* "slt rms awb kal16 kal espeak-ng" */
+static void row_voices(out_table *t) {
+    char names[128] = "";
+    const char *name;
+    for (int i = 0; (name = oc_voice_name(i)); i++) {
+        if (!oc_voice_is_there(i)) continue;
+        strcat(names, name);
+        strcat(names, " ");
+    }
+    strcat(names, oc_voice_has_espeak() ? "espeak-ng" : "");
+    out_cell(t, "voices");
+    out_cell(t, "%s", *names ? names : "none: no flite, no espeak-ng");
 }
 
 static void row_bytes(out_table *t, const char *what, size_t bytes) {
@@ -64,6 +84,7 @@ static void text_devices(const oc_cpu_info *info, double peak) {
     row_bytes(&t, "L2", info->l2_bytes);
     row_bytes(&t, "L3", info->l3_bytes);
     row_bytes(&t, "memory", info->memory_bytes);
+    row_voices(&t);
     out_table_print(&t, stdout, 0);
     out_table_deinit(&t);
 }
@@ -86,8 +107,8 @@ const cli_verb cli_verb_devices = {
     "",
     "show what this machine can compute with",
     "Shows the processor, the cores this process may use (affinity and cgroup "
-    "quota considered), instruction sets, caches, and the measured peak of a "
-    "core.",
+    "quota considered), instruction sets, caches, the measured peak of a "
+    "core, and the voices it can speak with.",
     options,
     0,
     0,

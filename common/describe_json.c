@@ -147,6 +147,7 @@ void describe_json_item(json *j, const char *input, const describe_times *t,
     json_float(j, "decode", (float)t->decode);
     json_float(j, "look", (float)t->look);
     json_float(j, "words", (float)t->words);
+    if (t->first_audio > 0) json_float(j, "first_audio", (float)t->first_audio);
     json_end(j);
     json_string(j, "short", d->brief);
     json_string(j, "long", d->full);

@@ -21,6 +21,8 @@ typedef struct describe_times {
     double decode; /* of the picture */
     double look;   /* the networks, with all before and behind them */
     double words;
+    double first_audio; /* from the picture's file to the first sound; 0: it
+                           was not spoken */
 } describe_times;
 
 void describe_json_begin(json *j);

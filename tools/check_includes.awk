@@ -20,6 +20,7 @@ BEGIN {
     # tasks looks at graphs to infer cards, and runs them.
     allow("tasks", "base image card graph ops runtime")
     allow("words", "base")
+    allow("speech", "base")
     allow("backends", "base graph runtime")
     # Programs, and tests of the interface, are users like any other.
     users = "^(cli|common|server|tests/api)/"

@@ -21,6 +21,8 @@ build  libfreetype-dev         the labels' letters
 build  libjansson-dev          reads and writes JSON
 build  libmicrohttpd-dev       the server speaks HTTP
 build  libgnutls28-dev         the server's TLS and keys
+build  flite1-dev              speaks English
+check  espeak-ng               speaks other languages, as a program
 check  libcmocka-dev           unit tests
 check  python3                 runs what results are compared with
 check  python3-venv            keeps its modules in build/venv
