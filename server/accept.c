@@ -51,3 +51,25 @@ accept_kind accept_choose(const char *header, accept_kind otherwise) {
     }
     return best;
 }
+
+/* What it gives one type or the group the type is of; 0: nothing. */
+static double weight_of(const char *header, const char *type,
+                        const char *group) {
+    double best = 0;
+    for (const char *p = header; *p;) {
+        p += strspn(p, " \t,");
+        size_t n = strcspn(p, ","), length = strcspn(p, ",; \t");
+        double w = weight(p, n);
+        int is_it = (strlen(type) == length && !strncasecmp(type, p, length)) ||
+                    (strlen(group) == length && !strncasecmp(group, p, length));
+        if (is_it && w > best) best = w;
+        p += n;
+    }
+    return best;
+}
+
+int accept_prefers_text(const char *header) {
+    if (!header) return 0;
+    return weight_of(header, "text/plain", "text/*") >
+           weight_of(header, "application/json", "application/*");
+}

@@ -16,4 +16,7 @@ typedef enum accept_kind {
  */
 accept_kind accept_choose(const char *header, accept_kind otherwise);
 
+/** Whether it would rather have plain text than JSON. */
+int accept_prefers_text(const char *header);
+
 #endif

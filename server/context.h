@@ -22,6 +22,7 @@ typedef struct server {
     connections *connections;
     tls *tls; /* NULL without */
     atomic_int draining;
+    atomic_int hurry;           /* the time for that is over */
     atomic_int active;          /* requests begun and not yet ended */
     atomic_size_t bodies_bytes; /* held by requests */
 } server;

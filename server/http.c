@@ -7,6 +7,7 @@
 #include "listen.h"
 #include "log.h"
 #include "routes.h"
+#include "stream.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -61,8 +62,10 @@ static enum MHD_Result send_answer(request *r) {
     r->state = REQUEST_ANSWERED;
     if (!r->status) reply_error(r, 500, "no answer was made");
     /* From here on the bytes are the response's. */
-    struct MHD_Response *answer = MHD_create_response_from_buffer(
-        r->answer_bytes, r->answer, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *answer =
+        r->stream ? stream_answer(r->stream, r)
+                  : MHD_create_response_from_buffer(r->answer_bytes, r->answer,
+                                                    MHD_RESPMEM_MUST_FREE);
     if (!answer) return MHD_NO;
     r->answer = NULL;
     if (r->type) add(answer, "Content-Type", r->type);
@@ -278,9 +281,10 @@ void request_done(request *r) {
 
 static job_result work(job *j) {
     request *r = (request *)j;
+    unsigned flags = r->route->flags;
     r->ns[STAGE_QUEUE] = j->started_ns - j->queued_ns;
     job_result result = r->route->handle(r);
-    if (result == JOB_ENDED) request_done(r);
+    if (result == JOB_ENDED && !(flags & ROUTE_STREAM)) request_done(r);
     return result;
 }
 

@@ -59,6 +59,8 @@ static void put_body(json *j, const char *kind) {
         put_pictures(j);
         put_content(j, TYPE_BYTES, NULL);
         put_content(j, "multipart/form-data", "PictureForm");
+    } else if (!strcmp(kind, "speech")) {
+        put_content(j, TYPE_JSON, "SpeechRequest");
     } else {
         put_content(j, TYPE_JSON, "Object");
     }
@@ -77,6 +79,12 @@ static void put_success(json *j, const char *kind) {
         } else if (!strcmp(kind, "result")) {
             put_content(j, TYPE_JSON, "Result");
             put_pictures(j);
+        } else if (!strcmp(kind, "description")) {
+            put_content(j, TYPE_JSON, "Description");
+            put_content(j, "text/plain", NULL);
+        } else if (!strcmp(kind, "audio")) {
+            put_content(j, "audio/wav", NULL);
+            put_content(j, "audio/pcm", NULL);
         } else if (!strcmp(kind, "picture")) {
             put_pictures(j);
         } else if (!strcmp(kind, "text")) {
@@ -254,6 +262,45 @@ static void put_result_schemas(json *j) {
     close_object(j, "file");
 }
 
+static void put_description_schemas(json *j) {
+    open_object(j, "Phrase");
+    put_schema_type(j, "text", "string");
+    put_schema_type(j, "of", "string");
+    put_schema_type(j, "kind", "string");
+    put_schema_type(j, "things", "array");
+    put_schema_type(j, "areas", "array");
+    put_schema_type(j, "labels", "array");
+    close_object(j, "text");
+    open_object(j, "PictureDescription");
+    put_schema_type(j, "input", "string");
+    put_schema_type(j, "width", "integer");
+    put_schema_type(j, "height", "integer");
+    put_schema_type(j, "time_ms", "object");
+    put_schema_type(j, "short", "string");
+    put_schema_type(j, "long", "string");
+    put_array_of(j, "phrases", "Phrase");
+    put_array_of(j, "things", "Finding");
+    put_array_of(j, "areas", "Finding");
+    put_array_of(j, "labels", "Finding");
+    close_object(j, "short");
+    open_object(j, "Description");
+    put_schema_type(j, "models", "array");
+    put_schema_type(j, "locale", "string");
+    put_array_of(j, "results", "PictureDescription");
+    close_object(j, "results");
+}
+
+static void put_speech_schema(json *j) {
+    open_object(j, "SpeechRequest");
+    put_schema_type(j, "input", "string");
+    put_schema_type(j, "voice", "string");
+    put_schema_type(j, "language", "string");
+    put_schema_type(j, "speed", "number");
+    put_schema_type(j, "response_format", "string");
+    put_schema_type(j, "model", "string");
+    close_object(j, "input");
+}
+
 static void put_components(json *j) {
     json_object(j, "components");
     json_object(j, "securitySchemes");
@@ -274,6 +321,8 @@ static void put_components(json *j) {
     close_object(j, "error");
     put_infer_schemas(j);
     put_result_schemas(j);
+    put_description_schemas(j);
+    put_speech_schema(j);
     json_end(j);
     json_end(j);
 }

@@ -3,6 +3,8 @@
 
 #include "request.h"
 
+#include "stream.h"
+
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
@@ -13,6 +15,7 @@ void request_destroy(request *r) {
     if (!r) return;
     if (r->free_user) r->free_user(r->user);
     buffer_deinit(&r->body);
+    stream_drop(r->stream);
     free(r->answer);
     free(r);
 }
@@ -111,6 +114,12 @@ void reply_bytes(request *r, int status, const char *type, void *data,
     r->type = type;
     r->answer = data;
     r->answer_bytes = n;
+}
+
+void reply_stream(request *r, const char *type, struct stream *s) {
+    if (r->status) return;
+    reply_bytes(r, 200, type, NULL, 0);
+    r->stream = stream_hold(s);
 }
 
 void reply_empty(request *r, int status) {

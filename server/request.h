@@ -27,10 +27,11 @@ enum {
 
 /** What a route needs. */
 enum {
-    ROUTE_OPEN = 1,  /* no key */
-    ROUTE_WORK = 2,  /* a worker */
-    ROUTE_ADMIN = 4, /* a key with the right to it */
-    ROUTE_QUIET = 8, /* asked for all the time: not in the log */
+    ROUTE_OPEN = 1,    /* no key */
+    ROUTE_WORK = 2,    /* a worker */
+    ROUTE_ADMIN = 4,   /* a key with the right to it */
+    ROUTE_QUIET = 8,   /* asked for all the time: not in the log */
+    ROUTE_STREAM = 16, /* its handler calls request_done() */
 };
 
 /** A query parameter, for the OpenAPI document. */
@@ -81,7 +82,8 @@ struct request {
     void (*free_user)(void *user);
     /* The answer. */
     int status;
-    char *answer; /* malloc'd */
+    char *answer;          /* malloc'd */
+    struct stream *stream; /* made while it is sent (stream.h), or NULL */
     size_t answer_bytes;
     const char *type; /* static */
     int n_headers;
@@ -116,6 +118,8 @@ void request_name(request *r);
 /** Takes over data (malloc'd, or NULL with n 0). */
 void reply_bytes(request *r, int status, const char *type, void *data,
                  size_t n);
+/** The same, with 200, for what is made while it is sent. */
+void reply_stream(request *r, const char *type, struct stream *s);
 void reply_empty(request *r, int status);
 /** {"error": "sentence"}: the only shape of an error. */
 void reply_error(request *r, int status, const char *format, ...)

@@ -36,6 +36,16 @@ static const route_query query_restore[] = {
     {"version", "integer", "its version (default: the latest)"},
     QUERY_WORK, QUERY_END};
 
+static const route_query query_describe[] = {
+    {"model", "string", "names of models that look, with commas between them "
+     "(default: the one that detects)"},
+    {"locale", "string", "language of the texts: en, de, pl (default en)"},
+    {"text", "string", "short or long, where text/plain is accepted"},
+    {"sure", "number", "least score of what is said plainly (default 0.5)"},
+    {"view", "number", "the camera's angle of view along the longer side in "
+     "degrees (default 66)"},
+    QUERY_THRESHOLD, QUERY_WORK, QUERY_END};
+
 const route routes[] = {
     {"GET", "/v2", "server_metadata", 0, kserve_server,
      "What this server is and can do", NULL, "json", NULL},
@@ -80,6 +90,12 @@ const route routes[] = {
      "Tells which pixels belong to what", "picture", "result", query_segment},
     {"POST", "/v1/restore", "restore", ROUTE_WORK, task_restore,
      "Makes a better picture", "picture", "picture", query_restore},
+    {"POST", "/v1/describe", "describe", ROUTE_WORK, task_describe,
+     "Says in words what is in a picture", "picture", "description",
+     query_describe},
+    {"POST", "/v1/audio/speech", "speech", ROUTE_WORK | ROUTE_STREAM,
+     audio_speech, "Speaks a text; sound comes while it is made", "speech",
+     "audio", query_infer},
     {"GET", "/metrics", "metrics", ROUTE_QUIET, metrics_text,
      "Counts and times, for Prometheus", NULL, "text", NULL},
     {"GET", "/openapi.json", "openapi", 0, openapi_document,

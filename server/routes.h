@@ -29,6 +29,10 @@ job_result task_detect(request *r);
 job_result task_segment(request *r);
 job_result task_restore(request *r);
 job_result task_models(request *r);
+/* routes_words.c */
+job_result task_describe(request *r);
+/* routes_speech.c */
+job_result audio_speech(request *r);
 /* openapi.c */
 job_result openapi_document(request *r);
 /* routes.c */

@@ -5,20 +5,12 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "accept.h"
-#include "multipart.h"
+#include "picture_body.h"
 #include "result_json.h"
 #include "routes.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_PICTURES = 64 };
-
-typedef struct picture {
-    const char *name;
-    const void *data;
-    size_t bytes;
-} picture;
 
 typedef struct look {
     request *r;
@@ -30,9 +22,7 @@ typedef struct look {
     served *served;
     oc_card *labels; /* names to use instead of the model's; or NULL */
     slot *slot;
-    size_t n;
-    picture pictures[MAX_PICTURES];
-    multipart_part parts[MAX_PICTURES];
+    picture_body body;
     /* The one at hand. */
     oc_image img;
     oc_result result;
@@ -42,43 +32,6 @@ typedef struct look {
 /* ---- what is asked --------------------------------------------------------
  * Each returns nonzero with the answer made.
  */
-
-static int take_form(look *l, const char *type) {
-    request *r = l->r;
-    multipart m;
-    int more = !multipart_begin(&m, type, r->body.data, r->body.size);
-    while (more && l->n < MAX_PICTURES &&
-           (more = multipart_next(&m, &l->parts[l->n]))) {
-        const multipart_part *part = &l->parts[l->n];
-        l->pictures[l->n].name = *part->filename ? part->filename : part->name;
-        l->pictures[l->n].data = part->data;
-        l->pictures[l->n++].bytes = part->bytes;
-    }
-    if (m.why)
-        reply_error(r, 400, "%s", m.why);
-    else if (more)
-        reply_error(r, 413, "more than %d pictures at once", MAX_PICTURES - 1);
-    else if (!l->n)
-        reply_error(r, 400, "the form has no picture");
-    return r->status != 0;
-}
-
-static int take_pictures(look *l) {
-    request *r = l->r;
-    const char *type = request_header(r, "Content-Type");
-    if (!r->body.size) {
-        reply_error(r, 400,
-                    "a picture is missing: send it as the body, or as "
-                    "a file of a form");
-        return 1;
-    }
-    if (multipart_is(type)) return take_form(l, type);
-    l->pictures[0].name = "-"; /* as the program calls standard input */
-    l->pictures[0].data = r->body.data;
-    l->pictures[0].bytes = r->body.size;
-    l->n = 1;
-    return 0;
-}
 
 static int take_accept(look *l) {
     request *r = l->r;
@@ -179,21 +132,8 @@ static int take_slot(look *l) {
 /* ---- one picture ----------------------------------------------------------
  */
 
-static int refuse_picture(look *l, const picture *p, const oc_error *err) {
-    const char *name = l->n > 1 ? p->name : NULL;
-    if (err->status == OC_E_UNSUPPORTED)
-        reply_error(l->r, 415, "%s%s%s", name ? name : "", name ? ": " : "",
-                    err->message);
-    else if (name)
-        reply_error(l->r, err->status == OC_E_LIMIT ? 413 : 400, "%s: %s", name,
-                    err->message);
-    else
-        reply_failure(l->r, err);
-    return 1;
-}
-
 /* As the program does, so that results are the same. */
-static int decode(look *l, const picture *p) {
+static int decode(look *l, const body_picture *p) {
     oc_image_options opt = {0};
     oc_error err;
     int64_t start = now_ns();
@@ -201,7 +141,7 @@ static int decode(look *l, const picture *p) {
         oc_vision_load_options(l->slot->vision, &opt);
     opt.max_pixels = l->r->server->opt.max_pixels;
     if (oc_image_load_memory(&l->img, p->data, p->bytes, &opt, &err))
-        return refuse_picture(l, p, &err);
+        return picture_body_refuse(&l->body, p, l->r, &err);
     int64_t took = now_ns() - start;
     l->decode_ms = 1e-6 * (double)took;
     l->r->ns[STAGE_DECODE] += took;
@@ -246,7 +186,7 @@ static int run(look *l) {
 }
 
 /* Nonzero with the answer made; the picture is to be freed in any case. */
-static int look_at(look *l, const picture *p) {
+static int look_at(look *l, const body_picture *p) {
     return decode(l, p) || run(l);
 }
 
@@ -266,10 +206,9 @@ static void answer_json(look *l) {
     if (reply_begin(r, &t)) return;
     result_json_begin(&t.j, served_name(l->served), l->task,
                       served_card(l->served));
-    for (size_t i = 0; i < l->n && !r->status; i++) {
-        if (!look_at(l, &l->pictures[i])) {
-            result_json_item(&t.j, l->pictures[i].name, l->decode_ms,
-                             &l->result);
+    for (size_t i = 0; i < l->body.n && !r->status; i++) {
+        if (!look_at(l, &l->body.v[i])) {
+            result_json_item(&t.j, l->body.v[i].name, l->decode_ms, &l->result);
             json_end(&t.j);
         }
         forget_picture(l);
@@ -338,13 +277,13 @@ static void answer_picture(look *l) {
     };
     oc_image_save_options how = {0};
     how.format = formats[l->accept];
-    if (l->n > 1) {
+    if (l->body.n > 1) {
         reply_error(l->r, 400,
                     "a picture is answered with a picture: send one "
                     "at a time, or accept application/json");
         return;
     }
-    if (!look_at(l, &l->pictures[0])) {
+    if (!look_at(l, &l->body.v[0])) {
         int64_t start = now_ns();
         if (l->task == OC_TASK_RESTORE)
             answer_encoded(l, &l->result.image, &how);
@@ -365,7 +304,7 @@ static job_result do_task(request *r, oc_task task) {
     }
     l->r = r;
     l->task = task;
-    if (!take_accept(l) && !take_query(l) && !take_pictures(l) &&
+    if (!take_accept(l) && !take_query(l) && !picture_body_take(&l->body, r) &&
         !take_model(l) && !take_labels(l) && !take_slot(l)) {
         if (l->accept == ACCEPT_JSON)
             answer_json(l);

@@ -184,6 +184,7 @@ static void drain(server *s, http *h, const sigset_t *set) {
     if (!hurry) hurry = wait_for_quiet(s, set, s->opt.drain_s);
     if (!hurry) return;
     log_say(LOG_WARN, "requests are cut off", NULL, NULL);
+    atomic_store(&s->hurry, 1);
     /* Until every worker has seen it: libmicrohttpd must not be stopped
        while connections are suspended. */
     for (;;) {
