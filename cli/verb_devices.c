@@ -4,6 +4,7 @@
 #include "out.h"
 
 #include <ocelli/speech.h>
+#include <ocelli/video.h>
 
 #include <string.h>
 
@@ -37,6 +38,7 @@ static void json_devices(const oc_cpu_info *info, double peak) {
     }
     if (oc_voice_has_espeak()) json_string(&j, NULL, "espeak-ng");
     json_end(&j);
+    json_bool(&j, "video", oc_video_is_there());
     json_end(&j);
 }
 
@@ -85,6 +87,8 @@ static void text_devices(const oc_cpu_info *info, double peak) {
     row_bytes(&t, "L3", info->l3_bytes);
     row_bytes(&t, "memory", info->memory_bytes);
     row_voices(&t);
+    out_cell(&t, "videos");
+    out_cell(&t, "%s", oc_video_is_there() ? "by FFmpeg" : "none: no FFmpeg");
     out_table_print(&t, stdout, 0);
     out_table_deinit(&t);
 }
@@ -108,7 +112,8 @@ const cli_verb cli_verb_devices = {
     "show what this machine can compute with",
     "Shows the processor, the cores this process may use (affinity and cgroup "
     "quota considered), instruction sets, caches, the measured peak of a "
-    "core, and the voices it can speak with.",
+    "core, the voices it can speak with, and whether it "
+    "reads videos.",
     options,
     0,
     0,

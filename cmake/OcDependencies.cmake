@@ -83,6 +83,8 @@ function(oc_loaded name headers what)
 endfunction()
 
 oc_loaded(FLITE "flite/flite.h" "Speech")
+oc_loaded(FFMPEG "libavformat/avformat.h;libavcodec/avcodec.h;\
+libswscale/swscale.h;libavdevice/avdevice.h" "Video")
 
 # What the libraries link to; an installed one says so in OcInstall instead.
 set(OC_PRIVATE_LINKS $<BUILD_INTERFACE:oc_flags> $<BUILD_INTERFACE:oc_outside>)

@@ -21,6 +21,7 @@ BEGIN {
     allow("tasks", "base image card graph ops runtime")
     allow("words", "base")
     allow("speech", "base")
+    allow("video", "base")
     allow("backends", "base graph runtime")
     # Programs, and tests of the interface, are users like any other.
     users = "^(cli|common|server|tests/api)/"

@@ -170,15 +170,6 @@ static int is_news(const oc_news *news, const track *t, double now) {
            (t->believed && (came_nearer(t) || moved(t)));
 }
 
-static const char *phrase_for(oc_news *news, const oc_scene *s,
-                              const track *t) {
-    if (t->believed)
-        return oc__say_group(news->words, s, &news->arena, t->group);
-    return OC_SAY(
-        news->words, &news->arena, "news.gone",
-        {"noun", oc__say_noun(news->words, &news->arena, t->name, t->said)});
-}
-
 static void mark_said(track *t, double now) {
     t->said = t->believed;
     t->said_mask = t->masks[0];
@@ -187,25 +178,54 @@ static void mark_said(track *t, double now) {
     t->was_said = 1;
 }
 
-/* The most urgent first, and what is gone last. */
-static const track *next_news(const oc_news *news, const int *todo) {
-    const track *best = NULL;
+/* The most urgent of what is there, or of what is gone. */
+static track *next_news(oc_news *news, const int *todo, int is_there) {
+    track *best = NULL;
     for (int i = 0; i < news->n_tracks; i++) {
-        const track *t = &news->tracks[i];
-        if (!todo[i]) continue;
-        int is_better =
-            !best || (!best->believed && t->believed) ||
-            (!best->believed == !t->believed && t->urgency < best->urgency);
-        if (is_better) best = t;
+        track *t = &news->tracks[i];
+        if (!todo[i] || (t->believed != 0) != is_there) continue;
+        if (!best || t->urgency < best->urgency) best = t;
     }
     return best;
+}
+
+static const char *join(oc_news *news, const char *all, const char *one) {
+    if (!*all) return one;
+    return OC_SAY(news->words, &news->arena, "brief.join", {"a", all},
+                  {"b", one});
+}
+
+/* "a car ahead; a dog on the left" */
+static const char *say_there(oc_news *news, const oc_scene *s, int *todo,
+                             double now) {
+    const char *all = "";
+    for (track *t; all && (t = next_news(news, todo, 1));) {
+        all = join(news, all,
+                   oc__say_group(news->words, s, &news->arena, t->group));
+        todo[t - news->tracks] = 0;
+        mark_said(t, now);
+    }
+    return all;
+}
+
+/* "no longer there: a bus and three people" */
+static const char *say_gone(oc_news *news, int *todo, double now) {
+    const char *list[MAX_TRACKS];
+    int n = 0;
+    for (track *t; (t = next_news(news, todo, 0));) {
+        list[n++] = oc__say_noun(news->words, &news->arena, t->name, t->said);
+        todo[t - news->tracks] = 0;
+        mark_said(t, now);
+    }
+    if (!n) return "";
+    return OC_SAY(news->words, &news->arena, "news.gone",
+                  {"noun", oc__say_list(news->words, &news->arena, list, n)});
 }
 
 oc_status oc_news_look(oc_news *news, const oc_scene *scene, double seconds,
                        const char **text, oc_error *err) {
     oc__group *groups = NULL;
     int todo[MAX_TRACKS] = {0};
-    const char *all = NULL;
     oc__arena_deinit(&news->arena);
     oc__arena_init(&news->arena, &news->allocator);
     int n = oc__scene_group(scene, &news->arena, &groups);
@@ -214,20 +234,13 @@ oc_status oc_news_look(oc_news *news, const oc_scene *scene, double seconds,
     for (int i = 0; i < news->n_tracks; i++) {
         todo[i] = is_news(news, &news->tracks[i], seconds);
     }
-    for (const track *t; (t = next_news(news, todo));) {
-        const char *one = phrase_for(news, scene, t);
-        all = all ? OC_SAY(news->words, &news->arena, "brief.join", {"a", all},
-                           {"b", one})
-                  : one;
-        if (!all) return oc__fail_nomem(err);
-        todo[t - news->tracks] = 0;
-        mark_said(&news->tracks[t - news->tracks], seconds);
-    }
-    *text = "";
-    if (!all) return OC_OK;
-    all = OC_SAY(news->words, &news->arena, "sentence",
-                 {"text", oc__say_large(&news->arena, all)});
-    if (!all) return oc__fail_nomem(err);
+    const char *all = say_there(news, scene, todo, seconds);
+    const char *gone = say_gone(news, todo, seconds);
+    if (all && gone && *gone) all = join(news, all, gone);
+    if (all && gone && *all)
+        all = OC_SAY(news->words, &news->arena, "sentence",
+                     {"text", oc__say_large(&news->arena, all)});
+    if (!all || !gone) return oc__fail_nomem(err);
     *text = all;
     return OC_OK;
 }

@@ -668,6 +668,28 @@ static void news_says_changes_only(void **state) {
     oc_words_destroy(w);
 }
 
+static void news_says_together_what_is_gone(void **state) {
+    oc_words *w = load("en");
+    oc_news *news;
+    oc_news_options opt = {0};
+    made bus, empty;
+    (void)state;
+    put_bus(&bus);
+    begin(&empty, 810, 1080);
+    opt.steady = 1;
+    opt.cool_down_s = 2;
+    assert_int_equal(oc_news_create(&news, w, &opt, NULL, NULL), OC_OK);
+    assert_string_equal(look(news, &bus, 0),
+                        "A bus ahead, large and close; three people on the "
+                        "left, ahead and on the right, close.");
+    assert_string_equal(look(news, &empty, 1), "");
+    assert_string_equal(look(news, &empty, 2),
+                        "No longer there: a bus and three people.");
+    assert_string_equal(look(news, &empty, 9), "");
+    oc_news_destroy(news);
+    oc_words_destroy(w);
+}
+
 static void news_refuses_bad_options(void **state) {
     oc_news_options opt = {0};
     oc_news *news = NULL;
@@ -708,6 +730,7 @@ int main(void) {
         cmocka_unit_test(description_speaks_of_areas_and_the_whole),
         cmocka_unit_test(words_fail_cleanly_without_memory),
         cmocka_unit_test(news_says_changes_only),
+        cmocka_unit_test(news_says_together_what_is_gone),
         cmocka_unit_test(news_refuses_bad_options),
     };
     return cmocka_run_group_tests_name("words", tests, NULL, NULL);

@@ -106,7 +106,7 @@ docs_howtos() {
     mkdir -p $tree
     rm -rf $tree/src $tree/cli $tree/common $tree/server $tree/tests
     # Times are kept, so that only what differs is compiled again.
-    tar -cf - CMakeLists.txt cmake include src cli common server tests/unit |
+    tar -cf - CMakeLists.txt cmake include locales src cli common server tests/unit |
         tar -xf - -C $tree
     targets=
     for page in operator kernel pass task; do
