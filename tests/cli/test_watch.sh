@@ -35,6 +35,7 @@ ok "--out draws what was looked at, --count ends it" \
     holds drawn 000000.jpg 000001.jpg
 printf 'no picture' >street/bb.jpg
 run watch street -m "$yolox"
+# shellcheck disable=SC2016
 ok "a bad picture is told and passed over" \
     sh -c 'grep -q "bb.jpg" err && grep -q "A bus" out && [ "$1" -ne 0 ]' \
     sh "$rc"
@@ -106,5 +107,6 @@ kill -INT $watcher
 rc=0
 wait $watcher || rc=$?
 ok "watch --speak tells as it happens, and SIGINT ends it" done_with "$bus"
+# shellcheck disable=SC2016
 ok "it was heard" sh -c '[ "$(wc -c <played)" -gt 32000 ]'
 tap_end
