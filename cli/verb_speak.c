@@ -99,10 +99,13 @@ static int write_file(run *r) {
 /* ---- what is said ---------------------------------------------------------
  */
 
-static int say(run *r, const char *text) {
+/* *wordless (may be NULL): there was nothing to say, which is no failure. */
+static int say(run *r, const char *text, int *wordless) {
     oc_error err;
     if (r->begun <= 0) r->begun = out_seconds();
-    if (!oc_voice_speak(r->voice, text, take, r, &err)) return CLI_OK;
+    oc_status st = oc_voice_speak(r->voice, text, take, r, &err);
+    if (wordless) *wordless = st == OC_E_ARG;
+    if (!st || (wordless && *wordless)) return CLI_OK;
     return r->code ? r->code : speech_report(&err);
 }
 
@@ -110,11 +113,10 @@ static int say(run *r, const char *text) {
 static int say_input(run *r) {
     char *line = NULL;
     size_t room = 0;
-    int code = CLI_OK, any = 0;
+    int code = CLI_OK, any = 0, wordless;
     while (!code && getline(&line, &room, stdin) > 0) {
-        if (!line[strspn(line, " \t\r\n")]) continue;
-        code = say(r, line);
-        any = 1;
+        code = say(r, line, &wordless);
+        any |= !wordless;
     }
     free(line);
     if (!code && !any)
@@ -135,7 +137,7 @@ static int say_words(run *r) {
         if (i) strcat(text, " ");
         strcat(text, a->operands[i]);
     }
-    int code = say(r, text);
+    int code = say(r, text, NULL);
     free(text);
     return code;
 }

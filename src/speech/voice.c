@@ -121,8 +121,11 @@ const char *oc_voice_who(const oc_voice *v) {
 /* ---- sound ----------------------------------------------------------------
  */
 
-/* Below this nobody hears anything: about -50 dB. */
-enum { QUIET = 100 };
+/*
+ * Below this it is the noise of a voice that is silent (up to 111 with slt,
+ * for a fifth of a second), above it sounds begin: about -42 dB.
+ */
+enum { QUIET = 250 };
 
 int oc__sound_put(oc__sound *s, const int16_t *samples, size_t n) {
     size_t i = 0;

@@ -78,7 +78,7 @@ run speak "$text" -o slow.wav --rate 0.5
 wave "half the rate is twice as long" slow.wav 'near(seconds, 2 * 5.82, .8)'
 run speak "$text" -o kal.wav --voice kal
 wave "kal is 8 kHz" kal.wav 'rate == 8000 and rms(s) > 500'
-printf 'A bus ahead.\n\nA dog on the left.\n' | "$OCELLI" speak - -o lines.wav
+printf 'A bus ahead.\n\n---\nA dog on the left.\n' | "$OCELLI" speak - -o lines.wav
 wave "lines of standard input follow one another" lines.wav '1.2 < seconds < 5'
 # This voice has no noise in it: the same text is the same samples.
 "$OCELLI" speak "$text" --voice kal16 -o kal16.wav
@@ -124,6 +124,13 @@ if [ -d "$models" ]; then
     run describe -m "$yolox" "$images/street_people.jpg" --speak --json
     json "it tells when the first sound came" \
         '0 < d["results"][0]["time_ms"]["first_audio"] < 5000'
+    # The promise is 200 ms on two cores of one's own; the best of four, since
+    # these here may have other work.
+    run describe -m "$yolox" --speak --json "$images/street_people.jpg" \
+        "$images/street_people.jpg" "$images/street_people.jpg" \
+        "$images/street_people.jpg"
+    json "the first sound comes soon behind the picture" \
+        'min(r["time_ms"]["first_audio"] for r in d["results"]) < 1000'
     printf '#!/bin/sh\nexit 1\n' >bin/aplay
     run describe -m "$yolox" "$images/bus.jpg" --short --speak
     # shellcheck disable=SC2016
