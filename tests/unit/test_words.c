@@ -507,7 +507,7 @@ static void description_quotes_a_label_nobody_knows(void **state) {
     put(&m, "dent", .9f, 300, 200, 400, 260);
     put(&m, "dent", .9f, 10, 200, 110, 260);
     check_texts("en", &m, 1, "Two times “dent” on the left and ahead.", NULL);
-    check_texts("de", &m, 1, "Zwei-mal „dent“ links und voraus.", NULL);
+    check_texts("de", &m, 1, "Zwei Mal „dent“ links und voraus.", NULL);
 }
 
 static void description_leaves_the_rest_to_the_full_text(void **state) {
