@@ -69,6 +69,7 @@ function(oc_loaded name headers what)
         check_include_file(${header} ${var})
         if(NOT ${var})
             set(found FALSE)
+            unset(${var} CACHE) # it may be installed by the next time
         endif()
     endforeach()
     if(found)

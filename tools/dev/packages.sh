@@ -21,11 +21,11 @@ build  libfreetype-dev         the labels' letters
 build  libjansson-dev          reads and writes JSON
 build  libmicrohttpd-dev       the server speaks HTTP
 build  libgnutls28-dev         the server's TLS and keys
-build  libavformat-dev         reads videos
-build  libavcodec-dev          the same, their codings
-build  libswscale-dev          the same, their colours
-build  libavdevice-dev         reads cameras
 build  flite1-dev              speaks English
+check  libavformat-dev         reads videos; much comes with it
+check  libavcodec-dev          the same, their codings
+check  libswscale-dev          the same, their colours
+check  libavdevice-dev         reads cameras
 check  ffmpeg                  makes videos to test with
 check  espeak-ng               speaks other languages, as a program
 check  libcmocka-dev           unit tests
