@@ -64,4 +64,13 @@ file(GLOB OC_SERVER_SOURCES CONFIGURE_DEPENDS server/*.c)
 # What a stranger on the network sends is parsed here.
 set_property(SOURCE ${OC_SERVER_SOURCES} APPEND PROPERTY COMPILE_OPTIONS
              -Wconversion)
+# The page is part of the program: a file that CMake writes of its files.
+file(GLOB_RECURSE OC_PAGE_FILES CONFIGURE_DEPENDS server/web/*)
+set(OC_PAGE_SOURCE ${PROJECT_BINARY_DIR}/page_files.c)
+add_custom_command(OUTPUT ${OC_PAGE_SOURCE}
+    COMMAND ${CMAKE_COMMAND} -D WEB=${PROJECT_SOURCE_DIR}/server/web
+            -D OUT=${OC_PAGE_SOURCE}
+            -P ${PROJECT_SOURCE_DIR}/cmake/OcEmbed.cmake
+    DEPENDS ${OC_PAGE_FILES} ${PROJECT_SOURCE_DIR}/cmake/OcEmbed.cmake
+    COMMENT "Writing the page as C" VERBATIM)
 file(GLOB OC_PUBLIC_HEADERS CONFIGURE_DEPENDS include/ocelli/*.h)

@@ -64,14 +64,21 @@ static enum MHD_Result send_answer(request *r) {
     /* From here on the bytes are the response's. */
     struct MHD_Response *answer =
         r->stream ? stream_answer(r->stream, r)
-                  : MHD_create_response_from_buffer(r->answer_bytes, r->answer,
-                                                    MHD_RESPMEM_MUST_FREE);
+        : r->fixed
+            ? MHD_create_response_from_buffer(r->answer_bytes,
+                                              (void *)(uintptr_t)r->fixed,
+                                              MHD_RESPMEM_PERSISTENT)
+            : MHD_create_response_from_buffer(r->answer_bytes, r->answer,
+                                              MHD_RESPMEM_MUST_FREE);
     if (!answer) return MHD_NO;
     r->answer = NULL;
     if (r->type) add(answer, "Content-Type", r->type);
     add(answer, "X-Request-Id", r->id);
     add(answer, "X-Content-Type-Options", "nosniff");
-    add(answer, "Cache-Control", "no-store");
+    add(answer, "Cache-Control", r->cache ? r->cache : "no-store");
+    for (const char *const *h = r->fixed_headers; h && *h; h += 2) {
+        add(answer, h[0], h[1]);
+    }
     if (*r->trace) add(answer, "traceparent", r->trace);
     for (int i = 0; i < r->n_headers; i++) {
         add(answer, r->headers[i].name, r->headers[i].value);

@@ -122,6 +122,12 @@ void reply_stream(request *r, const char *type, struct stream *s) {
     r->stream = stream_hold(s);
 }
 
+void reply_fixed(request *r, const char *type, const void *data, size_t n) {
+    if (r->status) return;
+    reply_bytes(r, 200, type, NULL, n);
+    r->fixed = data;
+}
+
 void reply_empty(request *r, int status) {
     reply_bytes(r, status, NULL, NULL, 0);
 }

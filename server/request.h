@@ -84,8 +84,11 @@ struct request {
     int status;
     char *answer;          /* malloc'd */
     struct stream *stream; /* made while it is sent (stream.h), or NULL */
+    const void *fixed;     /* static, instead of answer */
     size_t answer_bytes;
-    const char *type; /* static */
+    const char *type;  /* static */
+    const char *cache; /* static, for Cache-Control; NULL: "no-store" */
+    const char *const *fixed_headers; /* static names and values, or NULL */
     int n_headers;
     struct {
         const char *name; /* static */
@@ -120,6 +123,8 @@ void reply_bytes(request *r, int status, const char *type, void *data,
                  size_t n);
 /** The same, with 200, for what is made while it is sent. */
 void reply_stream(request *r, const char *type, struct stream *s);
+/** The same, with 200, for data that lives as long as the process. */
+void reply_fixed(request *r, const char *type, const void *data, size_t n);
 void reply_empty(request *r, int status);
 /** {"error": "sentence"}: the only shape of an error. */
 void reply_error(request *r, int status, const char *format, ...)

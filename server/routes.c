@@ -4,6 +4,7 @@
 #include "routes.h"
 
 #include "connections.h"
+#include "page.h"
 
 #include <string.h>
 
@@ -104,6 +105,14 @@ const route routes[] = {
 /* clang-format on */
 const size_t route_count = COUNT_OF(routes);
 
+/*
+ * The files of the page.  They are no part of the interface, so they are not
+ * in the table; and there is nothing in them that a key would protect.
+ */
+static const route page_route = {
+    "GET", "/{file}", "page", ROUTE_OPEN | ROUTE_QUIET, page_answer, "The page",
+    NULL,  "file",    NULL};
+
 /* Copies a part of a path that has a name; nonzero: it is too long. */
 static int take_name(request *r, const char *name, size_t n, const char *text,
                      size_t length) {
@@ -143,6 +152,9 @@ const route *routes_find(request *r, char *allowed, size_t room) {
                          routes[i].method);
         if (n > 0 && (size_t)n < room - used) used += (size_t)n;
     }
+    if (*allowed || !page_find(r->path)) return NULL;
+    if (!strcmp(method, "GET")) return &page_route;
+    snprintf(allowed, room, "GET");
     return NULL;
 }
 

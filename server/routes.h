@@ -35,6 +35,8 @@ job_result task_describe(request *r);
 job_result audio_speech(request *r);
 /* openapi.c */
 job_result openapi_document(request *r);
+/* page.c */
+job_result page_answer(request *r);
 /* routes.c */
 job_result metrics_text(request *r);
 

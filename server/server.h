@@ -8,6 +8,7 @@
  *     request.c     one request and its answer
  *     routes.c      the table of routes
  *     openapi.c     the same as an OpenAPI document
+ *     page.c        the page of web/
  *     auth.c        API keys, rate limits      tls.c   certificates
  *     schedule.c    queue, workers, batches
  *     repository.c  the folder of models       served.c  one of them, loaded

@@ -390,7 +390,7 @@ def every_route_described_is_there():
                 assert status == 400 and missing in answer["error"], real
             n += 1
     assert n >= 18
-    for method, path in (("GET", "/"), ("GET", "/v2/"), ("POST", "/v3/x"),
+    for method, path in (("GET", "/nothing"), ("GET", "/v2/"), ("POST", "/v3/x"),
                          ("GET", "/v2/models/scale/nothing")):
         status, _ = S.json(method, path)
         assert status == (200 if path == "/v2/" else 404), path
