@@ -4,7 +4,7 @@
 
 # One stage a line, in this order.  The sanitizers repeat the unit tests on
 # purpose: the same case under another tool is another case.
-stages='unit install asan tsan aarch64 fuzz cli conform oracle'
+stages='unit install asan tsan aarch64 fuzz cli conform oracle page'
 
 check() {
     [ $# -gt 0 ] || set -- $stages
@@ -14,7 +14,10 @@ check() {
         *) die "no stage \"$stage\"; there are: $stages" ;;
         esac
     done
-    need_for build check
+    case " $* " in
+    *' page '*) need_for build check page ;;
+    *) need_for build check ;;
+    esac
     build_release -DOC_TESTS=ON
     rm -f "$counts"
     say "testing: $*"
@@ -248,4 +251,62 @@ stage_oracle() {
     else
         count oracle 0 1 0 "it does not configure"
     fi
+}
+
+# ---- the page in a browser ------------------------------------------------
+
+# What it needs beside the oracles' modules, which it uses too.
+page_venv() {
+    oracle_venv || return 1
+    list=tests/page/requirements.txt
+    if cmp -s $list build/venv/installed-page.txt; then
+        return 0
+    fi
+    [ "${OC_OFFLINE:-0}" != 1 ] || return 1
+    logged pip-page build/venv/bin/pip install -q --retries 1 \
+        --only-binary :all: -r $list || return 1
+    cp $list build/venv/installed-page.txt
+}
+
+have_chromium() {
+    have "${OC_CHROMIUM:-chromium}" || have chromium-browser ||
+        have google-chrome
+}
+
+# pytest ends with `N failed, N passed, N skipped, N errors in N s`, leaving
+# out what is nought.  An error is a test whose page complained of something.
+stage_page() {
+    if [ ! -x build/ocelli ]; then
+        skip_stage page "no build/ocelli"
+        return
+    elif ! have_chromium; then
+        skip_stage page "no Chromium"
+        return
+    elif ! page_venv; then
+        skip_stage page "Python modules not there: no network?"
+        return
+    fi
+    log=$logs/page.log
+    OC_BUILD_DIR=build build/venv/bin/python -m pytest -q -rfEs --tb=short \
+        -p no:cacheprovider tests/page >"$log" 2>&1 || :
+    last=$(tail -n 1 "$log")
+    passed=$(page_count passed)
+    failed=$(($(page_count failed) + $(page_count 'errors*')))
+    skipped=$(page_count skipped)
+    if [ $((passed + failed + skipped)) -eq 0 ]; then
+        count page 0 1 0 "pytest ended early: $log"
+        return
+    fi
+    why=
+    [ "$passed" -gt 0 ] || why=$(sed -n 's/^SKIPPED.*: //p' "$log" | tail -n 1)
+    count page "$passed" "$failed" "$skipped" "$why"
+    [ "$failed" -eq 0 ] || {
+        sed -n 's/^\(FAILED\|ERROR\) /      FAILED /p' "$log"
+        note "  the whole log: $log"
+    }
+}
+
+page_count() { # WORD: the number before it in $last
+    n=$(echo "$last" | sed -n "s/.*\(^\|[ ,=]\)\([0-9][0-9]*\) $1.*/\2/p")
+    echo "${n:-0}"
 }

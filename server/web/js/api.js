@@ -96,7 +96,9 @@ async function learnRoutes() {
 
 /** A picture to a task: the JSON, or with accept a Blob. */
 export async function look(task, blob, query, { accept, signal } = {}) {
-  const answer = await ask(`/v1/${task}?${new URLSearchParams(query)}`, {
+  // What is not known is left to the server.
+  const given = Object.entries(query).filter(([, v]) => v !== undefined);
+  const answer = await ask(`/v1/${task}?${new URLSearchParams(given)}`, {
     method: "POST",
     body: blob,
     headers: {

@@ -64,8 +64,10 @@ const single = {
   "?": () => openDialog("help"),
 };
 
+// A field of a dialog that was closed may still have the focus.
 const isTyping = (node) =>
-  node.matches?.('input:not([type="checkbox"], [type="radio"]), select, ' +
+  node.checkVisibility?.() &&
+  node.matches('input:not([type="checkbox"], [type="radio"]), select, ' +
     "textarea, [contenteditable]");
 
 addEventListener("keydown", (event) => {

@@ -1,6 +1,6 @@
 // bench.js - the page of a task: take a picture, ask, show, say, keep.
 
-import { has, onServer, server } from "./api.js";
+import { meet, onServer, server } from "./api.js";
 import { $, $$, download, el, fillTable, ms } from "./dom.js";
 import { showDetails } from "./dialogs.js";
 import * as models from "./models.js";
@@ -102,10 +102,9 @@ function refresh() {
 }
 
 function showResult() {
-  const name = result.json.model ?? result.json.models?.join(", ");
   const whole = result.took;
   const infer = result.time?.infer;
-  $("#made-by").textContent = `${name ?? "The server"}: ` +
+  $("#made-by").textContent = `${result.name}: ` +
     (infer ? `${ms(infer)} in the network, ` : "") + `${ms(whole)} in all`;
   $("#found").hidden = false;
   $("#threshold-field").hidden = !result.found.length;
@@ -142,11 +141,8 @@ function forget() {
   stage.show(picture);
 }
 
-const needsModel = () =>
-  !(task.id === "describe" && server.routes && has("/v1/describe"));
-
 function noModel() {
-  if (server.state !== "ready" || !needsModel()) return null;
+  if (server.state !== "ready") return null;
   if (models.ofTask(task.task).length) return null;
   return new Error(`This server has no model to ${task.task}, so nothing ` +
     `can be said of pictures here.`);
@@ -155,16 +151,15 @@ function noModel() {
 async function lookNow() {
   if (!picture) return;
   forget();
-  const without = noModel();
-  if (without) {
-    trouble(without);
-    return;
-  }
   const mine = (running = new AbortController());
   const mineTask = task;
-  const begun = performance.now();
   busy(true);
   try {
+    // The page may have been opened before the server was.
+    if (server.state !== "ready") await meet();
+    const without = noModel();
+    if (without) throw without;
+    const begun = performance.now();
     const model = $("#model").value;
     const found = await task.look(picture, model || undefined, mine.signal);
     if (running !== mine || mineTask !== task) return;
@@ -177,7 +172,7 @@ async function lookNow() {
     if (settings.get("auto")) speech.speak(more ? `${text} ${more}` : text);
     say(`Done. ${text}`);
   } catch (problem) {
-    if (problem.name !== "AbortError") trouble(problem);
+    if (problem.name !== "AbortError" && running === mine) trouble(problem);
   } finally {
     if (running === mine) busy(false);
   }

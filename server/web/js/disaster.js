@@ -1,6 +1,6 @@
 // disaster.js - damage on a tile, or between two of the same place.
 
-import { look, onServer, server } from "./api.js";
+import { look, meet, onServer, server } from "./api.js";
 import { $, $$, download, el, fillTable, meter, ms, percent } from "./dom.js";
 import { showDetails } from "./dialogs.js";
 import * as models from "./models.js";
@@ -107,11 +107,15 @@ function trouble(problem) {
 
 async function lookNow() {
   running?.abort();
+  const mine = (running = new AbortController());
   result = null;
   trouble(null);
   $("#damage").hidden = true;
   $("#verdict").textContent = tiles.after ? "" : "No tile yet.";
   if (!tiles.after) return;
+  // The page may have been opened before the server was.
+  if (server.state !== "ready") await meet();
+  if (running !== mine) return;
   const model = models.named($("#tile-model").value);
   if (!model) {
     const text = server.state === "gone"
@@ -123,7 +127,6 @@ async function lookNow() {
     else say(text);
     return;
   }
-  const mine = (running = new AbortController());
   const begun = performance.now();
   const one = (tile) => tile && look("classify", tile.blob,
     { model: model.name, top: 10 }, { signal: mine.signal });

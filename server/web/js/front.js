@@ -45,13 +45,15 @@ function draw(found) {
   paintBoxes(context, found.objects, 1, unit);
 }
 
-async function lookOnce(model) {
+async function lookOnce(model, mine) {
   const blob = await fromVideo(video, SIZE, 0.8);
   if (!blob) return;
   const begun = performance.now();
   const json = await look("detect", blob,
     { model, threshold: LEAST_SCORE, top: 20, priority: 1 });
   const [{ objects, width, height }] = json.results;
+  // What comes after a pause or the end is not to be said any more.
+  if (run !== mine || paused) return;
   const now = performance.now();
   last = { objects: withHues(objects, hues), width, height };
   draw(last);
@@ -71,7 +73,7 @@ async function loop(mine) {
     }
     try {
       if (!model) throw new Error("This server has no model that detects.");
-      await lookOnce(model.name);
+      await lookOnce(model.name, mine);
       troubles = 0;
     } catch (problem) {
       // Said once; it goes on trying, ever more slowly.

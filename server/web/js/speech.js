@@ -5,6 +5,7 @@ import { ask, has } from "./api.js";
 import { say } from "./say.js";
 import * as settings from "./settings.js";
 
+const MOST = 4096; // letters that the server speaks at once
 let last = "";
 let audio = null;
 let running = null; // AbortController of what is being fetched
@@ -47,7 +48,7 @@ async function byServer(text) {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({
-      input: text,
+      input: text.slice(0, MOST),
       speed: settings.get("rate"),
       response_format: "wav",
     }),

@@ -6,13 +6,12 @@
 //   rows(shown, result)            of the table
 //   words(shown, result)           {text, more}: said, shown, spoken
 //
-// A result is {json, width, height, found, time}; found has one entry for
+// A result is {json, name, width, height, found, time}; found has one entry for
 // each thing, with label, index, and score or fraction.
 
-import { ask, has, look, meet, server } from "./api.js";
+import { has, look, meet, server } from "./api.js";
 import { meter, percent } from "./dom.js";
 import { readMask } from "./mask.js";
-import { preferred } from "./models.js";
 import { color, withHues } from "./palette.js";
 import { paintBoxes, paintClasses } from "./stage.js";
 import { place, sentence } from "./words.js";
@@ -24,6 +23,7 @@ function basic(json) {
   const r = json.results[0];
   return {
     json,
+    name: json.model,
     width: r.width,
     height: r.height,
     time: r.time_ms,
@@ -127,28 +127,21 @@ const segment = {
   },
 };
 
-// The route that describes may have other names for its parts one day; what
-// is no text is not shown.
-const text = (...candidates) => candidates.find((t) => typeof t === "string");
-
-async function describeByServer(picture, signal) {
-  const answer = await ask("/v1/describe", {
-    method: "POST",
-    body: picture.blob,
-    headers: { Accept: "application/json" },
-    signal,
-  });
-  const json = await answer.json();
-  const r = json.results?.[0] ?? json;
-  const things = r.things ?? r.objects ?? [];
+// The server's own sentences, and the things they rest on.
+async function describeByServer(picture, model, signal) {
+  const json = await look("describe", picture.blob, { model }, { signal });
+  const r = json.results[0];
+  const { look: infer, ...time } = r.time_ms ?? {};
   return {
     json,
-    width: r.width ?? picture.width,
-    height: r.height ?? picture.height,
-    time: r.time_ms ?? {},
-    found: withHues(things.filter((t) => Array.isArray(t.box))),
-    brief: text(r.short, r.brief, r.sentence),
-    long: text(r.long, r.full, r.detail),
+    name: json.models.map((m) => m.model).join(", "),
+    width: r.width,
+    height: r.height,
+    time: { ...time, infer },
+    // What may be something else in the same place is in the words.
+    found: withHues((r.things ?? []).filter((t) => !t.is_rival)),
+    short: r.short,
+    long: r.long,
   };
 }
 
@@ -160,13 +153,13 @@ const describe = {
   threshold: { ...detect.threshold, start: 40 },
   async look(picture, model, signal) {
     if (!server.routes) await meet();
-    if (has("/v1/describe")) return describeByServer(picture, signal);
+    if (has("/v1/describe")) return describeByServer(picture, model, signal);
     // A server without: the detector's findings make a plain sentence.
-    return detect.look(picture, model ?? preferred("detect")?.name, signal);
+    return detect.look(picture, model, signal);
   },
   words(shown, r) {
-    const brief = r.brief ?? sentence(shown, r.width);
-    return { text: brief, more: r.long !== brief ? r.long : undefined };
+    const text = r.short ?? sentence(shown, r.width);
+    return { text, more: r.long !== text ? r.long : undefined };
   },
 };
 
