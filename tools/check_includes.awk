@@ -17,6 +17,8 @@ BEGIN {
     allow("card", "base")
     allow("data", "base")
     allow("quant", "base cpu kernels graph ops passes onnx runtime")
+    # data loads pictures, and changes them for training.
+    allow("data", "base image")
     # tasks looks at graphs to infer cards, and runs them.
     allow("tasks", "base image card graph ops runtime")
     allow("words", "base")
