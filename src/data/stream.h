@@ -56,11 +56,13 @@ typedef struct oc__stream_options {
     double balance; /* train: classes drawn by count^(1-this); 0: every picture
                        once an epoch, 1: classes alike, with repetition */
     uint64_t seed;
-    int threads;        /* workers; 0: one less than cores, at least 1 */
+    int threads;        /* workers; 0: 1 */
     int ahead;          /* batches made ahead of the caller; 0: 3 */
     size_t cache_bytes; /* for decoded pictures; 0: none are kept */
-    /* Called from oc__stream_next()'s thread, once for each bad file, in the
-       order of slots; may be NULL. */
+    int store_px; /* train: larger pictures are first brought to this short
+                     side; 0: one and a half times the input's longer one.
+                     Give it when oc__stream_resize() will be used */
+    /* Called from oc__stream_next(), once for each bad file; may be NULL. */
     void (*report)(void *user, const char *path, const char *why);
     void *user;
     const oc_allocator *allocator; /* must be good for any thread */
@@ -103,7 +105,11 @@ void oc__stream_tell(const oc__stream *s, int64_t *epoch, int64_t *step);
  *   part can be read; E_NOMEM.
  */
 oc_status oc__stream_next(oc__stream *s, const oc__batch **out, oc_error *err);
-/** Other pictures' size (a multiple-size schedule); keeps the cache. */
+/**
+ * Another size of the input, for schedules that grow it; the position stays,
+ * batches made ahead are made again.  The cache is kept where store_px was
+ * given.
+ */
 oc_status oc__stream_resize(oc__stream *s, int width, int height,
                             oc_error *err);
 /** Makes oc__stream_next() return E_CANCELLED, now and later. */
