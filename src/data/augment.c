@@ -53,6 +53,13 @@ oc__augment oc__augment_preset(oc__picture_kind kind, double strength) {
     return a;
 }
 
+oc__augment oc__augment_for(const oc__look_at_pictures *look, double strength) {
+    enum { SURELY_TURNED = 8 }; /* |t| of edges across against along */
+    oc__augment a = oc__augment_preset(look->kind, strength);
+    if (look->turned > SURELY_TURNED) a.quarter_turns = 0;
+    return a;
+}
+
 /* ---- text -----------------------------------------------------------------
  */
 

@@ -45,7 +45,12 @@ typedef struct oc__augment {
 
 /** A recipe for a kind of data; strength 0: none, 1: usual, 2: strong. */
 oc__augment oc__augment_preset(oc__picture_kind kind, double strength);
-/** "flips both ways, quarter turns, ..." in out; always ended by 0. */
+/**
+ * The same for pictures that were looked at: no quarter turns where these make
+ * other pictures of them, as their edges have a direction.
+ */
+oc__augment oc__augment_for(const oc__look_at_pictures *look, double strength);
+/** "flip-h=0.5,..." as oc__augment_parse() reads it, always ended by 0. */
 void oc__augment_describe(const oc__augment *a, char *out, size_t bytes);
 /** Sets fields from "flip-h=0.5,mixup=0.2"; E_ARG names what is wrong. */
 oc_status oc__augment_parse(oc__augment *a, const char *text, oc_error *err);

@@ -4,7 +4,8 @@
  * Photographs know where up is: skies are bright and smooth, grounds are not.
  * So over many of them, brightness, blue or edges of the upper half differ from
  * those of the lower by more than chance allows, which Student's t tells.
- * Where nothing differs, and edges run along as much as across, no way is up.
+ * Where nothing differs, no way is up.  Edges that run along more than across
+ * say besides that a quarter turn makes other pictures of them.
  */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 
@@ -40,7 +41,7 @@ static double seconds_now(void) {
 
 /* Figures of one half: means over its pixels. */
 typedef struct {
-    double luma, square, blue, edges, n;
+    double luma, square, blue, edges, n, edge_n;
 } half;
 
 static void add_pixel(tally *t, half *h, const uint8_t *p) {
@@ -77,6 +78,7 @@ static void measure(tally *t, const oc_image *img) {
             across += dx;
             along += dy;
             h->edges += dx + dy;
+            h->edge_n++;
         }
     }
     t->pixels += (double)rows * img->width;
@@ -85,7 +87,9 @@ static void measure(tally *t, const oc_image *img) {
     d[LUMA] = (up.luma - down.luma) / up.n;
     d[BLUE] = (up.blue - down.blue) / up.n;
     /* As a share, so that some busy pictures do not drown the others. */
-    d[EDGES] = (up.edges - down.edges) / (up.edges + down.edges + 1);
+    double e = up.edges / fmax(up.edge_n, 1),
+           f = down.edges / fmax(down.edge_n, 1);
+    d[EDGES] = (e - f) / (e + f + 1e-3);
     d[SPREAD] = spread(&up) - spread(&down);
     d[ACROSS] = (across - along) / (across + along + 1);
     for (int i = 0; i < FIGURES; i++) {
@@ -119,7 +123,7 @@ static oc__picture_kind kind_of(const oc__look_at_pictures *look) {
     if (small) return OC_PICTURES_TINY;
     /* Tiles are cut out: all squares of one size. */
     if (look->same_size && look->width == look->height && look->looked >= 16 &&
-        look->up_down < SURE && look->turned < 2 * SURE)
+        look->up_down < SURE)
         return OC_PICTURES_TILES;
     return OC_PICTURES_NATURAL;
 }

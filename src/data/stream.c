@@ -71,9 +71,9 @@ struct oc__stream {
     pthread_t threads[MAX_THREADS];
 };
 
-static int64_t now_ns(void) {
+static int64_t now_ns(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -224,9 +224,9 @@ static void *work(void *arg) {
         int row = b->claimed++;
         s->busy++;
         pthread_mutex_unlock(&s->lock);
-        int64_t start = now_ns();
+        int64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
         oc_status st = make_row(s, b, row, &err);
-        int64_t took = now_ns() - start;
+        int64_t took = now_ns(CLOCK_THREAD_CPUTIME_ID) - start;
         pthread_mutex_lock(&s->lock);
         s->stats.worked_ns += took;
         s->stats.pictures += b->wanted[row] >= 0;
@@ -519,10 +519,10 @@ oc_status oc__stream_next(oc__stream *s, const oc__batch **out, oc_error *err) {
         return OC_OK;
     }
     slot_batch *b = &s->ring[s->head];
-    int64_t start = b->ready ? 0 : now_ns();
+    int64_t start = b->ready ? 0 : now_ns(CLOCK_MONOTONIC);
     while (!b->ready && !atomic_load(&s->stop))
         pthread_cond_wait(&s->done, &s->lock);
-    if (start) s->stats.waited_ns += now_ns() - start;
+    if (start) s->stats.waited_ns += now_ns(CLOCK_MONOTONIC) - start;
     if (!b->ready || atomic_load(&s->stop)) {
         pthread_mutex_unlock(&s->lock);
         return oc__fail(err, OC_E_CANCELLED, "cancelled");

@@ -120,7 +120,7 @@ typedef struct oc__stream_stats {
     int64_t pictures;   /* made */
     int64_t decoded;    /* of them from files, the others from the cache */
     int64_t waited_ns;  /* the caller, for batches that were not there */
-    int64_t worked_ns;  /* the workers together */
+    int64_t worked_ns;  /* the workers together, of processor time */
     size_t cache_bytes; /* held */
     int bad;            /* files reported */
 } oc__stream_stats;
