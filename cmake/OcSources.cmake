@@ -4,8 +4,9 @@
 # the rim, so a new one needs no line here.
 set(OC_CORE_DIRS base cpu kernels graph ops passes runtime onnx)
 
-# Operators whose plain loops stand in for kernels.
-set(OC_LOOP_SOURCES src/ops/binary_math.c src/ops/cast.c src/ops/elementwise.c
+# Plain loops that stand in for kernels: of operators, and over pixels.
+set(OC_LOOP_SOURCES src/data/augment_color.c src/data/augment_mix.c
+    src/data/augment_warp.c src/ops/binary_math.c src/ops/cast.c src/ops/elementwise.c
     src/ops/lanes.c src/ops/qlinear.c src/ops/ranking.c src/ops/reduce.c
     src/ops/select.c)
 

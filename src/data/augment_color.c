@@ -56,14 +56,31 @@ void oc__aug_contrast(oc_image *img, float factor) {
     through_table(img, table);
 }
 
+/* p = q + factor * (p - q), in a form compilers make vectors of. */
+static void blend_run(uint8_t *restrict p, const uint8_t *restrict q, size_t n,
+                      float factor) {
+    for (size_t i = 0; i < n; i++) {
+        float from = q[i], v = from + factor * ((float)p[i] - from);
+        v = v > 0.0f ? v : 0.0f;
+        v = v < 255.0f ? v : 255.0f;
+        p[i] = (uint8_t)(int)v;
+    }
+}
+
 void oc__aug_saturation(oc_image *img, float factor) {
+    enum { RUN = 256 };
+    uint8_t gray[3 * RUN];
     if (img->channels != 3) return;
     for (int y = 0; y < img->height; y++) {
         uint8_t *p = row_of(img, y);
-        for (int x = 0; x < img->width; x++, p += 3) {
-            int gray = (int)luma(p);
-            for (int c = 0; c < 3; c++)
-                p[c] = blend(gray, p[c], factor);
+        for (int x = 0; x < img->width; x += RUN) {
+            int n = OC_MIN(img->width - x, RUN);
+            for (int i = 0; i < n; i++) {
+                const uint8_t *s = p + 3 * (x + i);
+                gray[3 * i] = gray[3 * i + 1] = gray[3 * i + 2] =
+                    (uint8_t)luma(s);
+            }
+            blend_run(p + 3 * x, gray, 3 * (size_t)n, factor);
         }
     }
 }
@@ -93,12 +110,8 @@ void oc__aug_sharpness(oc_image *img, oc_image *tmp, float factor) {
             q[k] = (uint8_t)((2 * sum + 13) / 26); /* rounded */
         }
     }
-    for (int y = 0; y < img->height; y++) {
-        uint8_t *p = row_of(img, y);
-        const uint8_t *q = row_of(tmp, y);
-        for (size_t i = 0; i < n; i++)
-            p[i] = blend(q[i], p[i], factor);
-    }
+    for (int y = 0; y < img->height; y++)
+        blend_run(row_of(img, y), row_of(tmp, y), n, factor);
 }
 
 /* ---- hue ------------------------------------------------------------------

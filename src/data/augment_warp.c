@@ -2,6 +2,7 @@
 #include "data/augment_op.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 /* ...2 1 0 | 0 1 2 ... n-1 | n-1 n-2...: the edge itself stands twice. */
@@ -13,28 +14,49 @@ static int mirror(int i, int n) {
     return i < n ? i : period - 1 - i;
 }
 
+/* n pixels, `step` bytes apart in img. */
+static void copy_run(uint8_t *q, const uint8_t *p, ptrdiff_t step, int n,
+                     int c) {
+    if (step == c) {
+        memcpy(q, p, (size_t)n * (size_t)c);
+    } else if (c == 3) {
+        for (int i = 0; i < n; i++, q += 3, p += step)
+            q[0] = p[0], q[1] = p[1], q[2] = p[2];
+    } else {
+        for (int i = 0; i < n; i++, q += c, p += step)
+            memcpy(q, p, (size_t)c);
+    }
+}
+
 void oc__aug_place(oc_image *out, const oc_image *img, int flip_h, int flip_v,
                    int quarters, int dx, int dy) {
-    int c = img->channels, w = img->width, h = img->height;
+    int c = img->channels, n = out->width;
+    /* Before the shift, out(x, y) is img at origin + x * across + y * down;
+       90 degrees counter-clockwise take the right edge to the top. */
+    ptrdiff_t pixel = c, row = (ptrdiff_t)img->stride, across, down;
+    const uint8_t *origin = img->pixels;
+    if (flip_h) origin += (img->width - 1) * pixel, pixel = -pixel;
+    if (flip_v) origin += (img->height - 1) * row, row = -row;
+    ptrdiff_t last_x = (img->width - 1) * pixel;
+    ptrdiff_t last_y = (img->height - 1) * row;
+    switch (quarters & 3) {
+    case 0: across = pixel, down = row; break;
+    case 1: origin += last_x, across = row, down = -pixel; break;
+    case 2: origin += last_x + last_y, across = -pixel, down = -row; break;
+    default: origin += last_y, across = -row, down = pixel; break;
+    }
+    int from = OC_MIN(OC_MAX(dx, 0), n), to = OC_MAX(OC_MIN(n + dx, n), from);
     for (int y = 0; y < out->height; y++) {
         uint8_t *q = out->pixels + (size_t)y * out->stride;
-        int ty = mirror(y - dy, out->height);
-        for (int x = 0; x < out->width; x++, q += c) {
-            int tx = mirror(x - dx, out->width), sx, sy;
-            /* Undo the turn: 90 degrees counter-clockwise takes the right
-               edge to the top. */
-            switch (quarters & 3) {
-            case 0: sx = tx, sy = ty; break;
-            case 1: sx = w - 1 - ty, sy = tx; break;
-            case 2: sx = w - 1 - tx, sy = h - 1 - ty; break;
-            default: sx = ty, sy = h - 1 - tx; break;
+        const uint8_t *p = origin + mirror(y - dy, out->height) * down;
+        for (int x = 0; x < n; x++) {
+            if (x == from && to > from) {
+                copy_run(q + x * c, p + (x - dx) * across, across, to - from,
+                         c);
+                x = to - 1;
+                continue;
             }
-            if (flip_h) sx = w - 1 - sx;
-            if (flip_v) sy = h - 1 - sy;
-            const uint8_t *p =
-                img->pixels + (size_t)sy * img->stride + (size_t)(sx * c);
-            for (int k = 0; k < c; k++)
-                q[k] = p[k];
+            memcpy(q + x * c, p + mirror(x - dx, n) * across, (size_t)c);
         }
     }
 }
