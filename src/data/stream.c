@@ -101,8 +101,10 @@ static oc_status make_picture(oc__stream *s, slot_batch *b, int row,
                    sizeof(float);
     oc_image made = {0};
     oc__rng rng;
-    p.fit = OC_FIT_STRETCH; /* img has the size already */
-    p.crop = 0;
+    if (s->loader.may_keep) { /* img has the size already */
+        p.fit = OC_FIT_STRETCH;
+        p.crop = 0;
+    }
     p.dtype = OC_DTYPE_F32;
     p.allocator = &s->allocator;
     if (!s->loader.train)
@@ -580,6 +582,7 @@ oc_status oc__stream_resize(oc__stream *s, int width, int height,
         refill(s, s->epoch, s->step);
     }
     for (int k = 0; st && k < s->n_ring; k++) { /* there are none any more */
+        s->ring[k].claimed = s->opt.batch;
         s->ring[k].ready = 1;
         s->ring[k].status = st;
         if (err) s->ring[k].err = *err;

@@ -133,6 +133,7 @@ static oc_status read_exact(const oc__loader *l, const char *path,
     memset(p.mean, 0, sizeof p.mean);
     memset(p.std, 0, sizeof p.std);
     oc_preprocess_load_options(&l->prep, 0, &opt);
+    if (!l->may_keep) return oc_image_load(out, path, &opt, err);
     OC_TRY(oc_image_load(&img, path, &opt, err));
     oc_status st = oc_image_init(out, p.width, p.height, is_gray(l) ? 1 : 3,
                                  &l->allocator, err);

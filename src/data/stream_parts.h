@@ -64,7 +64,8 @@ typedef struct oc__loader {
     oc_preprocess prep;
     int train; /* pictures as decoded; else as the network sees them */
     int store_px;
-    int may_keep; /* what is kept gives the same bits */
+    int may_keep; /* what is kept gives the same bits; else pictures come as
+                     decoded, whatever train says */
     size_t most;  /* bytes to be kept */
     atomic_size_t held;
     atomic_llong decoded;
