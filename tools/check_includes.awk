@@ -19,6 +19,7 @@ BEGIN {
     allow("quant", "base cpu kernels graph ops passes onnx runtime")
     # data loads pictures, and changes them for training.
     allow("data", "base image")
+    allow("train", "base data")
     # tasks looks at graphs to infer cards, and runs them.
     allow("tasks", "base image card graph ops runtime")
     allow("words", "base")
