@@ -25,19 +25,22 @@ static const char css[] =
     "overflow-wrap:anywhere}"
     "h2{font-size:19px;margin:48px 0 4px}"
     ".sub,.note{color:var(--soft);margin:4px 0 0}.note{font-size:14px}"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,"
-    "1fr));gap:1px;background:var(--line);border:1px solid var(--line);"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(124px,"
+    "1fr));border:1px solid var(--line);"
     "border-radius:10px;overflow:hidden;margin:28px 0 0}"
-    ".tiles div{background:var(--ground);padding:14px 18px}"
+    ".tiles div{box-shadow:1px 1px 0 var(--line);padding:14px 18px}"
     ".tiles dt{color:var(--soft);font-size:13px}"
     ".tiles dd{margin:0;font-size:25px;font-weight:600;"
     "font-variant-numeric:tabular-nums}"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,"
     "minmax(min(100%,440px),1fr));gap:16px 24px;margin-top:12px}"
     "svg{width:100%;height:auto;display:block}"
+    ".charts .all{grid-column:1/-1}"
     ".two{display:grid;grid-template-columns:minmax(240px,320px) 1fr;"
     "gap:32px;align-items:center}"
-    "@media(max-width:640px){.two{grid-template-columns:1fr}}"
+    "@media(max-width:640px){.two{grid-template-columns:1fr}"
+    "th,td{padding:5px 7px}.wide .bar,.wide thead th:last-child{display:none}"
+    ".recipe.wide thead th:last-child{display:table-cell}}"
     ".scroll{overflow-x:auto;margin-top:12px}"
     "table{border-collapse:collapse;font-size:14px;"
     "font-variant-numeric:tabular-nums}"
@@ -116,7 +119,8 @@ static void put_curves(oc__page *p, const oc__report *r) {
     if (!r->n_points) return;
     oc__page_text(p, "<h2>Curves</h2><div class=\"charts\">\n");
     for (int c = OC_CHART_LOSS; c <= OC_CHART_RATE; c++)
-        oc__report_chart_put(p, r, (oc__report_chart)c, 0, 0);
+        oc__report_chart_put(p, r, (oc__report_chart)c, c == OC_CHART_RATE, 0,
+                             0);
     oc__page_text(p, "</div>\n");
 }
 

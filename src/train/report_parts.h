@@ -41,9 +41,10 @@ typedef enum oc__report_chart {
     OC_CHART_RATE
 } oc__report_chart;
 
-/** x, y: where it stands in an outer drawing; both 0: on its own. */
+/** wide: for a row of its own.  x, y: where it stands in an outer drawing; both
+    0: in a page. */
 void oc__report_chart_put(oc__page *p, const oc__report *r,
-                          oc__report_chart chart, int x, int y);
+                          oc__report_chart chart, int wide, int x, int y);
 void oc__report_reliability(oc__page *p, const oc__figures *f);
 
 #endif

@@ -83,11 +83,17 @@ static double value(const oc__report_point *p, size_t field) {
 
 typedef struct {
     double lo, hi, step;
+    double from, to; /* in pixels */
 } axis;
+
+static double place(const axis *a, double v) {
+    double share = (v - a->lo) / (a->hi - a->lo);
+    return a->from + fmin(fmax(share, 0), 1) * (a->to - a->from);
+}
 
 /* Steps of 1, 2 or 5 times a power of ten, about five of them. */
 static axis nice(double lo, double hi) {
-    axis a;
+    axis a = {0};
     if (!(hi > lo)) hi = lo + (lo > 0 ? lo : 1);
     double raw = (hi - lo) / 4, ten = pow(10, floor(log10(raw)));
     double lead = raw / ten;
@@ -95,15 +101,6 @@ static axis nice(double lo, double hi) {
     a.lo = floor(lo / a.step + 1e-9) * a.step;
     a.hi = ceil(hi / a.step - 1e-9) * a.step;
     return a;
-}
-
-static double across(const axis *a, double v) {
-    return LEFT + (v - a->lo) / (a->hi - a->lo) * (W - LEFT - RIGHT);
-}
-
-static double up(const axis *a, double v) {
-    double share = (v - a->lo) / (a->hi - a->lo);
-    return H - BOTTOM - fmin(fmax(share, 0), 1) * (H - TOP - BOTTOM);
 }
 
 static void number_attribute(oc__page *p, const char *name, double v) {
@@ -130,38 +127,43 @@ static axis range_of(const oc__report *r, const chart *c) {
     return a;
 }
 
+/* So many decimals that ticks differ and are of one form. */
+static int decimals_of(double step) {
+    int n = (int)ceil(-log10(step) - 1e-9);
+    return n < 0 ? 0 : n > 9 ? 9 : n;
+}
+
 static void put_axes(oc__page *p, const chart *c, const axis *x,
                      const axis *y) {
+    double right = x->to, bottom = y->from;
     for (double v = y->lo; v <= y->hi + y->step / 2; v += y->step) {
         oc__page_text(p, "<line class=\"grid\"");
         number_attribute(p, "x1", LEFT);
-        number_attribute(p, "x2", W - RIGHT);
-        number_attribute(p, "y1", up(y, v));
-        number_attribute(p, "y2", up(y, v));
+        number_attribute(p, "x2", right);
+        number_attribute(p, "y1", place(y, v));
+        number_attribute(p, "y2", place(y, v));
         oc__page_text(p, "/><text text-anchor=\"end\"");
         number_attribute(p, "x", LEFT - 8);
-        number_attribute(p, "y", up(y, v) + 4);
+        number_attribute(p, "y", place(y, v) + 4);
         oc__page_text(p, ">");
         if (c->share) {
             oc__page_fixed(p, 100 * v, y->step < 0.0099 ? 1 : 0);
             oc__page_text(p, " %");
-        } else if (fabs(v) < y->step / 2) {
-            oc__page_text(p, "0");
         } else {
-            oc__page_number(p, v);
+            oc__page_fixed(p, v, decimals_of(y->step));
         }
         oc__page_text(p, "</text>");
     }
     double step = fmax(x->step, 1);
     for (double v = x->lo; v <= x->hi + 1e-9; v += step) {
         oc__page_text(p, "<text text-anchor=\"middle\"");
-        number_attribute(p, "x", across(x, v));
-        number_attribute(p, "y", H - BOTTOM + 18);
+        number_attribute(p, "x", place(x, v));
+        number_attribute(p, "y", bottom + 18);
         oc__page_print(p, ">%d</text>", (int)v);
     }
     oc__page_text(p, "<text text-anchor=\"start\"");
-    number_attribute(p, "x", W - RIGHT + 10);
-    number_attribute(p, "y", H - BOTTOM + 18);
+    number_attribute(p, "x", right + 16);
+    number_attribute(p, "y", bottom + 18);
     oc__page_text(p, ">epoch</text>");
 }
 
@@ -185,9 +187,9 @@ static double put_line(oc__page *p, const oc__report *r, const series *s,
         sy += v;
         in++;
         if (++seen < n && in < group) continue;
-        end = up(y, sy / in);
+        end = place(y, sy / in);
         oc__page_text(p, p->out->data[p->out->size - 1] == '"' ? "M" : " L");
-        oc__page_fixed(p, across(x, sx / in), 1);
+        oc__page_fixed(p, place(x, sx / in), 1);
         oc__page_text(p, " ");
         oc__page_fixed(p, end, 1);
         sx = sy = in = 0;
@@ -197,8 +199,8 @@ static double put_line(oc__page *p, const oc__report *r, const series *s,
         double v = value(&r->points[i], s->field);
         if (!isfinite(v)) continue;
         oc__page_print(p, "<circle class=\"%s\" r=\"2.5\"", s->css);
-        number_attribute(p, "cx", across(x, r->points[i].epoch));
-        number_attribute(p, "cy", up(y, v));
+        number_attribute(p, "cx", place(x, r->points[i].epoch));
+        number_attribute(p, "cy", place(y, v));
         oc__page_text(p, "/>");
     }
     return end;
@@ -206,7 +208,7 @@ static double put_line(oc__page *p, const oc__report *r, const series *s,
 
 /* Names stand where the lines end, apart from one another. */
 static void put_names(oc__page *p, const chart *c, double end[2],
-                      const double last[2]) {
+                      const double last[2], double right) {
     enum { APART = 15 };
     if (c->n == 2 && isfinite(end[0]) && isfinite(end[1]) &&
         fabs(end[0] - end[1]) < APART) {
@@ -218,13 +220,13 @@ static void put_names(oc__page *p, const chart *c, double end[2],
     for (int k = 0; k < c->n; k++) {
         if (!isfinite(end[k])) continue;
         oc__page_print(p, "<text class=\"%s\"", c->lines[k].css);
-        number_attribute(p, "x", W - RIGHT + 8);
+        number_attribute(p, "x", right + 8);
         number_attribute(p, "y", end[k] + 4);
         oc__page_print(p, ">%s ", c->n > 1 ? c->lines[k].name : "");
         if (c->share)
             oc__page_fixed(p, 100 * last[k], 1);
-        else
-            oc__page_number(p, last[k]);
+        else /* a schedule ends in nothing, not in 8.8e-14 */
+            oc__page_number(p, fabs(last[k]) < 1e-9 ? 0 : last[k]);
         oc__page_text(p, "</text>");
     }
 }
@@ -248,7 +250,8 @@ static void put_description(oc__page *p, const oc__report *r, const chart *c,
 }
 
 void oc__report_chart_put(oc__page *p, const oc__report *r,
-                          oc__report_chart which, int x_px, int y_px) {
+                          oc__report_chart which, int wide, int x_px,
+                          int y_px) {
     const chart *c = &charts[which];
     double epochs = 1, end[2] = {NAN, NAN}, last[2] = {NAN, NAN};
     for (int i = 0; i < r->n_points; i++) {
@@ -259,11 +262,16 @@ void oc__report_chart_put(oc__page *p, const oc__report *r,
         }
     }
     axis x = nice(0, epochs), y = range_of(r, c);
+    int w = wide ? 2 * W + 20 : W, h = wide ? 180 : H;
+    double right = w - RIGHT, bottom = h - BOTTOM;
     x.hi = epochs;
-    oc__page_print(p, "<svg role=\"img\" viewBox=\"0 0 %d %d\"", W, H);
+    x.from = LEFT, x.to = right;
+    y.from = bottom, y.to = TOP;
+    oc__page_print(p, "<svg role=\"img\" viewBox=\"0 0 %d %d\"%s", w, h,
+                   wide ? " class=\"all\"" : "");
     if (x_px || y_px)
         oc__page_print(p, " x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"", x_px,
-                       y_px, W, H);
+                       y_px, w, h);
     oc__page_text(p, ">");
     put_description(p, r, c, last);
     oc__page_print(p, "<text class=\"name\" x=\"%d\" y=\"18\">%s</text>", LEFT,
@@ -271,18 +279,18 @@ void oc__report_chart_put(oc__page *p, const oc__report *r,
     put_axes(p, c, &x, &y);
     if (r->best_epoch > 0 && r->best_epoch <= x.hi) {
         oc__page_text(p, "<line class=\"best\"");
-        number_attribute(p, "x1", across(&x, r->best_epoch));
-        number_attribute(p, "x2", across(&x, r->best_epoch));
+        number_attribute(p, "x1", place(&x, r->best_epoch));
+        number_attribute(p, "x2", place(&x, r->best_epoch));
         number_attribute(p, "y1", TOP - 6);
-        number_attribute(p, "y2", H - BOTTOM);
+        number_attribute(p, "y2", bottom);
         oc__page_text(p, "/><text text-anchor=\"middle\"");
-        number_attribute(p, "x", across(&x, r->best_epoch));
+        number_attribute(p, "x", place(&x, r->best_epoch));
         number_attribute(p, "y", TOP - 10);
         oc__page_text(p, ">kept</text>");
     }
     for (int k = 0; k < c->n && r->n_points; k++)
         end[k] = put_line(p, r, &c->lines[k], &x, &y, &last[k]);
-    put_names(p, c, end, last);
+    put_names(p, c, end, last, right);
     oc__page_text(p, "</svg>\n");
 }
 
@@ -370,9 +378,9 @@ oc_status oc__report_curves(oc_bytes *out, const oc__report *r, oc_error *err) {
     oc__page_escaped(&p, r->title);
     oc__page_text(&p, r->running ? " \xe2\x80\x93 running" : "");
     oc__page_text(&p, "</text>\n");
-    oc__report_chart_put(&p, r, OC_CHART_LOSS, 0, 40);
-    oc__report_chart_put(&p, r, OC_CHART_ACCURACY, W + 10, 40);
-    oc__report_chart_put(&p, r, OC_CHART_RATE, 0, H + 50);
+    oc__report_chart_put(&p, r, OC_CHART_LOSS, 0, 0, 40);
+    oc__report_chart_put(&p, r, OC_CHART_ACCURACY, 0, W + 10, 40);
+    oc__report_chart_put(&p, r, OC_CHART_RATE, 0, 0, H + 50);
     /* The recipe stands beside, as far as there is room. */
     for (int i = 0; i < OC_MIN(r->n_facts, 11); i++) {
         int y = H + 50 + TOP + 20 * i, x = W + 10 + LEFT;
