@@ -69,8 +69,9 @@ static void summarise(oc__figures *f) {
 }
 
 static void add_to_bin(oc__figures *f, double confidence, double right) {
-    int b = (int)(confidence * OC_CALIBRATION_BINS);
-    b = OC_MIN(OC_MAX(b, 0), OC_CALIBRATION_BINS - 1);
+    if (!(confidence >= 0)) confidence = 0; /* NaN promises nothing */
+    int b = OC_MIN((int)(confidence * OC_CALIBRATION_BINS),
+                   OC_CALIBRATION_BINS - 1);
     f->bins[b].n++;
     f->bins[b].confidence += confidence;
     f->bins[b].accuracy += right;

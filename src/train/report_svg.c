@@ -187,8 +187,8 @@ static double put_line(oc__page *p, const oc__report *r, const series *s,
         sy += v;
         in++;
         if (++seen < n && in < group) continue;
+        oc__page_text(p, isnan(end) ? "M" : " L");
         end = place(y, sy / in);
-        oc__page_text(p, p->out->data[p->out->size - 1] == '"' ? "M" : " L");
         oc__page_fixed(p, place(x, sx / in), 1);
         oc__page_text(p, " ");
         oc__page_fixed(p, end, 1);
