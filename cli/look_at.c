@@ -21,6 +21,9 @@ typedef struct run {
     const char *dir; /* of --out, or NULL */
     json *j;
     int quiet;
+    int explain;       /* with what follows */
+    int explain_class; /* -1: the best one */
+    const char *explain_by;
     out_progress progress;
     size_t failed;
     int code; /* of the last failure */
@@ -33,6 +36,9 @@ typedef struct look {
     oc_result result;
     double decode_ms;
     char *mask, *picture; /* files written, or NULL */
+    oc_heat heat;
+    const char *method; /* that made it */
+    char *explained;
 } look;
 
 /* ---- pictures of the results ----------------------------------------------
@@ -92,6 +98,72 @@ static int save_drawn(run *r, look *l) {
     return code;
 }
 
+/* ---- why ------------------------------------------------------------------
+ */
+
+/* Grad-CAM, unless another is asked for or the network has no gradient. */
+static int explain(run *r, look *l) {
+    oc_error err;
+    oc_vision *v = r->v.vision;
+    int recipro = r->explain_by && !strcmp(r->explain_by, "recipro-cam");
+    oc_status st = OC_E_UNSUPPORTED;
+    if (!recipro)
+        st = oc_vision_explain(v, &l->img, r->explain_class,
+                               OC_EXPLAIN_GRAD_CAM, &l->heat, &err);
+    if (recipro || (st == OC_E_UNSUPPORTED && !r->explain_by)) {
+        recipro = 1;
+        st = oc_vision_explain(v, &l->img, r->explain_class,
+                               OC_EXPLAIN_RECIPRO_CAM, &l->heat, &err);
+    }
+    if (st) return cli_report(&err, l->path);
+    l->method = recipro ? "recipro-cam" : "grad-cam";
+    return CLI_OK;
+}
+
+static int save_explained(run *r, look *l) {
+    oc_error err;
+    oc_image copy = {0};
+    int code;
+    oc_color from = l->img.channels == 1   ? OC_COLOR_GRAY
+                    : l->img.channels == 4 ? OC_COLOR_RGBA
+                                           : OC_COLOR_RGB;
+    l->explained = output_name(&r->names, r->dir, l->path, ".explain",
+                               ending_for(l->path));
+    if (!l->explained) return cli_fail(CLI_RESOURCES, "out of memory");
+    if (oc_image_convert(&copy, &l->img, from, OC_COLOR_RGB, NULL, &err) ||
+        oc_heat_draw(&l->heat, &copy, &err))
+        code = cli_report(&err, l->path);
+    else
+        code = save(&copy, l->explained, NULL);
+    oc_image_deinit(&copy);
+    return code;
+}
+
+static void json_explained(json *j, const look *l, const oc_card *card) {
+    const oc_heat *h = &l->heat;
+    const char *label = oc_card_label(card, h->index);
+    json_object(j, "explained");
+    json_string(j, "method", l->method);
+    json_int(j, "index", h->index);
+    if (label) json_string(j, "label", label);
+    json_row(j, "box");
+    for (int i = 0; i < 4; i++) {
+        json_double(j, NULL, h->box[i]);
+    }
+    json_end(j);
+    json_array(j, "map");
+    for (int y = 0; y < h->height; y++) {
+        json_row(j, NULL);
+        for (int x = 0; x < h->width; x++) {
+            json_float(j, NULL, h->values[y * h->width + x]);
+        }
+        json_end(j);
+    }
+    json_end(j);
+    if (l->explained) json_string(j, "picture", l->explained);
+    json_end(j);
+}
+
 static int save_pictures(run *r, look *l) {
     int code = CLI_OK;
     if (!r->dir) return CLI_OK;
@@ -109,6 +181,7 @@ static void json_result(run *r, const look *l) {
                     : r->task == OC_TASK_RESTORE ? "output"
                                                  : "annotated",
                     l->picture);
+    if (l->method) json_explained(j, l, r->v.card);
     json_end(j);
 }
 
@@ -173,6 +246,7 @@ static void text_result(run *r, const look *l) {
         puts("    nothing reaches the threshold");
     text_written(l->mask);
     text_written(l->picture);
+    text_written(l->explained);
 }
 
 /* ---- one picture ----------------------------------------------------------
@@ -190,7 +264,9 @@ static int look_at(run *r, look *l) {
     l->decode_ms = 1e3 * (out_seconds() - start);
     if (oc_vision_run(r->v.vision, &l->img, &l->result, &err))
         return cli_report(&err, l->path);
-    int code = save_pictures(r, l);
+    int code = r->explain ? explain(r, l) : CLI_OK;
+    if (!code) code = save_pictures(r, l);
+    if (!code && r->dir && r->explain) code = save_explained(r, l);
     if (code) return code;
     out_progress_hide(&r->progress);
     if (r->j)
@@ -203,6 +279,8 @@ static int look_at(run *r, look *l) {
 static void look_free(look *l) {
     oc_result_deinit(&l->result);
     oc_image_deinit(&l->img);
+    oc_heat_deinit(&l->heat);
+    free(l->explained);
     free(l->mask);
     free(l->picture);
 }
@@ -241,6 +319,23 @@ static void begin_output(run *r, json *j) {
     result_json_begin(j, r->args->operands[0], r->task, r->v.card);
 }
 
+/* What --explain and its companions ask for. */
+static int take_explain(run *r, const cli_args *args) {
+    int64_t index;
+    r->explain_class = -1;
+    if (r->task != OC_TASK_CLASSIFY) return CLI_OK;
+    r->explain_by = cli_get(args, "explain-by", NULL);
+    r->explain = cli_has(args, "explain") || r->explain_by ||
+                 cli_has(args, "explain-class");
+    if (r->explain && !r->dir && !cli_has(args, "json"))
+        return cli_fail(CLI_USAGE,
+                        "--explain draws: give a folder with --out DIR, or "
+                        "ask for numbers with --json");
+    int code = cli_get_int(args, "explain-class", 0, INT32_MAX, -1, &index);
+    r->explain_class = (int)index;
+    return code;
+}
+
 int cli_look(const cli_args *args, oc_task task) {
     run r = {0};
     json j;
@@ -253,7 +348,8 @@ int cli_look(const cli_args *args, oc_task task) {
     if (task == OC_TASK_RESTORE && !r.dir)
         return cli_fail(CLI_USAGE,
                         "restore needs a folder for its pictures: --out DIR");
-    int code = cli_get_int(args, "top", 1, 1000000, 0, &top);
+    int code = take_explain(&r, args);
+    if (!code) code = cli_get_int(args, "top", 1, 1000000, 0, &top);
     if (!code) code = cli_get_double(args, "threshold", 0, 1, 0, &threshold);
     for (int i = 1; i < args->n_operands && !code; i++) {
         code = pictures_add(&r.pictures, args->operands[i]);

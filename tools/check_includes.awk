@@ -19,12 +19,13 @@ BEGIN {
     allow("quant", "base cpu kernels graph ops passes onnx runtime")
     # data loads pictures, and changes them for training.
     allow("data", "base image")
-    allow("train", "base data")
-    # tasks looks at graphs to infer cards, and runs them.
-    allow("tasks", "base image card graph ops runtime")
     allow("words", "base")
     allow("speech", "base")
     allow("video", "base")
+    allow("train", "base cpu kernels graph ops passes onnx runtime arch image " \
+                   "card data tasks")
+    # tasks looks at graphs to infer cards, runs and differentiates them.
+    allow("tasks", "base cpu image card graph ops passes runtime")
     allow("backends", "base graph runtime")
     # Programs, and tests of the interface, are users like any other.
     users = "^(cli|common|server|tests/api)/"

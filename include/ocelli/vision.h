@@ -589,6 +589,54 @@ OC_API void oc_result_deinit(oc_result *r);
 OC_API oc_status oc_result_draw(const oc_result *r, const oc_vision *vision,
                                 oc_image *img, oc_error *err);
 
+/* ---- why ----------------------------------------------------------------- */
+
+/** How it is found out what in a picture speaks for a class. */
+typedef enum oc_explain_method {
+    OC_EXPLAIN_GRAD_CAM,   /**< by the gradient of the class's score
+                                (arXiv:1610.02391): one pass forth and back */
+    OC_EXPLAIN_RECIPRO_CAM /**< by leaving one place at a time in view
+                                (arXiv:2209.14074): needs no gradient, so it
+                                works for quantised networks too */
+} oc_explain_method;
+
+/**
+ * A map of places in a picture: how much each speaks for a class.  Freed by
+ * oc_heat_deinit().
+ */
+typedef struct oc_heat {
+    int index;                     /**< the class */
+    int width;                     /**< of the map, in places */
+    int height;                    /**< likewise */
+    float *values;                 /**< 0..1, rows from top to bottom */
+    double box[4];                 /**< x1, y1, x2, y2: where the map lies, in
+                                        pixels of the original picture; may
+                                        reach beyond it */
+    int picture_width;             /**< of the original picture */
+    int picture_height;            /**< likewise */
+    size_t owned_bytes;            /**< of values */
+    const oc_allocator *allocator; /**< whose memory that is, NULL: default */
+} oc_heat;
+
+/**
+ * Asks a classifier why.
+ *   index  of the class; -1: the best one for this picture
+ *   out    overwritten; free with oc_heat_deinit(), before the model goes
+ * Errors: E_ARG for a class there is not; E_UNSUPPORTED when the model is no
+ *   classifier, has no map of places before its classes (transformers), or,
+ *   for Grad-CAM, an operator without a derivative; E_NOMEM.
+ */
+OC_API oc_status oc_vision_explain(oc_vision *vision, const oc_image *img,
+                                   int index, oc_explain_method method,
+                                   oc_heat *out, oc_error *err);
+/** Frees the map and zeroes h; NULL is ignored. */
+OC_API void oc_heat_deinit(oc_heat *h);
+/**
+ * Draws the map over the picture (rgb or rgba, of the original's size or any
+ * other): what speaks for the class glows, the rest is dimmed.
+ */
+OC_API oc_status oc_heat_draw(const oc_heat *h, oc_image *img, oc_error *err);
+
 #ifdef __cplusplus
 }
 #endif

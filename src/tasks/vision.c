@@ -181,6 +181,7 @@ static oc_status setup(oc_vision *v, const oc_vision_options *opt,
     OC_TRY(oc_vision_set_limits(v, opt->threshold, opt->top, err));
     OC_TRY(oc__card_preprocess(v->card, &v->pre, err));
     v->pre.allocator = &v->allocator;
+    v->threads = opt->session.threads;
     int direct = v->dtype == OC_DTYPE_F32 || v->dtype == OC_DTYPE_F16 ||
                  v->dtype == OC_DTYPE_U8 || v->dtype == OC_DTYPE_I8;
     v->pre.dtype = direct ? v->dtype : OC_DTYPE_F32;
@@ -215,6 +216,7 @@ oc_status oc_vision_create(oc_vision **out, oc_model *model,
 void oc_vision_destroy(oc_vision *v) {
     if (!v) return;
     oc_allocator a = v->allocator;
+    oc__explain_destroy(v->explains);
     oc_session_destroy(v->session);
     oc_card_destroy(v->own_card);
     oc__release(&a, v->data, v->data_bytes);
@@ -319,6 +321,7 @@ oc_status oc__vision_infer(oc_vision *v, const oc_image *img, oc_result *times,
     OC_TRY(preprocess(v, img, &p, &t, where, err));
     double ready = oc__now_ms();
     OC_TRY(oc_session_set_input(v->session, v->input, &t, err));
+    v->seen = t;
     if (v->sizes_input >= 0) {
         v->sizes[0] = where->source_width;
         v->sizes[1] = where->source_height;

@@ -7,6 +7,7 @@
  *     segment.c   scores or numbers to a mask of the original's size
  *     restore.c   a better picture, tile by tile
  *     result.c    what a result owns, and how it is drawn
+ *     explain.c   what in a picture speaks for a class
  */
 #ifndef OC_TASKS_VISION_PRIVATE_H
 #define OC_TASKS_VISION_PRIVATE_H
@@ -28,6 +29,7 @@ struct oc_vision {
     int sizes_input;   /* "orig_target_sizes", -1 without */
     int64_t sizes[2];  /* what is in it: width, height */
     void *data;        /* the input's tensor */
+    oc_tensor seen;    /* that was run last */
     size_t data_bytes;
     float *staging; /* f32 for input types that preprocessing does not make */
     size_t staging_bytes;
@@ -35,7 +37,12 @@ struct oc_vision {
     int roles[OC_MAX_HEADS]; /* role i is output roles[i] */
     float threshold;
     size_t top;
+    int threads;                  /* as asked for; 0: all cores */
+    struct oc__explain *explains; /* explain.c: made when first needed */
 };
+
+/** NULL is ignored. */
+void oc__explain_destroy(struct oc__explain *e);
 
 /** What a result owns. */
 typedef struct oc__owned {
