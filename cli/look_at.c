@@ -355,6 +355,12 @@ int cli_look(const cli_args *args, oc_task task) {
         code = pictures_add(&r.pictures, args->operands[i]);
     }
     if (!code) code = cli_vision_init(&r.v, args, task, threshold, (int)top);
+    int labels = code ? 0 : oc_card_label_count(r.v.card);
+    if (labels && r.explain_class >= labels)
+        code = cli_fail(CLI_USAGE,
+                        "--explain-class: there is no class %d, the model has "
+                        "%d",
+                        r.explain_class, labels);
     if (!code && r.dir) code = make_folder(r.dir);
     if (!code) {
         begin_output(&r, &j);

@@ -1,9 +1,9 @@
 /*
  * report.h - what a training run was like, as a page and as a picture.
  *
- *     report.c        the page: one HTML file, nothing outside of it
+ *     report_page.c   the page: one HTML file, nothing outside of it
  *     report_svg.c    curves, reliability diagram
- *     report_text.c   numbers, escapes, data: URIs
+ *     report_text.c   numbers, escapes, base64
  *
  * Pages are light or dark as the reader has it, print on paper, and can be
  * used without seeing: every drawing has a title and a description, every

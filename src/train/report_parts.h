@@ -1,5 +1,5 @@
 /*
- * report_parts.h - what report.c and report_svg.c share: text that grows.
+ * report_parts.h - what report_page.c and report_svg.c share: text that grows.
  *
  * A writer notes that memory ran out and goes on doing nothing, so that pages
  * are written without a check at every line.

@@ -148,4 +148,24 @@ run classify "$models/shufflenet_v2_imagenet_int8.onnx" "$images/pets.jpg" \
 ok "quantised ShuffleNet knows a dog" \
     prints '(greyhound|whippet|Boston bull|basenji|terrier)'
 
+# ---- why -------------------------------------------------------------------
+
+run classify "$models/resnet8_cifar10.onnx" "$images/cat_720p.jpg" \
+    --explain --out why --json
+json "--explain writes a drawing and a map" \
+    'd["results"][0]["explained"]["picture"].startswith("why/cat_720p.explain")
+     and len(d["results"][0]["explained"]["map"]) == 8'
+ok "the drawing is there" test -s why/cat_720p.explain.jpg
+fails "--explain needs a place for drawings" 2 'give a folder with --out' \
+    classify "$models/resnet8_cifar10.onnx" "$images/cat_720p.jpg" --explain
+fails "a class to explain must be one there is" 2 'there is no class 10' \
+    classify "$models/resnet8_cifar10.onnx" "$images/cat_720p.jpg" \
+    --explain-class 10 --json
+fails "--explain-by takes two methods" 2 'grad-cam' \
+    classify "$models/resnet8_cifar10.onnx" "$images/cat_720p.jpg" \
+    --explain-by magic --json
+fails "quantised networks have no gradient" 3 'derivative' \
+    classify "$models/shufflenet_v2_imagenet_int8.onnx" \
+    "$images/cat_720p.jpg" --explain-by grad-cam --json
+
 tap_end

@@ -1,4 +1,4 @@
-/* report.c - the page of a training run; see report.h. */
+/* report_page.c - the page of a training run; see report.h. */
 #include "train/report_parts.h"
 
 #include "base/file.h"
