@@ -129,10 +129,11 @@ static oc_status take_field(oc__augment *a, const char *word, oc_error *err) {
         double v = 1;
         if (strlen(fields[f].name) != n || memcmp(fields[f].name, word, n))
             continue;
-        if (word[n] &&
-            (oc__text_to_f64(word + n + 1, strlen(word + n + 1), &v) ||
-             !(v >= fields[f].lo && v <= fields[f].hi) ||
-             (fields[f].whole && v != (int)v)))
+        /* A word alone means 1. */
+        if ((word[n] &&
+             oc__text_to_f64(word + n + 1, strlen(word + n + 1), &v)) ||
+            !(v >= fields[f].lo && v <= fields[f].hi) ||
+            (fields[f].whole && v != (int)v))
             return oc__fail(err, OC_E_ARG,
                             "\"%.60s\" is wrong: %s is %s from %g to %g", word,
                             fields[f].name,

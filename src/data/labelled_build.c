@@ -240,7 +240,11 @@ static oc_status take_pictures(oc__builder *b, oc_error *err) {
     oc__labelled *l = b->l;
     l->pictures =
         oc__arena_array(&b->walk.arena, b->n + 1, sizeof *l->pictures);
-    if (!l->pictures) return oc__fail_nomem(err);
+    /* There may be none at all; nobody should have to think of that. */
+    int32_t *labels = oc__builder_room(b, b->labels, b->n_labels,
+                                       &b->cap_labels, sizeof *labels);
+    if (!l->pictures || !labels) return oc__fail_nomem(err);
+    b->labels = labels;
     if (b->n) qsort(b->found, b->n, sizeof *b->found, by_path);
     const oc__found *before = NULL;
     for (size_t i = 0; i < b->n; i++) {

@@ -88,7 +88,29 @@ static void put_tile(oc__page *p, const char *name, double v, int share) {
     oc__page_text(p, "</dd></div>");
 }
 
+/* Classes in classes, "animal/cat": how often the class above was right, -1
+   where there is none. */
+static double parent_accuracy(const oc__report *r, const oc__figures *f) {
+    int64_t right = 0;
+    int any = 0;
+    if (!f->confusion || !f->n) return -1;
+    for (int y = 0; y < f->classes; y++) {
+        const char *slash = strrchr(r->classes[y], '/');
+        size_t n = slash ? (size_t)(slash - r->classes[y]) + 1 : 0;
+        any |= n > 0;
+        for (int x = 0; x < f->classes; x++) {
+            const char *other = r->classes[x], *end = strrchr(other, '/');
+            size_t m = end ? (size_t)(end - other) + 1 : 0;
+            if (x == y || (n && n == m && !memcmp(other, r->classes[y], n)))
+                right +=
+                    f->confusion[(size_t)y * (size_t)f->classes + (size_t)x];
+        }
+    }
+    return any ? (double)right / f->n : -1;
+}
+
 static void put_tiles(oc__page *p, const oc__report *r, const oc__figures *f) {
+    double parents = parent_accuracy(r, f);
     oc__page_text(p, "<dl class=\"tiles\">");
     if (f->n && r->multi) {
         put_tile(p, "mAP", f->mean_ap, 1);
@@ -96,6 +118,7 @@ static void put_tiles(oc__page *p, const oc__report *r, const oc__figures *f) {
     } else if (f->n) {
         put_tile(p, "Accuracy", f->accuracy, 1);
         if (f->classes > 5) put_tile(p, "Top 5", f->top5, 1);
+        if (parents >= 0) put_tile(p, "Parent class", parents, 1);
     }
     if (f->n) {
         put_tile(p, "Macro F1", f->macro_f1, 1);

@@ -407,6 +407,7 @@ static void wrong_recipes_are_named(void **state) {
         {"rand-ops=1.5", "rand-ops is a whole number"},
         {"hue=", "hue is a number"},
         {"hue=nan", "hue is a number"},
+        {"hue", "hue is a number from 0 to 0.5"},
     };
     for (size_t i = 0; i < OC_COUNT(wrong); i++) {
         oc__augment a = {.flip_v = 0.25};

@@ -183,6 +183,25 @@ static void report_says_what_was_measured(void **state) {
     oc_bytes_deinit(&page);
 }
 
+static void report_counts_classes_in_classes(void **state) {
+    (void)state;
+    /* cat taken for dog: the animal is right; car for dog: nothing is */
+    static const float z[] = {0, 2, 0, 0, 2, 0, 0, 2, 0, 0, 0, 2};
+    static const int64_t y[] = {0, 1, 2, 2};
+    static const char *const classes[] = {"animal/cat", "animal/dog", "car"};
+    oc__report r = {.title = "t",
+                    .classes = classes,
+                    .n_classes = 3,
+                    .n = 4,
+                    .logits = z,
+                    .label = y};
+    oc_bytes page = {0};
+    assert_int_equal(oc__report_page(&page, &r, NULL), OC_OK);
+    assert_true(has(&page, "<dt>Accuracy</dt><dd>50.0\xc2\xa0%</dd>"));
+    assert_true(has(&page, "<dt>Parent class</dt><dd>75.0\xc2\xa0%</dd>"));
+    oc_bytes_deinit(&page);
+}
+
 static void report_shows_mistakes_as_pictures(void **state) {
     (void)state;
     oc__report r = make(4, 0);
@@ -289,6 +308,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(report_is_well_formed_whatever_is_in_it),
         cmocka_unit_test(report_says_what_was_measured),
+        cmocka_unit_test(report_counts_classes_in_classes),
         cmocka_unit_test(report_shows_mistakes_as_pictures),
         cmocka_unit_test(report_is_the_same_in_any_locale),
         cmocka_unit_test(report_releases_all_when_memory_runs_out),
