@@ -154,10 +154,6 @@ def grad_cam_of_resnet():
     gradient("resnet8_cifar10", "cat_720p.jpg")
 
 
-def grad_cam_of_squeezenet():
-    gradient("squeezenet1.1_imagenet", "bus.jpg")
-
-
 def grad_cam_of_mobilenet():
     gradient("mobilenet_v2_imagenet_nhwc", "bus.jpg")
 
