@@ -156,7 +156,10 @@ static oc__graph *clone_unheld(const oc__graph *g, oc__arena *arena) {
         oc__arena_dup(arena, g->outputs, (size_t)g->n_outputs * sizeof(int));
     c->captures = oc__arena_dup(arena, g->captures,
                                 (size_t)g->n_captures * sizeof(oc__capture));
-    if (!c->values || !c->nodes || !c->inputs || !c->outputs || !c->captures)
+    c->updates = oc__arena_dup(arena, g->updates,
+                               (size_t)g->n_updates * sizeof(oc__update));
+    if (!c->values || !c->nodes || !c->inputs || !c->outputs || !c->captures ||
+        !c->updates)
         return NULL;
     for (int i = 0; i < g->n_nodes; i++) {
         c->nodes[i] = clone_node(g->nodes[i], arena);

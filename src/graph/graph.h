@@ -83,6 +83,15 @@ typedef struct oc__capture {
     int node_input; /* index into the node's in[] */
 } oc__capture;
 
+/**
+ * A variable: an input whose memory holds, once a run is done, what the run
+ * has given as an output.  Both are places in the graph's lists, since passes
+ * may put other values there.
+ */
+typedef struct oc__update {
+    int input, output;
+} oc__update;
+
 struct oc__graph {
     oc__arena *arena; /* shared by a model's graphs */
     const char *name;
@@ -94,6 +103,8 @@ struct oc__graph {
     int *inputs;           /* without initialisers that are not inputs */
     int *outputs;          /* value numbers; may be a constant or an input */
     oc__capture *captures; /* empty for the top graph */
+    int n_updates;
+    oc__update *updates; /* variables; of the top graph alone */
 };
 
 /** An empty graph in `arena`. */

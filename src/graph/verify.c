@@ -59,6 +59,22 @@ static oc_status check_subgraphs(const oc__node *n, oc_error *err) {
     return OC_OK;
 }
 
+/* A variable is an input that is set, and has one new value. */
+static oc_status check_updates(const oc__graph *g, oc_error *err) {
+    for (int i = 0; i < g->n_updates; i++) {
+        const oc__update *u = &g->updates[i];
+        if (u->input < 0 || u->input >= g->n_inputs ||
+            g->values[g->inputs[u->input]].constant)
+            return bad_number(err, g->name, "variable", u->input);
+        if (u->output < 0 || u->output >= g->n_outputs)
+            return bad_number(err, g->name, "new value", u->output);
+        for (int k = 0; k < i; k++)
+            if (g->updates[k].input == u->input)
+                return bad_number(err, g->name, "second new value of", k);
+    }
+    return OC_OK;
+}
+
 static oc_status verify(const oc__graph *g, char *made, oc_error *err) {
     for (int v = 0; v < g->n_values; v++)
         made[v] = g->values[v].constant != NULL;
@@ -83,7 +99,7 @@ static oc_status verify(const oc__graph *g, char *made, oc_error *err) {
                             "graph output \"%s\" is made by no node",
                             g->values[v].name);
     }
-    return OC_OK;
+    return check_updates(g, err);
 }
 
 oc_status oc__graph_verify(const oc__graph *g, oc_error *err) {

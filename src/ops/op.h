@@ -60,6 +60,9 @@ enum {
     /* One input, one output, which no infer() looks into: folding may put off
        the run, and have several of them at once. */
     OC_OP_PACK = 1 << 6,
+    /* Output k, for every k, may be written over input k when shapes and types
+       agree (element i of it is read only before it is written). */
+    OC_OP_UPDATE = 1 << 7,
 };
 
 typedef struct oc__op {

@@ -140,6 +140,7 @@ static void bind_values(frame *f) {
             f->values[v].t.data = p->slots[s->root].kind == OC_SLOT_CONST
                                       ? p->slots[s->root].t.data
                                       : f->activations + s->offset;
+        /* Where that is an INPUT, bind_inputs() and views say it anew. */
     }
 }
 
@@ -255,6 +256,29 @@ static void bind_inputs(oc__exec *e, frame *f, const oc_value *const *inputs) {
         else
             memset(&f->values[id], 0, sizeof(oc_value));
     }
+    for (int i = 0; i < g->n_updates; i++) {
+        int in = g->inputs[g->updates[i].input];
+        int out = g->outputs[g->updates[i].output];
+        if (f->program->slots[out].root == in)
+            f->values[out].t.data = f->values[in].t.data;
+    }
+}
+
+/* Variables whose new value was not made in their place get it. */
+static oc_status keep_updates(const frame *f, oc_error *err) {
+    const oc__graph *g = f->program->graph;
+    for (int i = 0; i < g->n_updates; i++) {
+        int in = g->inputs[g->updates[i].input];
+        int out = g->outputs[g->updates[i].output];
+        const oc_tensor *to = &f->values[in].t, *from = &f->values[out].t;
+        if (from->data == to->data) continue;
+        if (from->dtype != to->dtype || !oc__tensor_same_shape(from, to))
+            return oc__fail(err, OC_E_SHAPE,
+                            "the new value of \"%s\" has another shape or type",
+                            g->values[in].name);
+        memcpy(to->data, from->data, oc_tensor_bytes(to));
+    }
+    return OC_OK;
 }
 
 static void unbind_inputs(oc__exec *e, frame *f) {
@@ -354,6 +378,7 @@ oc_status oc__exec_run(oc__exec *e, const oc_value *const *inputs,
     frame *f = e->current;
     bind_inputs(e, f, inputs);
     oc_status st = run_steps(e, f, err);
+    if (st == OC_OK) st = keep_updates(f, err);
     unbind_inputs(e, f);
     if (st != OC_OK) {
         /* Half-made dynamic values must not wait for the next run. */

@@ -4,7 +4,8 @@
  * 1. Views and in-place results take the root of their operand.
  * 2. A root lives from the step that makes it to the last step that uses any
  *    of its slots; graph outputs live to the end.
- * 3. Roots are placed largest first at the lowest offset that is free for
+ * 3. New values of variables take the place of the old ones.
+ * 4. Roots are placed largest first at the lowest offset that is free for
  *    their whole life.  (Greedy by size; Pisarchyk and Lee, arXiv:2001.03288.)
  */
 #include "base/size.h"
@@ -79,6 +80,35 @@ static void share(oc__program *p) {
         } else if ((n->op->flags & OC_OP_INPLACE) && may_overwrite(p, i)) {
             join(p, n->in[0], n->out[0]);
         }
+    }
+}
+
+/*
+ * The new value of a variable is made in the variable's own memory where
+ * nothing reads the old one later; otherwise the executor copies it there.
+ */
+static void place_updates(oc__program *p) {
+    const oc__graph *g = p->graph;
+    for (int u = 0; u < g->n_updates; u++) {
+        int in = g->inputs[g->updates[u].input];
+        int out = g->outputs[g->updates[u].output], k = 0;
+        oc__slot *from = &p->slots[in], *to = &p->slots[out];
+        if (from->kind != OC_SLOT_INPUT || to->kind != OC_SLOT_PLANNED ||
+            to->root != out || from->last > to->first)
+            continue;
+        const oc__node *n = p->steps[to->first].node;
+        while (k < n->n_out && n->out[k] != out)
+            k++;
+        if (!(n->op->flags & OC_OP_UPDATE) || k >= n->n_in || n->in[k] != in ||
+            g->values[in].dtype != to->t.dtype ||
+            g->values[in].rank != to->t.rank ||
+            memcmp(g->values[in].dims, to->t.dims,
+                   (size_t)to->t.rank * sizeof(*to->t.dims)))
+            continue;
+        int uses = 0;
+        for (int j = 0; j < n->n_in; j++)
+            uses += n->in[j] >= 0 && root_of(p, n->in[j]) == in;
+        if (uses == 1) to->root = in;
     }
 }
 
@@ -159,6 +189,7 @@ oc_status oc__program_plan(oc__program *p, const oc__pass_env *env,
     size_t nv = (size_t)p->graph->n_values + 1;
     find_last_uses(p);
     share(p);
+    place_updates(p);
     OC_TRY(note_releases(p, err));
     item *items = oc__alloc(env->allocator, nv * sizeof(item));
     item **placed = oc__alloc(env->allocator, nv * sizeof(item *));

@@ -5,7 +5,8 @@
  *
  *     CONST    in the graph (a weight, a folded value)
  *     INPUT    the caller's memory, bound at each run
- *     PLANNED  at an offset in the activation block
+ *     PLANNED  at an offset in the activation block, or, as the new value of
+ *              a variable, in the memory of the INPUT that is its root
  *     DYNAMIC  allocated while running, freed after its last use
  *
  * Slots that share memory (views, results written over an operand) have the
