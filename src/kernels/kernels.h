@@ -245,6 +245,7 @@ typedef void oc__interleave_f32_fn(const float *x, size_t x_pitch,
 #include "kernels/conv.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_i8.h"
+#include "kernels/train.h"
 
 /* ---- the table ----------------------------------------------------------- */
 
