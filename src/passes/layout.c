@@ -11,38 +11,26 @@
  * follow it.  Where a Transpose between NHWC and NCHW stands at the border,
  * Block and Unblock read or write NHWC and the Transpose falls away.
  */
+#include "passes/layout.h"
+
 #include "ops/blocked.h"
 #include "ops/resample.h"
-#include "passes/activation.h"
 
 #include <string.h>
 
-typedef struct layout {
-    oc__graph *g;
-    const oc__pass_env *env;
-    oc_error *err;
-    oc__index ix;    /* of the graph as it was, with its list of nodes */
-    oc__node **old;  /* that list */
-    int n_plain;     /* values that existed at the start */
-    int *twin;       /* blocked value for each plain one, or -1 */
-    char *lost;      /* the plain value is made by nobody any more */
-    oc__node **conv; /* ConvBlocked that makes the twin, or NULL */
-    const oc__op *block, *unblock, *pack, *conv_op, *pool, *resize;
-} layout;
-
 /* What a failed allocation inside the pass turns into. */
-static oc_status no_memory(layout *l) {
+static oc_status no_memory(oc__layout *l) {
     return oc__fail_nomem(l->err);
 }
 
 /* ---- building blocks
  * ------------------------------------------------------------ */
 
-static const oc__value_def *def(const layout *l, int v) {
+static const oc__value_def *def(const oc__layout *l, int v) {
     return &l->g->values[v];
 }
 
-static int is_f32_rank4(const layout *l, int v) {
+int oc__layout_fits(const oc__layout *l, int v) {
     const oc__value_def *d = v >= 0 ? def(l, v) : NULL;
     if (!d || d->kind != OC_KIND_TENSOR || d->dtype != OC_DTYPE_F32 ||
         d->rank != 4)
@@ -52,19 +40,19 @@ static int is_f32_rank4(const layout *l, int v) {
     return 1;
 }
 
-static int same_dims(const layout *l, int a, int b) {
+static int same_dims(const oc__layout *l, int a, int b) {
     const oc__value_def *x = def(l, a), *y = def(l, b);
     return x->rank == y->rank &&
            !memcmp(x->dims, y->dims, (size_t)x->rank * sizeof(int64_t));
 }
 
 /* The node that made v before the pass, or NULL. */
-static oc__node *producer(const layout *l, int v) {
+static oc__node *producer(const oc__layout *l, int v) {
     return l->ix.producer[v] < 0 ? NULL : l->old[l->ix.producer[v]];
 }
 
 /* A new value with the blocked shape of plain value v. */
-static int add_twin(layout *l, int v) {
+int oc__layout_add_twin(oc__layout *l, int v) {
     int c = l->env->kernels->block;
     const char *name =
         oc__arena_printf(l->g->arena, "%s.blocked", def(l, v)->name);
@@ -82,15 +70,15 @@ static int add_twin(layout *l, int v) {
     return t;
 }
 
-static int append(layout *l, oc__node *n) {
+static int append(oc__layout *l, oc__node *n) {
     /* add_node makes room; the node it made gives its place to n. */
     if (!oc__graph_add_node(l->g, n->op, "", n->version, 0, 0, 0)) return 1;
     l->g->nodes[l->g->n_nodes - 1] = n;
     return 0;
 }
 
-static oc__node *emit1(layout *l, const oc__op *op, const char *name, int in,
-                       int out, int n_attrs) {
+oc__node *oc__layout_emit(oc__layout *l, const oc__op *op, const char *name,
+                          int in, int out, int n_attrs) {
     oc__node *n = oc__graph_add_node(l->g, op, name, 1, 1, 1, n_attrs);
     if (!n) return NULL;
     n->in[0] = in;
@@ -105,9 +93,10 @@ static int is_perm(const oc__node *n, int a, int b, int c, int d) {
 }
 
 /* Makes sure that plain value v is there. */
-static oc_status want_plain(layout *l, int v) {
+oc_status oc__layout_plain(oc__layout *l, int v) {
     if (v < 0 || v >= l->n_plain || !l->lost[v]) return OC_OK;
-    oc__node *n = emit1(l, l->unblock, def(l, v)->name, l->twin[v], v, 2);
+    oc__node *n =
+        oc__layout_emit(l, l->unblock, def(l, v)->name, l->twin[v], v, 2);
     if (!n) return no_memory(l);
     oc__attr_set_int(n, 0, "layout", 0);
     oc__attr_set_int(n, 1, "channels", def(l, v)->dims[1]);
@@ -116,16 +105,16 @@ static oc_status want_plain(layout *l, int v) {
 }
 
 /* The twin of v, made by a Block when there is none yet. */
-static oc_status want_twin(layout *l, int v, int *out) {
+oc_status oc__layout_twin(oc__layout *l, int v, int *out) {
     if (l->twin[v] < 0) {
-        OC_TRY(want_plain(l, v));
+        OC_TRY(oc__layout_plain(l, v));
         oc__node *p = producer(l, v);
         int nhwc = oc__is_op(p, "Transpose") && is_perm(p, 0, 3, 1, 2) &&
                    p->in[0] < l->n_plain && !l->lost[p->in[0]];
-        int t = add_twin(l, v);
+        int t = oc__layout_add_twin(l, v);
         oc__node *n = t < 0 ? NULL
-                            : emit1(l, l->block, def(l, t)->name,
-                                    nhwc ? p->in[0] : v, t, 1);
+                            : oc__layout_emit(l, l->block, def(l, t)->name,
+                                              nhwc ? p->in[0] : v, t, 1);
         if (!n) return no_memory(l);
         oc__attr_set_int(n, 0, "layout", nhwc);
         l->twin[v] = t;
@@ -135,16 +124,16 @@ static oc_status want_twin(layout *l, int v, int *out) {
 }
 
 /* v now exists as twin t only. */
-static void set_twin(layout *l, int v, int t, oc__node *conv) {
+void oc__layout_set(oc__layout *l, int v, int t, oc__node *conv) {
     l->twin[v] = t;
     l->lost[v] = 1;
     l->conv[v] = conv;
 }
 
 /* n as it is, on plain values. */
-static oc_status keep(layout *l, oc__node *n) {
+static oc_status keep(oc__layout *l, oc__node *n) {
     for (int j = 0; j < n->n_in; j++)
-        OC_TRY(want_plain(l, n->in[j]));
+        OC_TRY(oc__layout_plain(l, n->in[j]));
     return append(l, n) ? no_memory(l) : OC_OK;
 }
 
@@ -170,9 +159,14 @@ static int64_t nth(const oc__node *n, const char *name, size_t i) {
     return v && i < count ? v[i] : 1;
 }
 
-static void read_geom(const layout *l, const oc__node *n, int64_t kh,
-                      int64_t kw, oc__conv_geom *g) {
-    const int64_t *x = def(l, n->in[0])->dims, *y = def(l, n->out[0])->dims;
+void oc__layout_read_geom(const oc__layout *l, const oc__node *n, int64_t kh,
+                          int64_t kw, oc__conv_geom *g) {
+    oc__layout_window(n, def(l, n->in[0])->dims, def(l, n->out[0])->dims, kh,
+                      kw, g);
+}
+
+void oc__layout_window(const oc__node *n, const int64_t *x, const int64_t *y,
+                       int64_t kh, int64_t kw, oc__conv_geom *g) {
     memset(g, 0, sizeof(*g));
     g->batch = x[0];
     g->in_c = x[1];
@@ -194,7 +188,8 @@ static void read_geom(const layout *l, const oc__node *n, int64_t kh,
     g->group = 1;
 }
 
-static int set_geom(layout *l, oc__node *n, int slot, const oc__conv_geom *g) {
+int oc__layout_set_geom(oc__layout *l, oc__node *n, int slot,
+                        const oc__conv_geom *g) {
     int64_t *ints = oc__arena_dup(l->g->arena, g, sizeof(*g));
     if (!ints) return 1;
     oc__attr_set_ints(n, slot, "geom", ints, OC_GEOM_INTS);
@@ -208,11 +203,20 @@ static const char *const algo_names[OC_CONV_ALGO_COUNT] = {
     "direct", "depthwise", "first", "winograd", "point"};
 
 /* The bias padded to whole blocks; -1 when there is none. */
-static oc_status pad_bias(layout *l, const oc__node *n, int64_t out_c,
+static oc_status pad_bias(oc__layout *l, const oc__node *n, int64_t out_c,
                           int *out) {
     *out = -1;
     if (n->n_explicit < 3 || n->in[2] < 0) return OC_OK;
     const oc_tensor *b = oc__constant(l->g, n->in[2]);
+    if (!b) {
+        OC_TRY(oc__layout_plain(l, n->in[2]));
+        *out = oc__graph_add_value(l->g, NULL);
+        return *out < 0 ||
+                       !oc__layout_emit(l, oc__op_find("ocelli", "PadChannels"),
+                                        n->name, n->in[2], *out, 0)
+                   ? no_memory(l)
+                   : OC_OK;
+    }
     const float *from = b->data;
     int64_t c = l->env->kernels->block, padded = (out_c + c - 1) / c * c;
     float *data;
@@ -224,40 +228,47 @@ static oc_status pad_bias(layout *l, const oc__node *n, int64_t out_c,
     return OC_OK;
 }
 
-static int conv_fits(const layout *l, const oc__node *n, oc__conv_geom *g) {
-    if (!oc__is_op(n, "Conv") || n->n_in != n->n_explicit ||
-        !is_f32_rank4(l, n->in[0]) || !is_f32_rank4(l, n->out[0]))
-        return 0;
-    const oc_tensor *w = oc__constant(l->g, n->in[1]);
-    if (!w || w->dtype != OC_DTYPE_F32 || w->rank != 4) return 0;
-    if (n->n_explicit > 2 && n->in[2] >= 0) {
-        const oc_tensor *b = oc__constant(l->g, n->in[2]);
-        if (!b || b->dtype != OC_DTYPE_F32 || oc_tensor_elems(b) != w->dims[0])
-            return 0;
-    }
-    read_geom(l, n, w->dims[2], w->dims[3], g);
-    g->group = oc__attr_int(n, "group", 1);
-    return g->group >= 1 && oc_tensor_elems(w) > 0 &&
-           w->dims[1] * g->group == g->in_c;
+/* The dims of weight v, constant or not; NULL: they are not known. */
+static const int64_t *weight_dims(const oc__layout *l, int v) {
+    const oc_tensor *w = oc__constant(l->g, v);
+    if (w)
+        return w->dtype == OC_DTYPE_F32 && w->rank == 4 && oc_tensor_elems(w)
+                   ? w->dims
+                   : NULL;
+    return oc__layout_fits(l, v) ? def(l, v)->dims : NULL;
 }
 
-static oc_status emit_conv(layout *l, oc__node *n, const oc__conv_geom *g,
-                           oc__conv_algo algo) {
-    int x, bias, t = add_twin(l, n->out[0]);
+static int bias_fits(const oc__layout *l, const oc__node *n, int64_t out_c) {
+    if (n->n_explicit < 3 || n->in[2] < 0) return 1;
+    const oc__value_def *b = def(l, n->in[2]);
+    if (b->constant)
+        return b->constant->dtype == OC_DTYPE_F32 &&
+               oc_tensor_elems(b->constant) == out_c;
+    return b->dtype == OC_DTYPE_F32 && b->rank == 1 && b->dims[0] == out_c;
+}
+
+static int conv_fits(const oc__layout *l, const oc__node *n, oc__conv_geom *g) {
+    if (!oc__is_op(n, "Conv") || n->n_in != n->n_explicit ||
+        !oc__layout_fits(l, n->in[0]) || !oc__layout_fits(l, n->out[0]))
+        return 0;
+    const int64_t *w = weight_dims(l, n->in[1]);
+    if (!w || !bias_fits(l, n, w[0])) return 0;
+    oc__layout_read_geom(l, n, w[2], w[3], g);
+    g->group = oc__attr_int(n, "group", 1);
+    return g->group >= 1 && w[1] * g->group == g->in_c;
+}
+
+oc_status oc__layout_put_conv(oc__layout *l, const char *name,
+                              const oc__conv_geom *g, oc__conv_algo algo, int x,
+                              int w, int bias, int y, oc__node **out) {
     int packed = oc__graph_add_value(l->g, NULL);
-    if (t < 0 || packed < 0) return no_memory(l);
-    OC_TRY(pad_bias(l, n, g->out_c, &bias));
-    if (algo == OC_CONV_FIRST) {
-        OC_TRY(want_plain(l, n->in[0]));
-        x = n->in[0];
-    } else {
-        OC_TRY(want_twin(l, n->in[0], &x));
-    }
-    oc__node *p = emit1(l, l->pack, n->name, n->in[1], packed, 2);
-    if (!p || set_geom(l, p, 0, g)) return no_memory(l);
+    if (packed < 0) return no_memory(l);
+    OC_TRY(oc__layout_plain(l, w));
+    oc__node *p = oc__layout_emit(l, l->pack, name, w, packed, 2);
+    if (!p || oc__layout_set_geom(l, p, 0, g)) return no_memory(l);
     oc__attr_set_int(p, 1, "algo", algo);
-    oc__node *c = oc__graph_add_node(l->g, l->conv_op, n->name, 1, 4, 1, 6);
-    if (!c || set_geom(l, c, 0, g)) return no_memory(l);
+    oc__node *c = oc__graph_add_node(l->g, l->conv_op, name, 1, 4, 1, 6);
+    if (!c || oc__layout_set_geom(l, c, 0, g)) return no_memory(l);
     oc__attr_set_int(c, 1, "algo", algo);
     oc__attr_set_int(c, 2, "act", OC_ACT_NONE);
     oc__attr_set_float(c, 3, "act_a", 0);
@@ -269,22 +280,50 @@ static oc_status emit_conv(layout *l, oc__node *n, const oc__conv_geom *g,
     c->in[0] = x;
     c->in[1] = packed;
     c->in[2] = bias;
-    c->out[0] = t;
-    set_twin(l, n->out[0], t, c);
+    c->out[0] = y;
+    *out = c;
     return OC_OK;
 }
 
-static oc_status visit_conv(layout *l, oc__node *n, int *done) {
+static oc_status emit_conv(oc__layout *l, oc__node *n, const oc__conv_geom *g,
+                           oc__conv_algo algo) {
+    int x, bias, t = oc__layout_add_twin(l, n->out[0]);
+    oc__node *c;
+    if (t < 0) return no_memory(l);
+    OC_TRY(pad_bias(l, n, g->out_c, &bias));
+    if (algo == OC_CONV_FIRST) {
+        OC_TRY(oc__layout_plain(l, n->in[0]));
+        x = n->in[0];
+    } else {
+        OC_TRY(oc__layout_twin(l, n->in[0], &x));
+    }
+    OC_TRY(oc__layout_put_conv(l, n->name, g, algo, x, n->in[1], bias, t, &c));
+    oc__layout_set(l, n->out[0], t, c);
+    return OC_OK;
+}
+
+/* Weights that change are packed at every run: Winograd's transform must pay
+ * for itself anew. */
+static oc__conv_algo choose(const oc__layout *l, const oc__conv_geom *g,
+                            int w) {
+    oc__conv_algo a = oc__conv_f32_choose(l->env->kernels, g);
+    if (a == OC_CONV_WINOGRAD && !oc__constant(l->g, w) &&
+        g->batch * g->out_h * g->out_w < 4096)
+        return OC_CONV_DIRECT;
+    return a;
+}
+
+static oc_status visit_conv(oc__layout *l, oc__node *n, int *done) {
     oc__conv_geom g;
     if (!conv_fits(l, n, &g)) return OC_OK;
-    oc__conv_algo algo = oc__conv_f32_choose(l->env->kernels, &g);
+    oc__conv_algo algo = choose(l, &g, n->in[1]);
     if (!oc__conv_f32_can(l->env->kernels, &g, algo)) return OC_OK;
     *done = 1;
     return emit_conv(l, n, &g, algo);
 }
 
 /* The convolution behind plain value v if it may still take something in. */
-static oc__node *open_conv(const layout *l, int v) {
+static oc__node *open_conv(const oc__layout *l, int v) {
     if (v < 0 || v >= l->n_plain || !l->conv[v] || !l->lost[v]) return NULL;
     if (!oc__used_once(&l->ix, v)) return NULL;
     return l->conv[v];
@@ -298,8 +337,8 @@ static oc__act conv_act(const oc__node *c) {
  * ---------------------------------------------------------------- */
 
 /* n with other inputs and a blocked output. */
-static oc_status emit_on_twins(layout *l, oc__node *n, const int *in) {
-    int t = add_twin(l, n->out[0]);
+oc_status oc__layout_on_twins(oc__layout *l, oc__node *n, const int *in) {
+    int t = oc__layout_add_twin(l, n->out[0]);
     oc__node *c = t < 0 ? NULL
                         : oc__graph_add_node(l->g, n->op, n->name, n->version,
                                              n->n_in, 1, 0);
@@ -308,13 +347,13 @@ static oc_status emit_on_twins(layout *l, oc__node *n, const int *in) {
     c->attrs = n->attrs;
     c->n_attrs = n->n_attrs;
     c->out[0] = t;
-    set_twin(l, n->out[0], t, NULL);
+    oc__layout_set(l, n->out[0], t, NULL);
     return OC_OK;
 }
 
-static oc_status visit_activation(layout *l, oc__node *n, int *done) {
+static oc_status visit_activation(oc__layout *l, oc__node *n, int *done) {
     oc__act_args a;
-    if (!oc__node_activation(l->g, n, &a) || !is_f32_rank4(l, n->in[0]) ||
+    if (!oc__node_activation(l->g, n, &a) || !oc__layout_fits(l, n->in[0]) ||
         l->twin[n->in[0]] < 0)
         return OC_OK;
     *done = 1;
@@ -323,17 +362,17 @@ static oc_status visit_activation(layout *l, oc__node *n, int *done) {
         oc__attr_set_int(c, 2, "act", a.kind);
         oc__attr_set_float(c, 3, "act_a", a.a);
         oc__attr_set_float(c, 4, "act_b", a.b);
-        set_twin(l, n->out[0], l->twin[n->in[0]], c);
+        oc__layout_set(l, n->out[0], l->twin[n->in[0]], c);
         return OC_OK;
     }
     int in[8] = {l->twin[n->in[0]], -1, -1, -1, -1, -1, -1, -1};
     for (int j = 1; j < n->n_in && j < 8; j++)
         in[j] = n->in[j]; /* Clip's bounds */
-    return emit_on_twins(l, n, in);
+    return oc__layout_on_twins(l, n, in);
 }
 
 /* Moves node c, which only this point uses, to the end of the list. */
-static oc_status move_to_end(layout *l, oc__node *c) {
+static oc_status move_to_end(oc__layout *l, oc__node *c) {
     oc__graph *g = l->g;
     for (int i = g->n_nodes - 1; i >= 0; i--)
         if (g->nodes[i] == c) {
@@ -345,9 +384,9 @@ static oc_status move_to_end(layout *l, oc__node *c) {
     return oc__fail(l->err, OC_E_FORMAT, "layout: a node is lost");
 }
 
-static oc_status visit_residual(layout *l, oc__node *n, int *done) {
+static oc_status visit_residual(oc__layout *l, oc__node *n, int *done) {
     if (!oc__is_op(n, "Add") || n->in[0] == n->in[1] ||
-        !is_f32_rank4(l, n->in[0]) || !is_f32_rank4(l, n->in[1]) ||
+        !oc__layout_fits(l, n->in[0]) || !oc__layout_fits(l, n->in[1]) ||
         !same_dims(l, n->in[0], n->in[1]))
         return OC_OK;
     for (int j = 1; j >= 0; j--) {
@@ -355,16 +394,17 @@ static oc_status visit_residual(layout *l, oc__node *n, int *done) {
         int other;
         if (!c || conv_act(c) != OC_ACT_NONE || c->in[3] >= 0) continue;
         *done = 1;
-        OC_TRY(want_twin(l, n->in[1 - j], &other));
+        OC_TRY(oc__layout_twin(l, n->in[1 - j], &other));
         c->in[3] = other;
-        set_twin(l, n->out[0], l->twin[n->in[j]], c);
+        oc__layout_set(l, n->out[0], l->twin[n->in[j]], c);
         return move_to_end(l, c);
     }
     return OC_OK;
 }
 
 /* A constant per channel as [1, C/c, 1, 1, c]; one element as it is. */
-static oc_status block_constant(layout *l, int v, int64_t channels, int *out) {
+static oc_status block_constant(oc__layout *l, int v, int64_t channels,
+                                int *out) {
     const oc_tensor *t = oc__constant(l->g, v);
     *out = -1;
     if (!t || t->dtype != OC_DTYPE_F32 || t->rank > 4) return OC_OK;
@@ -388,20 +428,20 @@ static oc_status block_constant(layout *l, int v, int64_t channels, int *out) {
 }
 
 /* Whether b has a's batch and channels and one pixel: a gate. */
-static int is_gate(const layout *l, int a, int b) {
+static int is_gate(const oc__layout *l, int a, int b) {
     const int64_t *x = def(l, a)->dims, *y = def(l, b)->dims;
     return x[0] == y[0] && x[1] == y[1] && y[2] == 1 && y[3] == 1;
 }
 
 /* Add, Sub, Mul of twins, of a twin and a gate, of a twin and a constant;
    PRelu of a twin and its slopes. */
-static oc_status visit_binary(layout *l, oc__node *n, int *done) {
+static oc_status visit_binary(oc__layout *l, oc__node *n, int *done) {
     int prelu = oc__is_op(n, "PRelu");
     if (!oc__is_op(n, "Add") && !oc__is_op(n, "Sub") && !oc__is_op(n, "Mul") &&
         !prelu)
         return OC_OK;
     if (prelu && !oc__constant(l->g, n->in[1])) return OC_OK;
-    if (n->version < 7 || !is_f32_rank4(l, n->out[0])) return OC_OK;
+    if (n->version < 7 || !oc__layout_fits(l, n->out[0])) return OC_OK;
     int in[2] = {-1, -1}, blocked = 0;
     for (int j = 0; j < 2; j++)
         blocked |= n->in[j] < l->n_plain && l->twin[n->in[j]] >= 0 &&
@@ -412,20 +452,20 @@ static oc_status visit_binary(layout *l, oc__node *n, int *done) {
         if (oc__constant(l->g, v)) {
             OC_TRY(block_constant(l, v, def(l, n->out[0])->dims[1], &in[j]));
             if (in[j] < 0) return OC_OK;
-        } else if (!is_f32_rank4(l, v) ||
+        } else if (!oc__layout_fits(l, v) ||
                    (!same_dims(l, v, n->out[0]) && !is_gate(l, n->out[0], v))) {
             return OC_OK;
         }
     }
     for (int j = 0; j < 2; j++)
-        if (in[j] < 0) OC_TRY(want_twin(l, n->in[j], &in[j]));
+        if (in[j] < 0) OC_TRY(oc__layout_twin(l, n->in[j], &in[j]));
     *done = 1;
-    return emit_on_twins(l, n, in);
+    return oc__layout_on_twins(l, n, in);
 }
 
 /* A batch norm that no convolution took in: y = scale x + shift. */
-static oc_status visit_batch_norm(layout *l, oc__node *n, int *done) {
-    if (!oc__is_op(n, "BatchNormalization") || !is_f32_rank4(l, n->in[0]) ||
+static oc_status visit_batch_norm(oc__layout *l, oc__node *n, int *done) {
+    if (!oc__is_op(n, "BatchNormalization") || !oc__layout_fits(l, n->in[0]) ||
         l->twin[n->in[0]] < 0)
         return OC_OK;
     int64_t c = l->env->kernels->block, channels = def(l, n->in[0])->dims[1];
@@ -439,7 +479,8 @@ static oc_status visit_batch_norm(layout *l, oc__node *n, int *done) {
     memset(scale, 0, (size_t)(dims[1] * c) * sizeof(float));
     memset(shift, 0, (size_t)(dims[1] * c) * sizeof(float));
     if (!oc__read_batch_norm(l->g, n, channels, scale, shift)) return OC_OK;
-    int y = add_twin(l, n->out[0]), x = add_twin(l, n->out[0]);
+    int y = oc__layout_add_twin(l, n->out[0]),
+        x = oc__layout_add_twin(l, n->out[0]);
     oc__node *mul = y < 0 || x < 0
                         ? NULL
                         : oc__graph_add_node(l->g, oc__op_find("", "Mul"),
@@ -453,7 +494,7 @@ static oc_status visit_batch_norm(layout *l, oc__node *n, int *done) {
     mul->out[0] = add->in[0] = x;
     add->in[1] = t;
     add->out[0] = y;
-    set_twin(l, n->out[0], y, NULL);
+    oc__layout_set(l, n->out[0], y, NULL);
     *done = 1;
     return OC_OK;
 }
@@ -476,34 +517,35 @@ static int pool_kind(const oc__node *n, oc__pool_kind *kind) {
     return 1;
 }
 
-static oc_status visit_pool(layout *l, oc__node *n, int *done) {
+static oc_status visit_pool(oc__layout *l, oc__node *n, int *done) {
     oc__pool_kind kind;
     oc__conv_geom g;
     size_t count;
-    if (!pool_kind(n, &kind) || !is_f32_rank4(l, n->in[0]) ||
-        !is_f32_rank4(l, n->out[0]) || l->twin[n->in[0]] < 0)
+    if (!pool_kind(n, &kind) || !oc__layout_fits(l, n->in[0]) ||
+        !oc__layout_fits(l, n->out[0]) || l->twin[n->in[0]] < 0)
         return OC_OK;
     const int64_t *k = oc__attr_ints(n, "kernel_shape", &count);
     const int64_t *x = def(l, n->in[0])->dims;
     int global = !strncmp(n->op->name, "Global", 6);
     if (!global && (!k || count != 2)) return OC_OK;
-    read_geom(l, n, global ? x[2] : k[0], global ? x[3] : k[1], &g);
+    oc__layout_read_geom(l, n, global ? x[2] : k[0], global ? x[3] : k[1], &g);
     /* With ceil_mode a window may hang over the padded picture's end; what
        such a tap counts for is the plain operator's business. */
     if (kind == OC_POOL_AVERAGE_PADDED && oc__attr_int(n, "ceil_mode", 0))
         return OC_OK;
-    int t = add_twin(l, n->out[0]);
+    int t = oc__layout_add_twin(l, n->out[0]);
     oc__node *p =
-        t < 0 ? NULL : emit1(l, l->pool, n->name, l->twin[n->in[0]], t, 2);
-    if (!p || set_geom(l, p, 0, &g)) return no_memory(l);
+        t < 0 ? NULL
+              : oc__layout_emit(l, l->pool, n->name, l->twin[n->in[0]], t, 2);
+    if (!p || oc__layout_set_geom(l, p, 0, &g)) return no_memory(l);
     oc__attr_set_int(p, 1, "pool", kind);
-    set_twin(l, n->out[0], t, NULL);
+    oc__layout_set(l, n->out[0], t, NULL);
     *done = 1;
     return OC_OK;
 }
 
 /* What a Resize of a twin asks for; 0 when its inputs are not constant. */
-static int read_resize(const layout *l, const oc__node *n,
+static int read_resize(const oc__layout *l, const oc__node *n,
                        oc__resize_spec *spec) {
     oc_value values[4] = {{0}};
     oc_value *refs[4] = {NULL};
@@ -536,9 +578,9 @@ static float given_scale(const oc__resize_axis *a) {
     return a->scale == (double)a->out / (double)a->in ? 0 : (float)a->scale;
 }
 
-static oc_status visit_resize(layout *l, oc__node *n, int *done) {
+static oc_status visit_resize(oc__layout *l, oc__node *n, int *done) {
     oc__resize_spec s;
-    if (!is_f32_rank4(l, n->in[0]) || !is_f32_rank4(l, n->out[0]) ||
+    if (!oc__layout_fits(l, n->in[0]) || !oc__layout_fits(l, n->out[0]) ||
         l->twin[n->in[0]] < 0 || !read_resize(l, n, &s))
         return OC_OK;
     const oc__resize_axis *h = &s.axis[2], *w = &s.axis[3];
@@ -549,10 +591,10 @@ static oc_status visit_resize(layout *l, oc__node *n, int *done) {
         s.exclude_outside || s.coord == OC_COORD_TF_CROP_AND_RESIZE || kept)
         return OC_OK;
     int64_t *sizes = oc__arena_array(l->g->arena, 2, sizeof(*sizes));
-    int t = add_twin(l, n->out[0]);
-    oc__node *r = t < 0 || !sizes
-                      ? NULL
-                      : emit1(l, l->resize, n->name, l->twin[n->in[0]], t, 7);
+    int t = oc__layout_add_twin(l, n->out[0]);
+    oc__node *r = t < 0 || !sizes ? NULL
+                                  : oc__layout_emit(l, l->resize, n->name,
+                                                    l->twin[n->in[0]], t, 7);
     if (!r) return no_memory(l);
     sizes[0] = h->out;
     sizes[1] = w->out;
@@ -563,19 +605,19 @@ static oc_status visit_resize(layout *l, oc__node *n, int *done) {
     oc__attr_set_float(r, 4, "cubic_coeff_a", (float)s.a);
     oc__attr_set_float(r, 5, "scale_h", given_scale(h));
     oc__attr_set_float(r, 6, "scale_w", given_scale(w));
-    set_twin(l, n->out[0], t, NULL);
+    oc__layout_set(l, n->out[0], t, NULL);
     *done = 1;
     return OC_OK;
 }
 
 /* Concat of channels when each part fills whole blocks. */
-static oc_status visit_concat(layout *l, oc__node *n, int *done) {
-    if (!oc__is_op(n, "Concat") || !is_f32_rank4(l, n->out[0])) return OC_OK;
+static oc_status visit_concat(oc__layout *l, oc__node *n, int *done) {
+    if (!oc__is_op(n, "Concat") || !oc__layout_fits(l, n->out[0])) return OC_OK;
     int64_t axis = oc__attr_int(n, "axis", 0);
     if (axis != 1 && axis != -3) return OC_OK;
     int some = 0;
     for (int j = 0; j < n->n_in; j++) {
-        if (!is_f32_rank4(l, n->in[j]) ||
+        if (!oc__layout_fits(l, n->in[j]) ||
             def(l, n->in[j])->dims[1] % l->env->kernels->block)
             return OC_OK;
         some |= n->in[j] < l->n_plain && l->twin[n->in[j]] >= 0;
@@ -585,8 +627,8 @@ static oc_status visit_concat(layout *l, oc__node *n, int *done) {
     oc__attr *attr = oc__arena_array(l->g->arena, 1, sizeof(*attr));
     if (!in || !attr) return no_memory(l);
     for (int j = 0; j < n->n_in; j++)
-        OC_TRY(want_twin(l, n->in[j], &in[j]));
-    OC_TRY(emit_on_twins(l, n, in));
+        OC_TRY(oc__layout_twin(l, n->in[j], &in[j]));
+    OC_TRY(oc__layout_on_twins(l, n, in));
     oc__node *c = l->g->nodes[l->g->n_nodes - 1];
     c->attrs = attr;
     c->n_attrs = 1;
@@ -596,12 +638,12 @@ static oc_status visit_concat(layout *l, oc__node *n, int *done) {
 }
 
 /* Transpose NCHW -> NHWC of a value that is only there as a twin. */
-static oc_status visit_transpose(layout *l, oc__node *n, int *done) {
+static oc_status visit_transpose(oc__layout *l, oc__node *n, int *done) {
     if (!oc__is_op(n, "Transpose") || !is_perm(n, 0, 2, 3, 1) ||
-        !is_f32_rank4(l, n->in[0]) || !l->lost[n->in[0]])
+        !oc__layout_fits(l, n->in[0]) || !l->lost[n->in[0]])
         return OC_OK;
-    oc__node *u =
-        emit1(l, l->unblock, n->name, l->twin[n->in[0]], n->out[0], 2);
+    oc__node *u = oc__layout_emit(l, l->unblock, n->name, l->twin[n->in[0]],
+                                  n->out[0], 2);
     if (!u) return no_memory(l);
     oc__attr_set_int(u, 0, "layout", 1);
     oc__attr_set_int(u, 1, "channels", def(l, n->in[0])->dims[1]);
@@ -612,14 +654,13 @@ static oc_status visit_transpose(layout *l, oc__node *n, int *done) {
 /* ---- the walk
  * ------------------------------------------------------------------- */
 
-typedef oc_status visit_fn(layout *l, oc__node *n, int *done);
-
-static visit_fn *const visitors[] = {
-    visit_conv,   visit_residual,  visit_activation, visit_binary, visit_pool,
-    visit_concat, visit_transpose, visit_batch_norm, visit_resize,
+static oc__layout_visit *const visitors[] = {
+    oc__layout_train, visit_conv,   visit_residual, visit_activation,
+    visit_binary,     visit_pool,   visit_concat,   visit_transpose,
+    visit_batch_norm, visit_resize,
 };
 
-static oc_status visit(layout *l, oc__node *n) {
+static oc_status visit(oc__layout *l, oc__node *n) {
     int done = 0;
     if (n->n_explicit < 1 || n->in[0] < 0 || n->n_out < 1 || n->out[0] < 0)
         return keep(l, n);
@@ -628,7 +669,7 @@ static oc_status visit(layout *l, oc__node *n) {
     return done ? OC_OK : keep(l, n);
 }
 
-static oc_status rewrite(layout *l) {
+static oc_status rewrite(oc__layout *l) {
     oc__graph *g = l->g;
     int n_old = g->n_nodes;
     l->old = g->nodes;
@@ -637,7 +678,7 @@ static oc_status rewrite(layout *l) {
     for (int i = 0; i < n_old; i++)
         OC_TRY(visit(l, l->old[i]));
     for (int i = 0; i < g->n_outputs; i++)
-        OC_TRY(want_plain(l, g->outputs[i]));
+        OC_TRY(oc__layout_plain(l, g->outputs[i]));
     return OC_OK;
 }
 
@@ -652,7 +693,7 @@ oc_status oc__pass_layout(oc__graph *g, const oc__pass_env *env,
     if (!has_conv(g)) return OC_OK;
     size_t n = (size_t)g->n_values + 1;
     const oc_allocator *a = env->allocator;
-    layout l = {.g = g, .env = env, .err = err, .n_plain = g->n_values};
+    oc__layout l = {.g = g, .env = env, .err = err, .n_plain = g->n_values};
     l.block = oc__op_find("ocelli", "Block");
     l.unblock = oc__op_find("ocelli", "Unblock");
     l.pack = oc__op_find("ocelli", "PackConv");
@@ -663,14 +704,19 @@ oc_status oc__pass_layout(oc__graph *g, const oc__pass_env *env,
     l.twin = oc__alloc(a, n * sizeof(*l.twin));
     l.lost = oc__calloc(a, n, 1);
     l.conv = oc__calloc(a, n, sizeof(*l.conv));
+    l.norm = oc__calloc(a, n, sizeof(*l.norm));
+    l.gate = oc__alloc(a, n * sizeof(*l.gate));
     oc_status st = OC_OK;
-    if (!l.twin || !l.lost || !l.conv) st = oc__fail_nomem(err);
+    if (!l.twin || !l.lost || !l.conv || !l.norm || !l.gate)
+        st = oc__fail_nomem(err);
     for (size_t i = 0; i < n && st == OC_OK; i++)
-        l.twin[i] = -1;
+        l.twin[i] = l.gate[i] = -1;
     if (st == OC_OK) st = rewrite(&l);
     oc__release(a, l.twin, n * sizeof(*l.twin));
     oc__release(a, l.lost, n);
     oc__release(a, l.conv, n * sizeof(*l.conv));
+    oc__release(a, l.norm, n * sizeof(*l.norm));
+    oc__release(a, l.gate, n * sizeof(*l.gate));
     oc__index_deinit(&l.ix);
     return st;
 }

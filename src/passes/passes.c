@@ -22,6 +22,7 @@ static const pass_entry load_passes[] = {
 /* With shapes, once per program. */
 static const pass_entry shaped_passes[] = {
     {"infer", oc__pass_infer, -1},
+    {"drop_same", oc__pass_drop_same, 0},
     {"dead_code", oc__pass_dead_code, 0},
     {"fuse_activation", oc__pass_fuse_activation, 1},
     {"fuse_norm", oc__pass_fuse_norm, 1},
