@@ -26,6 +26,7 @@ BEGIN {
                    "card data tasks")
     # tasks looks at graphs to infer cards, runs and differentiates them.
     allow("tasks", "base cpu image card graph ops passes runtime")
+    allow("arch", "base graph ops")
     allow("backends", "base graph runtime")
     # Programs, and tests of the interface, are users like any other.
     users = "^(cli|common|server|tests/api)/"
