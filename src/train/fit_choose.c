@@ -1,0 +1,300 @@
+/*
+ * fit_choose.c - what the user leaves open, by looking at the data.
+ *
+ * Each choice is said with its reason.  The numbers are from runs on the sets
+ * that docs/train.md names.
+ */
+#include "train/fit.h"
+
+#include "tasks/vision_private.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NOTE OC_TRAINING_NOTE
+
+/* ---- the model's card -----------------------------------------------------
+ */
+
+/* Preprocessing and labels of a model that is trained further. */
+static oc_status read_card(oc_training *f, const char *const **labels, int *n,
+                           oc_error *err) {
+    oc_model *m = NULL;
+    oc_card *card = NULL;
+    oc_options o = {.allocator = &f->allocator, .cpu_mask = f->opt.cpu_mask};
+    OC_TRY(oc_model_load(&m, f->opt.model, &o, err));
+    oc_status st = oc_card_find(&card, m, err);
+    if (st == OC_OK) st = oc_card_complete(card, m, err);
+    if (st == OC_OK && oc_card_task(card) != OC_TASK_CLASSIFY)
+        st = oc__fail(err, OC_E_UNSUPPORTED,
+                      "%s does not classify pictures (its task is %s), so it "
+                      "cannot be trained on classes",
+                      f->opt.model, oc_task_name(oc_card_task(card)));
+    if (st == OC_OK) st = oc__card_preprocess(card, &f->prep, err);
+    *n = st == OC_OK ? oc_card_label_count(card) : 0;
+    const char **list =
+        oc__arena_array(&f->arena, (size_t)OC_MAX(*n, 1), sizeof(*list));
+    for (int i = 0; i < *n && list; i++)
+        list[i] = oc__arena_strdup(&f->arena, oc_card_label(card, i));
+    if (st == OC_OK && !list) st = oc__fail_nomem(err);
+    *labels = list;
+    oc_card_destroy(card);
+    oc_model_destroy(m);
+    return st;
+}
+
+static int same_labels(const oc_training *f, const char *const *labels, int n) {
+    if (n != f->data->n_classes) return 0;
+    for (int i = 0; i < n; i++)
+        if (!labels[i] || strcmp(labels[i], f->data->classes[i]) != 0) return 0;
+    return 1;
+}
+
+/* ---- the data -------------------------------------------------------------
+ */
+
+static void tell_data(oc_training *f) {
+    const oc__labelled *d = f->data;
+    oc__fit_say(f, NOTE, "%d pictures to train with, %d to measure on%s: %s",
+                oc__labelled_count(d, OC_PART_TRAIN),
+                oc__labelled_count(d, OC_PART_VAL),
+                d->split_made ? " (split off here)" : "", d->form);
+    oc__fit_say(f, NOTE, "%d classes%s, the largest %.1f times the smallest",
+                d->n_classes, d->multi ? ", several to a picture" : "",
+                oc__labelled_imbalance(d));
+    for (int i = 0; i < d->n_bad && i < 10; i++)
+        oc__fit_say(f, OC_TRAINING_WARNING, "left out: %s: %s", d->bad[i].path,
+                    d->bad[i].why);
+    if (d->n_bad > 10)
+        oc__fit_say(f, OC_TRAINING_WARNING, "and %d more files like these",
+                    d->n_bad - 10);
+}
+
+/* ---- network and size -----------------------------------------------------
+ */
+
+static int rounded(int side, int step, int lo, int hi) {
+    side = (side + step / 2) / step * step;
+    return OC_MAX(lo, OC_MIN(side, hi));
+}
+
+static void choose_size(oc_training *f) {
+    oc_training_options *o = &f->opt;
+    if (o->model) return;
+    int side = OC_MIN(f->look.width, f->look.height);
+    if (!o->width || !o->height) {
+        int step = side <= 64 ? 8 : 32;
+        int n = rounded(side, step, 24, 160);
+        o->width = o->width ? o->width : o->height ? o->height : n;
+        o->height = o->height ? o->height : o->width;
+        oc__fit_say(f, NOTE, "pictures of %d x %d: half of them are %d x %d",
+                    o->width, o->height, f->look.width, f->look.height);
+    }
+}
+
+static void choose_arch(oc_training *f) {
+    oc_training_options *o = &f->opt;
+    int n = oc__labelled_count(f->data, OC_PART_TRAIN);
+    int tiny = OC_MIN(o->width, o->height) <= 64;
+    if (o->model || o->arch) return;
+    if (tiny) {
+        o->arch = "resnet18";
+        if (o->width_factor == 0) o->width_factor = 0.5;
+        oc__fit_say(f, NOTE,
+                    "resnet18 with %g times its channels: quick to "
+                    "learn from small pictures",
+                    o->width_factor);
+        return;
+    }
+    o->arch = "mobilenetv2";
+    if (o->width_factor == 0) o->width_factor = n < 20000 ? 0.5 : 1;
+    oc__fit_say(f, NOTE,
+                "mobilenetv2 with %g times its channels: %d pictures are %s",
+                o->width_factor, n, n < 20000 ? "not many" : "many");
+}
+
+/* The network's input, for an architecture. */
+static void choose_prep(oc_training *f) {
+    oc_training_options *o = &f->opt;
+    if (o->model) return;
+    oc_preprocess *p = &f->prep;
+    p->width = o->width;
+    p->height = o->height;
+    p->fit = OC_FIT_STRETCH;
+    p->color = OC_COLOR_RGB;
+    p->layout = OC_LAYOUT_NCHW;
+    p->dtype = OC_DTYPE_F32;
+    p->scale = 1.0f / 255;
+    for (int c = 0; c < 3; c++) {
+        p->mean[c] = f->look.mean[c];
+        p->std[c] = OC_MAX(f->look.std[c], 0.05f);
+    }
+}
+
+/* ---- how it learns --------------------------------------------------------
+ */
+
+static void choose_batch(oc_training *f) {
+    oc_training_options *o = &f->opt;
+    int n = oc__labelled_count(f->data, OC_PART_TRAIN);
+    if (o->batch) return;
+    o->batch = OC_MIN(o->width, o->height) <= 64 ? 64 : 32;
+    while (o->batch > 4 && o->batch * 8 > n)
+        o->batch /= 2;
+    oc__fit_say(f, NOTE, "%d pictures a step", o->batch);
+}
+
+static void choose_optimizer(oc_training *f) {
+    oc_training_options *o = &f->opt;
+    int attention =
+        o->arch && (!strcmp(o->arch, "vit") || !strcmp(o->arch, "convnext"));
+    if (o->optimizer == OC_OPTIMIZER_AUTO)
+        o->optimizer = attention ? OC_OPTIMIZER_ADAMW : OC_OPTIMIZER_SGD;
+    int adam = o->optimizer == OC_OPTIMIZER_ADAMW;
+    if (o->decay == 0) o->decay = adam ? 0.05 : 5e-4;
+    if (o->clip == 0) o->clip = adam ? 1 : 5;
+    if (o->smoothing == 0) o->smoothing = f->data->multi ? -1 : 0.1;
+    if (o->ema == 0) o->ema = 0.998;
+    if (o->rate == 0) {
+        double per_32 = adam ? 5e-4 : o->model ? 0.01 : 0.05;
+        o->rate = per_32 * (adam ? sqrt(o->batch / 32.0) : o->batch / 32.0);
+        oc__fit_say(f, NOTE,
+                    "%s with a rate of %.3g: usual for %d pictures a "
+                    "step%s",
+                    adam ? "AdamW" : "SGD", o->rate, o->batch,
+                    o->model ? " of a model that knows something" : "");
+    }
+}
+
+static oc_status choose_augment(oc_training *f, oc_error *err) {
+    static const struct {
+        const char *name;
+        double strength;
+    } levels[] = {{"none", 0}, {"light", 0.5}, {"usual", 1}, {"strong", 2}};
+    const char *text = f->opt.augment ? f->opt.augment : "usual";
+    char said[256];
+    int found = 0;
+    for (size_t i = 0; i < OC_COUNT(levels); i++)
+        if (!strcmp(levels[i].name, text)) {
+            f->augment = oc__augment_preset(f->look.kind, levels[i].strength);
+            found = 1;
+        }
+    if (!found) OC_TRY(oc__augment_parse(&f->augment, text, err));
+    oc__augment_describe(&f->augment, said, sizeof(said));
+    oc__fit_say(f, NOTE, "the pictures are %s: %s",
+                oc__picture_kind_name(f->look.kind), said);
+    return OC_OK;
+}
+
+static void choose_length(oc_training *f) {
+    oc_training_options *o = &f->opt;
+    if (o->warmup == 0) o->warmup = o->model ? 1 : 2;
+    if (o->epochs || o->minutes > 0) return;
+    o->epochs = o->model ? 20 : 60;
+    oc__fit_say(f, NOTE, "%d epochs at most", o->epochs);
+}
+
+oc_status oc__fit_choose(oc_training *f, oc_error *err) {
+    oc_training_options *o = &f->opt;
+    const char *const *labels = NULL;
+    int n_labels = 0;
+    if (o->model) OC_TRY(read_card(f, &labels, &n_labels, err));
+    oc__labelled_options d = {.labels = o->labels,
+                              .val = o->val,
+                              .seed = o->seed,
+                              .allocator = &f->allocator};
+    OC_TRY(oc__labelled_open(&f->data, o->data, &d, err));
+    tell_data(f);
+    OC_TRY(oc__labelled_look(&f->look, f->data, 0, err));
+    f->keep_head = o->model && same_labels(f, labels, n_labels);
+    choose_size(f);
+    choose_arch(f);
+    choose_prep(f);
+    choose_batch(f);
+    choose_optimizer(f);
+    OC_TRY(choose_augment(f, err));
+    choose_length(f);
+    if (o->model) {
+        o->width = f->prep.width ? f->prep.width : 224;
+        o->height = f->prep.height ? f->prep.height : 224;
+        f->prep.width = o->width;
+        f->prep.height = o->height;
+    }
+    if (o->patience == 0) o->patience = OC_MAX(8, o->epochs / 3);
+    return OC_OK;
+}
+
+/* ---- the trainer ----------------------------------------------------------
+ */
+
+oc_status oc__fit_make_trainer(oc_training *f, int batch, oc_error *err) {
+    const oc_training_options *o = &f->opt;
+    oc_trainer_options t = {.arch = o->arch,
+                            .model = o->model,
+                            .classes = f->data->n_classes,
+                            .keep_head = f->keep_head,
+                            .height = o->height,
+                            .width = o->width,
+                            .width_factor = o->width_factor,
+                            .batch = batch,
+                            .multi = f->data->multi,
+                            .criterion = o->criterion,
+                            .focus = o->focus,
+                            .optimizer = o->optimizer,
+                            .ema = OC_MAX(o->ema, 0),
+                            .freeze = o->freeze,
+                            .freeze_norm = o->freeze_norm,
+                            .seed = o->seed,
+                            .threads = o->threads,
+                            .cpu_mask = o->cpu_mask,
+                            .memory_bytes = o->memory_bytes,
+                            .allocator = &f->allocator};
+    oc_trainer_destroy(f->trainer);
+    f->trainer = NULL;
+    return oc_trainer_create(&f->trainer, &t, err);
+}
+
+/* Seconds that one step takes, data included, once it is under way. */
+static oc_status time_steps(oc_training *f, double *step, oc_error *err) {
+    enum { WARM = 2, TIMED = 6 };
+    double begun = 0;
+    oc_step_options o = {.rate = 0};
+    int64_t dims[2] = {f->opt.batch, f->data->n_classes};
+    oc_tensor targets;
+    oc__tensor_set(&targets, OC_DTYPE_F32, 2, dims);
+    oc__stream_seek(f->train, 0, 0);
+    for (int i = 0; i < WARM + TIMED; i++) {
+        const oc__batch *b;
+        OC_TRY(oc__stream_next(f->train, &b, err));
+        if (!b) {
+            oc__stream_seek(f->train, 0, 0);
+            OC_TRY(oc__stream_next(f->train, &b, err));
+            if (!b) break;
+        }
+        if (i == WARM) begun = oc__fit_now();
+        targets.data = (void *)(uintptr_t)b->targets;
+        OC_TRY(
+            oc_trainer_step(f->trainer, &b->images, &targets, &o, NULL, err));
+    }
+    *step = (oc__fit_now() - begun) / TIMED;
+    return OC_OK;
+}
+
+oc_status oc__fit_choose_epochs(oc_training *f, oc_error *err) {
+    double step, left = 60 * f->opt.minutes - (oc__fit_now() - f->started);
+    if (!(f->opt.minutes > 0) || f->opt.epochs) return OC_OK;
+    OC_TRY(oc__fit_make_trainer(f, f->opt.batch, err));
+    OC_TRY(time_steps(f, &step, err));
+    /* Measuring is forward alone, about a third of a step; 5 % stay. */
+    double epoch = step * ((double)oc__stream_steps(f->train) +
+                           (double)f->n_val / f->opt.batch / 3);
+    f->opt.epochs = OC_MAX(1, (int)(0.95 * left / epoch));
+    f->opt.epochs = OC_MIN(f->opt.epochs, 300);
+    f->opt.patience = -1;
+    oc__fit_say(f, NOTE,
+                "%d epochs: one takes some %.1f s, and there are %g "
+                "minutes",
+                f->opt.epochs, epoch, f->opt.minutes);
+    return OC_OK;
+}

@@ -1,0 +1,453 @@
+/* test_train.c - src/train, src/arch: networks that learn; variables. */
+#define _XOPEN_SOURCE 700 /* mkstemp, truncate */
+#include "testing.h"
+
+#include "arch/arch.h"
+#include "ops/train_step.h"
+#include "passes/differentiate.h"
+#include "runtime/exec.h"
+#include "train/criterion.h"
+#include "train/rate.h"
+
+#include <ocelli/train.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* ---- data -----------------------------------------------------------------
+ */
+
+enum { SIDE = 32, BATCH = 8, CLASSES = 3 };
+
+typedef struct lesson {
+    float *images, *targets;
+    oc_tensor x, y;
+} lesson;
+
+static double noise(unsigned *seed) {
+    *seed = *seed * 1664525u + 1013904223u;
+    return (double)(*seed >> 8) / (1 << 23) - 1;
+}
+
+/* Pictures whose class shows as stripes across, along or not at all. */
+static void lesson_init(lesson *l, unsigned seed, int nhwc) {
+    l->images = calloc(BATCH * 3 * SIDE * SIDE, sizeof(float));
+    l->targets = calloc(BATCH * CLASSES, sizeof(float));
+    l->x = (oc_tensor){OC_DTYPE_F32, 4, {BATCH, 3, SIDE, SIDE}, l->images};
+    if (nhwc)
+        l->x = (oc_tensor){OC_DTYPE_F32, 4, {BATCH, SIDE, SIDE, 3}, l->images};
+    l->y = (oc_tensor){OC_DTYPE_F32, 2, {BATCH, CLASSES}, l->targets};
+    for (int n = 0; n < BATCH; n++) {
+        int kind = n % CLASSES;
+        l->targets[n * CLASSES + kind] = 1;
+        for (int c = 0; c < 3; c++)
+            for (int y = 0; y < SIDE; y++)
+                for (int x = 0; x < SIDE; x++) {
+                    int at = kind == 0 ? y : kind == 1 ? x : 0;
+                    double v = at / 4 % 2 + 0.3 * noise(&seed);
+                    int i = nhwc ? ((n * SIDE + y) * SIDE + x) * 3 + c
+                                 : ((n * 3 + c) * SIDE + y) * SIDE + x;
+                    l->images[i] = (float)v;
+                }
+    }
+}
+
+static void lesson_deinit(lesson *l) {
+    free(l->images);
+    free(l->targets);
+}
+
+static oc_trainer *make(const char *arch, int threads, double width,
+                        uint32_t cpu) {
+    oc_trainer_options o = {.arch = arch,
+                            .classes = CLASSES,
+                            .height = SIDE,
+                            .width = SIDE,
+                            .width_factor = width,
+                            .batch = BATCH,
+                            .ema = 0.9,
+                            .seed = 7,
+                            .threads = threads,
+                            .cpu_mask = cpu};
+    oc_trainer *t = NULL;
+    oc_error err = {0};
+    if (oc_trainer_create(&t, &o, &err)) fail_msg("%s", err.message);
+    return t;
+}
+
+static double steps(oc_trainer *t, const lesson *l, int n, double rate) {
+    oc_step_options o = {.rate = rate, .decay = 1e-4, .clip = 5};
+    oc_step_result r = {0};
+    oc_error err = {0};
+    for (int i = 0; i < n; i++)
+        if (oc_trainer_step(t, &l->x, &l->y, &o, &r, &err))
+            fail_msg("%s", err.message);
+    return r.loss;
+}
+
+/* What the trainer makes of the lesson; freed by the caller. */
+static float *predict(oc_trainer *t, const lesson *l) {
+    const oc_tensor *y;
+    oc_error err = {0};
+    if (oc_trainer_predict(t, &l->x, &y, &err)) fail_msg("%s", err.message);
+    float *copy = malloc(BATCH * CLASSES * sizeof(float));
+    memcpy(copy, y->data, BATCH * CLASSES * sizeof(float));
+    return copy;
+}
+
+/* ---- learning -------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    double width, rate;
+    int steps;
+    oc_optimizer optimizer;
+} archs[] = {
+    {"resnet8", 1, 0.05, 25, OC_OPTIMIZER_SGD},
+    {"mobilenetv2", 0.35, 0.05, 30, OC_OPTIMIZER_SGD},
+    {"resnet18", 0.25, 0.05, 20, OC_OPTIMIZER_SGD},
+    {"resnet50", 0.125, 0.05, 30, OC_OPTIMIZER_SGD},
+    {"convnext", 0.4, 2e-3, 60, OC_OPTIMIZER_ADAMW},
+    {"vit", 0.34, 1e-3, 60, OC_OPTIMIZER_ADAMW},
+};
+
+static void train_learns_few_pictures_by_heart(void **state) {
+    (void)state;
+    lesson l;
+    lesson_init(&l, 1, 0);
+    for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+        oc_trainer_options o = {.arch = archs[i].name,
+                                .classes = CLASSES,
+                                .height = SIDE,
+                                .width = SIDE,
+                                .width_factor = archs[i].width,
+                                .batch = BATCH,
+                                .optimizer = archs[i].optimizer,
+                                .threads = 2,
+                                .seed = 1};
+        oc_trainer *t = NULL;
+        oc_error err = {0};
+        if (oc_trainer_create(&t, &o, &err))
+            fail_msg("%s: %s", archs[i].name, err.message);
+        double before = steps(t, &l, 1, archs[i].rate);
+        double after = steps(t, &l, archs[i].steps, archs[i].rate);
+        if (!(after < 0.25 * before))
+            fail_msg("%s: the loss went from %g to %g", archs[i].name, before,
+                     after);
+        oc_trainer_destroy(t);
+    }
+    lesson_deinit(&l);
+}
+
+static void train_gives_the_same_bits_for_any_threads(void **state) {
+    (void)state;
+    static const char *const names[] = {"resnet8", "mobilenetv2"};
+    lesson l;
+    lesson_init(&l, 2, 0);
+    for (int i = 0; i < 2; i++) {
+        float *want = NULL;
+        for (int threads = 1; threads <= 3; threads++) {
+            oc_trainer *t = make(names[i], threads, 0.5, 0);
+            steps(t, &l, 3, 0.05);
+            float *got = predict(t, &l);
+            if (!want)
+                want = got;
+            else
+                assert_memory_equal(got, want, BATCH * CLASSES * sizeof(float));
+            if (want != got) free(got);
+            oc_trainer_destroy(t);
+        }
+        free(want);
+    }
+    lesson_deinit(&l);
+}
+
+/* The loss, and the norm of the gradients by all weights, of a first step. */
+static void first_step(const char *arch, uint32_t cpu, int optimize,
+                       const lesson *l, double *loss, double *norm) {
+    oc_trainer_options o = {.arch = arch,
+                            .classes = CLASSES,
+                            .height = SIDE,
+                            .width = SIDE,
+                            .width_factor = 0.35,
+                            .batch = BATCH,
+                            .seed = 3,
+                            .threads = 1,
+                            .cpu_mask = cpu,
+                            .optimize = optimize};
+    oc_step_options s = {.rate = 0.01};
+    oc_step_result r;
+    oc_trainer *t = NULL;
+    oc_error err;
+    assert_int_equal(oc_trainer_create(&t, &o, &err), OC_OK);
+    assert_int_equal(oc_trainer_step(t, &l->x, &l->y, &s, &r, &err), OC_OK);
+    *loss = r.loss;
+    *norm = r.norm;
+    oc_trainer_destroy(t);
+}
+
+/* Blocked and fused, on every instruction set, against the plain operators
+ * whose gradients test_gradients.c has checked. */
+static void train_steps_as_the_plain_operators_do(void **state) {
+    (void)state;
+    static const char *const names[] = {"resnet18", "resnet50", "mobilenetv2"};
+    static const uint32_t masks[] = {OC_CPU_SCALAR, OC_CPU_AVX2 | OC_CPU_SSE41,
+                                     0};
+    lesson l;
+    unsigned seed = 3;
+    lesson_init(&l, seed, 0);
+    /* Channels that see nothing but a plain ground are divided by a deviation
+       that is rounding alone; here all see something. */
+    for (int i = 0; i < BATCH * 3 * SIDE * SIDE; i++)
+        l.images[i] = (float)(2 * noise(&seed));
+    for (int i = 0; i < 3; i++) {
+        double loss, norm, want_loss, want_norm;
+        first_step(names[i], 0, -1, &l, &want_loss, &want_norm);
+        for (int m = 0; m < 3; m++) {
+            first_step(names[i], masks[m], 0, &l, &loss, &norm);
+            if (getenv("DBG"))
+                fprintf(stderr, "%s %x: %.7f %.7f, %.7f %.7f\n", names[i],
+                        masks[m], loss, want_loss, norm, want_norm);
+            if (fabs(loss - want_loss) > 1e-4 * want_loss ||
+                fabs(norm - want_norm) > 1e-3 * want_norm)
+                fail_msg("%s, mask %x: loss %g and norm %g, plainly %g and %g",
+                         names[i], masks[m], loss, norm, want_loss, want_norm);
+        }
+    }
+    lesson_deinit(&l);
+}
+
+/* ---- checkpoints, files ---------------------------------------------------
+ */
+
+static void train_goes_on_from_a_checkpoint_bit_for_bit(void **state) {
+    (void)state;
+    char path[] = "/tmp/oc_test_trainXXXXXX";
+    oc_error err = {0};
+    lesson l;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    lesson_init(&l, 4, 0);
+    oc_trainer *whole = make("resnet8", 2, 1, 0);
+    steps(whole, &l, 6, 0.05);
+    oc_trainer *first = make("resnet8", 1, 1, 0);
+    steps(first, &l, 3, 0.05);
+    assert_int_equal(oc_trainer_checkpoint(first, path, &err), OC_OK);
+    oc_trainer_destroy(first);
+    oc_trainer *second = make("resnet8", 1, 1, 0);
+    steps(second, &l, 1, 0.01); /* to be forgotten */
+    assert_int_equal(oc_trainer_restore(second, path, &err), OC_OK);
+    steps(second, &l, 3, 0.05);
+    float *a = predict(whole, &l), *b = predict(second, &l);
+    assert_memory_equal(a, b, BATCH * CLASSES * sizeof(float));
+    free(a);
+    free(b);
+    /* Another network's, and damage, are told. */
+    oc_trainer *other = make("resnet8", 1, 0.5, 0);
+    assert_int_equal(oc_trainer_restore(other, path, &err), OC_E_FORMAT);
+    FILE *f = fopen(path, "r+b");
+    fseek(f, -100, SEEK_END);
+    int c = fgetc(f);
+    fseek(f, -100, SEEK_END);
+    fputc(c ^ 1, f);
+    fclose(f);
+    assert_int_equal(oc_trainer_restore(second, path, &err), OC_E_FORMAT);
+    assert_int_equal(truncate(path, 64), 0);
+    assert_int_equal(oc_trainer_restore(second, path, &err), OC_E_FORMAT);
+    float *after = predict(second, &l);
+    oc_trainer_destroy(whole);
+    oc_trainer_destroy(second);
+    oc_trainer_destroy(other);
+    free(after);
+    unlink(path);
+    lesson_deinit(&l);
+}
+
+/* A saved model run as any other; returns its logits. */
+static float *run_saved(const char *path, const lesson *l) {
+    oc_model *m = NULL;
+    oc_session *s = NULL;
+    oc_error err = {0};
+    if (oc_model_load(&m, path, NULL, &err)) fail_msg("%s", err.message);
+    assert_int_equal(oc_session_create(&s, m, NULL, &err), OC_OK);
+    assert_int_equal(oc_session_set_input(s, 0, &l->x, &err), OC_OK);
+    if (oc_session_run(s, &err)) fail_msg("%s", err.message);
+    const oc_tensor *y = oc_session_output_tensor(s, 0);
+    assert_int_equal(oc_tensor_elems(y), BATCH * CLASSES);
+    float *copy = malloc(BATCH * CLASSES * sizeof(float));
+    memcpy(copy, y->data, BATCH * CLASSES * sizeof(float));
+    oc_session_destroy(s);
+    oc_model_destroy(m);
+    return copy;
+}
+
+static void assert_near(const float *a, const float *b, double bound) {
+    for (int i = 0; i < BATCH * CLASSES; i++)
+        if (fabs((double)a[i] - (double)b[i]) >
+            bound * (1 + fabs((double)a[i])))
+            fail_msg("number %d: %g, %g", i, (double)a[i], (double)b[i]);
+}
+
+static void train_saves_what_it_predicts_and_goes_on_from_it(void **state) {
+    (void)state;
+    char path[] = "/tmp/oc_test_trainXXXXXX";
+    oc_error err = {0};
+    lesson l;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    lesson_init(&l, 5, 0);
+    oc_trainer *t = make("mobilenetv2", 1, 0.35, 0);
+    steps(t, &l, 4, 0.05);
+    float *want = predict(t, &l);
+    if (oc_trainer_save(t, path, &err)) fail_msg("%s", err.message);
+    float *got = run_saved(path, &l);
+    assert_near(got, want, 1e-4);
+    oc_trainer_destroy(t);
+    free(got);
+    /* Fine-tuning: first with its head, then with a new one. */
+    oc_trainer_options o = {.model = path,
+                            .classes = CLASSES,
+                            .keep_head = 1,
+                            .batch = BATCH,
+                            .threads = 1};
+    if (oc_trainer_create(&t, &o, &err)) fail_msg("%s", err.message);
+    got = predict(t, &l);
+    assert_near(got, want, 1e-4);
+    free(got);
+    assert_true(steps(t, &l, 8, 0.02) < 1);
+    oc_trainer_destroy(t);
+    o.classes = 5;
+    o.freeze = OC_TRAIN_HEAD_ONLY;
+    o.freeze_norm = 1;
+    if (oc_trainer_create(&t, &o, &err)) fail_msg("%s", err.message);
+    oc_trainer_summary s;
+    oc_trainer_summarize(t, &s);
+    assert_int_equal(s.trained, 1280 * 5 + 5);
+    assert_int_equal(oc_trainer_classes(t), 5);
+    oc_trainer_destroy(t);
+    free(want);
+    unlink(path);
+    lesson_deinit(&l);
+}
+
+/* Head of a model whose pictures have their channels last. */
+static void train_goes_on_from_a_model_of_others(void **state) {
+    (void)state;
+    const char *path = test_shared("models/resnet8_cifar10.onnx");
+    if (!path) skip();
+    lesson l;
+    oc_error err = {0};
+    oc_trainer_options o = {.model = path,
+                            .classes = CLASSES,
+                            .batch = BATCH,
+                            .threads = 2,
+                            .seed = 1};
+    oc_trainer *t = NULL;
+    if (oc_trainer_create(&t, &o, &err)) fail_msg("%s", err.message);
+    lesson_init(&l, 6, oc_trainer_is_nhwc(t));
+    double before = steps(t, &l, 1, 0.005);
+    double after = steps(t, &l, 30, 0.005);
+    if (!(after < 0.3 * before)) fail_msg("from %g to %g", before, after);
+    oc_trainer_destroy(t);
+    lesson_deinit(&l);
+}
+
+static void train_says_no_with_a_sentence(void **state) {
+    (void)state;
+    oc_trainer *t = NULL;
+    oc_error err = {0};
+    oc_trainer_options o = {.arch = "resnet9", .classes = 2, .batch = 2};
+    assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_ARG);
+    assert_non_null(strstr(err.message, "resnet9"));
+    o.arch = "resnet8";
+    assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_ARG); /* no size */
+    o.height = o.width = 32;
+    o.memory_bytes = 1000;
+    assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_LIMIT);
+    const char *path = test_shared("models/yunet_n_320_320.onnx");
+    if (!path) return;
+    oc_trainer_options m = {.model = path, .classes = 2, .batch = 2};
+    assert_int_equal(oc_trainer_create(&t, &m, &err), OC_E_UNSUPPORTED);
+}
+
+static void train_stops_at_what_is_no_number(void **state) {
+    (void)state;
+    lesson l;
+    oc_error err = {0};
+    oc_step_options o = {.rate = 0.1};
+    lesson_init(&l, 8, 0);
+    oc_trainer *t = make("resnet8", 1, 1, 0);
+    steps(t, &l, 2, 0.05);
+    l.images[5] = NAN;
+    assert_int_equal(oc_trainer_step(t, &l.x, &l.y, &o, NULL, &err),
+                     OC_E_FORMAT);
+    assert_non_null(strstr(err.message, "step 3"));
+    oc_trainer_destroy(t);
+    lesson_deinit(&l);
+}
+
+static void train_fails_for_lack_of_memory(void **state) {
+    (void)state;
+    test_allocator ta;
+    oc_error err;
+    for (int64_t n = 0;; n += 1 + n / 7) {
+        oc_trainer *t = NULL;
+        test_allocator_init(&ta, n);
+        oc_trainer_options o = {.arch = "resnet8",
+                                .classes = 2,
+                                .height = 16,
+                                .width = 16,
+                                .width_factor = 0.5,
+                                .batch = 2,
+                                .threads = 1,
+                                .ema = 0.9,
+                                .allocator = &ta.base};
+        oc_status st = oc_trainer_create(&t, &o, &err);
+        oc_trainer_destroy(t);
+        test_allocator_check(&ta);
+        if (!ta.failed) {
+            assert_int_equal(st, OC_OK);
+            break;
+        }
+        assert_int_equal(st, OC_E_NOMEM);
+    }
+}
+
+/* ---- schedules ------------------------------------------------------------
+ */
+
+static void schedule_has_the_course_it_is_named_for(void **state) {
+    (void)state;
+    oc_schedule c = OC_SCHEDULE_COSINE;
+    assert_true(oc__schedule_share(c, 0, 10, 2, 0) > 0);
+    assert_true(fabs(oc__schedule_share(c, 1, 10, 2, 0) - 0.505) < 1e-9);
+    assert_true(fabs(oc__schedule_share(c, 2, 10, 2, 0) - 1) < 1e-9);
+    assert_true(fabs(oc__schedule_share(c, 6, 10, 2, 0) - 0.5) < 1e-9);
+    assert_true(oc__schedule_share(c, 10, 10, 2, 0) < 1e-9);
+    assert_true(oc__schedule_share(OC_SCHEDULE_STEP, 4, 10, 0, 0) == 1);
+    assert_true(oc__schedule_share(OC_SCHEDULE_STEP, 5, 10, 0, 0) == 0.1);
+    assert_true(oc__schedule_share(OC_SCHEDULE_STEP, 8, 10, 0, 0) == 0.01);
+    assert_true(fabs(oc__schedule_share(OC_SCHEDULE_PLATEAU, 8, 10, 0, 2) -
+                     1.0 / 9) < 1e-9);
+    assert_true(oc__schedule_share(OC_SCHEDULE_CONSTANT, 9, 10, 0, 0) == 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(train_learns_few_pictures_by_heart),
+        cmocka_unit_test(train_gives_the_same_bits_for_any_threads),
+        cmocka_unit_test(train_steps_as_the_plain_operators_do),
+        cmocka_unit_test(train_goes_on_from_a_checkpoint_bit_for_bit),
+        cmocka_unit_test(train_saves_what_it_predicts_and_goes_on_from_it),
+        cmocka_unit_test(train_goes_on_from_a_model_of_others),
+        cmocka_unit_test(train_says_no_with_a_sentence),
+        cmocka_unit_test(train_stops_at_what_is_no_number),
+        cmocka_unit_test(train_fails_for_lack_of_memory),
+        cmocka_unit_test(schedule_has_the_course_it_is_named_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
