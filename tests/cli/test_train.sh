@@ -1,0 +1,122 @@
+#!/bin/sh
+# test_train.sh: ocelli train.
+. "$(dirname "$0")/tap.sh"
+
+# Two classes that differ by their colours, each a little otherwise.
+for part in train:12 val:4; do
+    n=${part#*:} part=${part%:*}
+    mkdir -p "data/$part/warm" "data/$part/cold"
+    while [ "$n" -gt 0 ]; do
+        shade=$(printf '\\%03o' $((n * 9)))
+        make_ppm "data/$part/warm/$n.ppm" 24 20 "\377$shade\020" \
+            "\300\100$shade"
+        make_ppm "data/$part/cold/$n.ppm" 20 24 "\020$shade\377" \
+            "$shade\100\300"
+        n=$((n - 1))
+    done
+done
+set -- --arch resnet8 --size 16 --batch 4 --width 0.5 --seed 3 --patience 0
+
+# ---- from scratch ----------------------------------------------------------
+
+passes "train learns colours and saves a model" \
+    '^saved m.onnx, 100.00 % right on val$' \
+    train --data data --out m.onnx --epochs 6 "$@"
+ok "train says what there is" prints '^24 pictures to train with, 8 to measure'
+ok "train says what it chose and why" prints '^SGD with a rate of .*: usual'
+ok "train tells about every epoch" prints \
+    '^epoch   6/6  loss [0-9.]+  train +[0-9.]+ %  val +[0-9.]+ %'
+ok "train leaves model and checkpoint" holds . data err m.onnx \
+    m.onnx.ckpt out tap.n tap.why
+passes "the model says what is in a picture" '1\.0*|0\.[0-9]+ +warm|warm' \
+    classify m.onnx data/val/warm/1.ppm
+run classify m.onnx data/val/cold/2.ppm --json
+ok "the model has its labels" prints '"cold"'
+run eval m.onnx --data data/val --json
+json "eval finds the same accuracy" 'd["top1"] == 1 and d["images"] == 8'
+run inspect m.onnx --json
+ok "the model has its recipe" prints 'ocelli.recipe'
+
+run train --data data --out j.onnx --epochs 2 --json "$@"
+# shellcheck disable=SC2016
+ok "train --json prints a document a line" "$python" -c '
+import json
+e = [json.loads(line) for line in open("out")]
+epochs = [x for x in e if x["event"] == "epoch"]
+assert [x["epoch"] for x in epochs] == [1, 2], epochs
+assert all(0 <= x["val_accuracy"] <= 1 and x["loss"] > 0 for x in epochs)
+assert [x for x in e if x["event"] == "step"][-1]["step"] == 6
+assert e[-1]["event"] == "saved" and e[-1]["text"] == "j.onnx"
+'
+
+# ---- the same bits ---------------------------------------------------------
+
+last_epoch() { # of the JSON in out
+    grep '"event": *"epoch"' out | tail -n 1 |
+        sed 's/.*\("loss": *[^,]*\).*\("val_loss": *[^,]*\).*/\1 \2/'
+}
+
+run train --data data --out a.onnx --epochs 4 --json --threads 1 "$@"
+whole=$(last_epoch)
+run train --data data --out b.onnx --epochs 4 --json --threads 2 "$@"
+ok "train gives the same for any threads" equal loss "$(last_epoch)" "$whole"
+# Stopped in the middle, twice, wherever that is.
+"$OCELLI" train --data data --out c.onnx --epochs 4 --json "$@" >c.lines 2>err &
+pid=$!
+while kill -0 $pid 2>/dev/null && ! grep -q '"step":5' c.lines &&
+    ! grep -q '"event":"epoch"' c.lines; do
+    sleep 0.02
+done
+kill -INT $pid 2>/dev/null
+rc=0
+wait $pid || rc=$?
+ok "train ends on Ctrl-C with a sentence and a checkpoint" \
+    complains 'stopped at epoch [0-9]+, step [0-9]+; c.onnx.ckpt goes on'
+run train --data data --out c.onnx --resume --json
+ok "train --resume ends as an unbroken run" equal loss "$(last_epoch)" "$whole"
+
+# ---- fine-tuning -----------------------------------------------------------
+
+mkdir -p three
+cp -r data/train/warm data/train/cold three
+mkdir three/grey
+for n in 1 2 3 4 5 6 7 8; do
+    make_ppm three/grey/$n.ppm 16 16 "\200\200\20$n" "\220\22$n\220"
+done
+passes "train gives a model new classes" '^saved t.onnx' \
+    train --data three --model m.onnx --out t.onnx --epochs 6 --batch 4 \
+    --patience 0 --seed 1
+ok "train splits off what it measures on" prints 'split off here'
+run classify t.onnx three/grey/1.ppm --json
+ok "the new model knows the new class" prints '"grey"'
+
+# ---- mistakes --------------------------------------------------------------
+
+fails "train wants data" 2 'train needs labelled pictures: --data DIR' train
+fails "train names a folder that is not there" 3 'gone' \
+    train --data gone -q
+mkdir -p alone/a
+cp data/train/warm/*.ppm alone/a
+fails "train refuses one class" 3 'one class' train --data alone -q
+fails "train knows its architectures" 2 'takes one of mobilenetv2' \
+    train --data data --arch vgg
+fails "train takes a model or an architecture" 2 'either a model' \
+    train --data data --arch resnet8 --model m.onnx -q
+fails "train says that it does not fit" 4 'needs [0-9]+ MB' \
+    train --data data --memory 1M -q --arch resnet50 --size 64
+printf 'junk' >bad.ckpt
+fails "train refuses what is no checkpoint" 3 'bad.ckpt: .*no checkpoint' \
+    train --data data --out x.onnx --checkpoint bad.ckpt --resume -q
+: >data/train/warm/empty.ppm
+run train --data data --out e.onnx --epochs 1 "$@"
+ok "train leaves out an empty file and says so" complains 'empty.ppm'
+rm data/train/warm/empty.ppm
+if [ -w /dev/full ]; then
+    fails "train tells of a full disk" 1 'No space left' \
+        train --data data --out e.onnx --checkpoint /dev/full --epochs 1 -q \
+        "$@"
+else
+    skip "train tells of a full disk" "no /dev/full"
+fi
+
+tap_end
