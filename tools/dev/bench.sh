@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # bench.sh: latency and memory of models, one thread and all; `peers` puts
-# ONNX Runtime and OpenVINO beside us; `serve` is requests over HTTP.
+# ONNX Runtime and OpenVINO beside us; `serve` is requests over HTTP,
+# `train` steps of training.
 
 bench() {
     need_for build
@@ -9,6 +10,10 @@ bench() {
     if [ "${1:-}" = peers ]; then
         shift
         bench_peers "$@"
+        return
+    fi
+    if [ "${1:-}" = train ]; then
+        bench_train
         return
     fi
     if [ "${1:-}" = serve ]; then
@@ -32,6 +37,18 @@ bench() {
 bench_threads() {
     echo 1
     [ "$(nproc)" -eq 1 ] || nproc
+}
+
+# Steps of training: network, pixels, pictures a step.
+bench_train() {
+    logged bench-train cmake --build build --target bench_train ||
+        die "bench_train does not build"
+    for threads in $(bench_threads); do
+        say "training, $threads threads"
+        build/bench_train mobilenetv2 128 32 1 "$threads"
+        build/bench_train resnet18 128 32 1 "$threads"
+        build/bench_train mobilenetv2 224 16 1 "$threads"
+    done
 }
 
 # Models that make_models.py writes, once.
