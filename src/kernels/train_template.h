@@ -47,30 +47,45 @@ TRAIN_INLINE VF tr_select(VI mask, VF a, VF b) {
 /* ---- weights --------------------------------------------------------------
  */
 
-/* n rows of sums for one vector of output channels. */
-#define WEIGHTS(n)                                                             \
+/*
+ * n rows of sums for one vector of output channels.  Few rows take several
+ * pixels side by side, so that some eight chains of multiply-adds are going.
+ */
+#define WEIGHTS(n, side)                                                       \
     TRAIN_INLINE void tr_weights_##n(const oc__weight_run *r, size_t i0,       \
                                      size_t o) {                               \
-        VF s[n];                                                               \
-        for (int i = 0; i < n; i++)                                            \
-            s[i] = tr_load(r->acc + (i0 + (size_t)i) * r->c + o);              \
+        VF s[side][n];                                                         \
+        for (int k = 0; k < side; k++)                                         \
+            for (int i = 0; i < n; i++)                                        \
+                s[k][i] = k ? V_SET1(0)                                        \
+                            : tr_load(r->acc + (i0 + (size_t)i) * r->c + o);   \
         for (size_t y = 0; y < r->rows; y++) {                                 \
             const float *x = r->x + y * r->x_row + i0;                         \
             const float *g = r->g + y * r->g_row + o;                          \
-            for (size_t p = 0; p < r->px; p++, x += r->x_px, g += r->c) {      \
+            size_t p = 0;                                                      \
+            for (; p + side <= r->px; p += side)                               \
+                for (int k = 0; k < side; k++, x += r->x_px, g += r->c) {      \
+                    VF v = tr_load(g);                                         \
+                    for (int i = 0; i < n; i++)                                \
+                        s[k][i] = V_FMA(V_SET1(x[i]), v, s[k][i]);             \
+                }                                                              \
+            for (; p < r->px; p++, x += r->x_px, g += r->c) {                  \
                 VF v = tr_load(g);                                             \
                 for (int i = 0; i < n; i++)                                    \
-                    s[i] = V_FMA(V_SET1(x[i]), v, s[i]);                       \
+                    s[0][i] = V_FMA(V_SET1(x[i]), v, s[0][i]);                 \
             }                                                                  \
         }                                                                      \
-        for (int i = 0; i < n; i++)                                            \
-            tr_store(r->acc + (i0 + (size_t)i) * r->c + o, s[i]);              \
+        for (int i = 0; i < n; i++) {                                          \
+            for (int k = 1; k < side; k++)                                     \
+                s[0][i] += s[k][i];                                            \
+            tr_store(r->acc + (i0 + (size_t)i) * r->c + o, s[0][i]);           \
+        }                                                                      \
     }
-WEIGHTS(1)
-WEIGHTS(3)
-WEIGHTS(8)
+WEIGHTS(1, 4)
+WEIGHTS(3, 3)
+WEIGHTS(8, 1)
 #if V_WIDTH == 16
-WEIGHTS(16)
+WEIGHTS(16, 1)
 #endif
 
 VTARGET static void weights(const oc__weight_run *r) {

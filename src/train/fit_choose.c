@@ -135,29 +135,43 @@ static void choose_prep(oc_training *f) {
 /* ---- how it learns --------------------------------------------------------
  */
 
-static void choose_batch(oc_training *f) {
-    oc_training_options *o = &f->opt;
-    int n = oc__labelled_count(f->data, OC_PART_TRAIN);
-    if (o->batch) return;
-    o->batch = OC_MIN(o->width, o->height) <= 64 ? 64 : 32;
-    while (o->batch > 4 && o->batch * 8 > n)
-        o->batch /= 2;
-    oc__fit_say(f, NOTE, "%d pictures a step", o->batch);
-}
-
-static void choose_optimizer(oc_training *f) {
+static void choose_kind(oc_training *f) {
     oc_training_options *o = &f->opt;
     int attention =
         o->arch && (!strcmp(o->arch, "vit") || !strcmp(o->arch, "convnext"));
     if (o->optimizer == OC_OPTIMIZER_AUTO)
         o->optimizer = attention ? OC_OPTIMIZER_ADAMW : OC_OPTIMIZER_SGD;
+    if (o->ema == 0) o->ema = 0.998;
+}
+
+static oc_status choose_batch(oc_training *f, oc_error *err) {
+    oc_training_options *o = &f->opt;
+    int n = oc__labelled_count(f->data, OC_PART_TRAIN);
+    if (o->batch) return OC_OK;
+    o->batch = OC_MIN(o->width, o->height) <= 64 ? 64 : 32;
+    while (o->batch > 4 && o->batch * 8 > n)
+        o->batch /= 2;
+    /* A plan is the way to know what a step needs. */
+    int wish = o->batch;
+    oc_status st = OC_OK;
+    while (o->memory_bytes &&
+           (st = oc__fit_make_trainer(f, o->batch, err)) == OC_E_LIMIT &&
+           o->batch > 2)
+        o->batch /= 2;
+    if (st == OC_OK)
+        oc__fit_say(f, NOTE, "%d pictures a step%s", o->batch,
+                    o->batch < wish ? ": more do not fit the memory" : "");
+    return st;
+}
+
+static void choose_optimizer(oc_training *f) {
+    oc_training_options *o = &f->opt;
     int adam = o->optimizer == OC_OPTIMIZER_ADAMW;
     if (o->decay == 0) o->decay = adam ? 0.05 : 5e-4;
     if (o->clip == 0) o->clip = adam ? 1 : 5;
     if (o->smoothing == 0) o->smoothing = f->data->multi ? -1 : 0.1;
-    if (o->ema == 0) o->ema = 0.998;
     if (o->rate == 0) {
-        double per_32 = adam ? 5e-4 : o->model ? 0.01 : 0.05;
+        double per_32 = adam ? 5e-4 : o->model ? 0.005 : 0.02;
         o->rate = per_32 * (adam ? sqrt(o->batch / 32.0) : o->batch / 32.0);
         oc__fit_say(f, NOTE,
                     "%s with a rate of %.3g: usual for %d pictures a "
@@ -211,16 +225,17 @@ oc_status oc__fit_choose(oc_training *f, oc_error *err) {
     choose_size(f);
     choose_arch(f);
     choose_prep(f);
-    choose_batch(f);
-    choose_optimizer(f);
-    OC_TRY(choose_augment(f, err));
-    choose_length(f);
     if (o->model) {
         o->width = f->prep.width ? f->prep.width : 224;
         o->height = f->prep.height ? f->prep.height : 224;
         f->prep.width = o->width;
         f->prep.height = o->height;
     }
+    choose_kind(f);
+    OC_TRY(choose_batch(f, err));
+    choose_optimizer(f);
+    OC_TRY(choose_augment(f, err));
+    choose_length(f);
     if (o->patience == 0) o->patience = OC_MAX(8, o->epochs / 3);
     return OC_OK;
 }

@@ -306,8 +306,90 @@ static void exec_names_the_node_that_fails(void **state) {
     test_allocator_check(&r.ta);
 }
 
+/* ---- variables ------------------------------------------------------------
+ */
+
+/* x <- op(x, ...) on x of two numbers; `later` reads the old x behind it. */
+static void run_variable(int in_place, int later) {
+    rig r;
+    rig_init(&r, TEST_NEVER);
+    float x[2] = {3, -4}, v[2] = {1, 1}, g[2] = {2, 0}, knobs[16] = {0.5f};
+    int list[4] = {add_input(&r, "x"), add_input(&r, "v"), add_input(&r, "g"),
+                   add_input(&r, "knobs")};
+    int n_out = in_place ? 2 : 1, out[3];
+    oc__update *u = oc__arena_array(&r.arena, 2, sizeof(*u));
+    const oc__op *op =
+        in_place ? oc__op_find("ocelli", "SgdStep") : oc__op_find("", "Sub");
+    oc__node *n =
+        oc__graph_add_node(r.g, op, "n", 14, in_place ? 4 : 2, n_out, 0);
+    memcpy(n->in, list, (size_t)n->n_in * sizeof(int));
+    for (int i = 0; i < n_out; i++)
+        add_output(&r, n->out[i] = out[i] = oc__graph_add_value(r.g, NULL));
+    if (later) add_output(&r, add_op(&r, "Neg", list[0], -1));
+    for (int i = 0; i < n_out; i++)
+        u[i] = (oc__update){i, i};
+    r.g->updates = u;
+    r.g->n_updates = n_out;
+    assert_int_equal(oc__graph_verify(r.g, &r.err), OC_OK);
+    assert_int_equal(oc__exec_create(&r.exec, r.g, &r.env, &r.err), OC_OK);
+    oc_value values[4];
+    const oc_value *refs[4];
+    float *data[4] = {x, v, g, knobs};
+    memset(values, 0, sizeof(values));
+    for (int i = 0; i < 4; i++) {
+        values[i].kind = OC_KIND_TENSOR;
+        values[i].t = (oc_tensor){OC_DTYPE_F32, 1, {i == 3 ? 16 : 2}, data[i]};
+        refs[i] = &values[i];
+    }
+    float want[2] = {3, -4}, speed[2] = {1, 1};
+    for (int run = 0; run < 3; run++) {
+        float before = x[0];
+        assert_int_equal(oc__exec_run(r.exec, refs, &r.err), OC_OK);
+        for (int i = 0; i < 2; i++) {
+            speed[i] = g[i];
+            want[i] -= in_place ? 0.5f * speed[i] : v[i];
+            assert_true(x[i] == want[i]);
+        }
+        const oc_value *y = oc__exec_output(r.exec, 0);
+        if (in_place && !later) assert_ptr_equal(y->t.data, x);
+        assert_true(((const float *)y->t.data)[0] == want[0]);
+        if (later) {
+            const oc_value *z = oc__exec_output(r.exec, n_out);
+            assert_true(((const float *)z->t.data)[0] == -before);
+        }
+    }
+    if (in_place) assert_true(v[0] == speed[0] && v[1] == speed[1]);
+    rig_deinit(&r);
+    test_allocator_check(&r.ta);
+}
+
+static void exec_keeps_variables_from_run_to_run(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        run_variable(i & 1, i & 2);
+}
+
+static void exec_refuses_variables_that_are_none(void **state) {
+    (void)state;
+    rig r;
+    rig_init(&r, TEST_NEVER);
+    int a = add_input(&r, "a");
+    oc__update u[2] = {{0, 1}, {0, 0}};
+    add_output(&r, add_op(&r, "Neg", a, -1));
+    r.g->updates = u;
+    r.g->n_updates = 1;
+    assert_int_equal(oc__graph_verify(r.g, &r.err), OC_E_FORMAT);
+    u[0].output = 0;
+    assert_int_equal(oc__graph_verify(r.g, &r.err), OC_OK);
+    r.g->n_updates = 2;
+    assert_int_equal(oc__graph_verify(r.g, &r.err), OC_E_FORMAT);
+    rig_deinit(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exec_keeps_variables_from_run_to_run),
+        cmocka_unit_test(exec_refuses_variables_that_are_none),
         cmocka_unit_test(exec_runs_a_chain),
         cmocka_unit_test(exec_allocates_nothing_on_later_runs),
         cmocka_unit_test(plan_reuses_memory_of_dead_tensors),
