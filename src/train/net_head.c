@@ -36,7 +36,8 @@ static const char *const ends[] = {"Softmax", "LogSoftmax", "Sigmoid", NULL};
 static const char *const between[] = {
     "Identity",    "Flatten",    "Reshape", "Squeeze",
     "Unsqueeze",   "Dropout",    "Relu",    "GlobalAveragePool",
-    "AveragePool", "ReduceMean", "Cast",    NULL};
+    "AveragePool", "ReduceMean", "Cast",    "Transpose",
+    "Clip",        NULL};
 
 static oc_status no_head(const head *h, const char *at) {
     return oc__fail(h->err, OC_E_UNSUPPORTED,
