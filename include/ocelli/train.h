@@ -83,7 +83,8 @@ typedef struct oc_trainer_options {
     const char *model;      /**< an ONNX classifier to go on from */
     int classes;            /**< of the data; 0: the model's own */
     int keep_head;          /**< nonzero: the model has these classes already */
-    int height, width;      /**< of the pictures; 0: the model's */
+    int height;             /**< of the pictures; 0: the model's */
+    int width;              /**< likewise */
     double width_factor;    /**< of an architecture's channels; 0: 1 */
     int batch;              /**< pictures a step */
     int multi;              /**< nonzero: several labels a picture */
@@ -238,7 +239,8 @@ typedef struct oc_training_options {
     const char *report;     /**< HTML page to write, NULL: none */
     const char *curves;  /**< SVG of the curves to keep writing, NULL: none */
     int resume;          /**< nonzero: go on from the checkpoint */
-    int width, height;   /**< of the pictures the network sees */
+    int width;           /**< of the pictures the network sees */
+    int height;          /**< likewise */
     double width_factor; /**< of an architecture's channels */
     int epochs;          /**< at most */
     int batch;           /**< pictures a step */
