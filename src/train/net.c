@@ -118,6 +118,32 @@ static oc_status open_batch(oc__net *net, oc_error *err) {
     return OC_OK;
 }
 
+/* A picture must give one number a class: nothing else is a classifier. */
+static oc_status check_logits(oc__net *net, oc_error *err) {
+    oc__arena arena;
+    int64_t n = -1;
+    oc__arena_init(&arena, net->allocator);
+    oc__graph *g = oc__graph_clone(net->g, &arena);
+    oc_status st = g ? OC_OK : oc__fail_nomem(err);
+    if (g) {
+        oc__pass_env env = {.kernels = oc__kernels_native(),
+                            .allocator = net->allocator,
+                            .threads = 1};
+        g->values[g->inputs[0]].dims[0] = 1;
+        st = oc__pass_infer(g, &env, err);
+        const oc__value_def *y = &g->values[net->logits];
+        if (st == OC_OK && y->rank >= 0) n = oc__count(y->dims, y->rank);
+        oc__graph_release(g);
+    }
+    oc__arena_deinit(&arena);
+    if (st == OC_OK && n != net->classes)
+        st = oc__fail(err, OC_E_UNSUPPORTED,
+                      "the model gives %lld numbers for a picture where %d "
+                      "classes are one each, so it is no classifier to train",
+                      (long long)n, net->classes);
+    return st;
+}
+
 static oc_status from_model(oc__net *net, const oc__net_options *opt,
                             oc_error *err) {
     const oc__graph *g;
@@ -144,7 +170,7 @@ static oc_status from_model(oc__net *net, const oc__net_options *opt,
     for (int i = 0; i < net->g->n_values; i++)
         if (!net->g->values[i].constant && i != net->g->inputs[0])
             net->g->values[i].rank = -1;
-    return OC_OK;
+    return check_logits(net, err);
 }
 
 /* ---- what is learned ------------------------------------------------------
