@@ -15,7 +15,6 @@ BEGIN {
     allow("runtime", "base cpu kernels graph ops passes onnx")
     allow("image", "base")
     allow("card", "base")
-    allow("data", "base")
     allow("quant", "base cpu kernels graph ops passes onnx runtime")
     # data loads pictures, and changes them for training.
     allow("data", "base image")
