@@ -7,7 +7,7 @@
 #include "listen.h"
 #include "log.h"
 #include "routes.h"
-#include "stream.h"
+#include "answer_stream.h"
 #include "tls.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 
 #include "request.h"
 
-#include "stream.h"
+#include "answer_stream.h"
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>

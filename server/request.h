@@ -82,9 +82,10 @@ struct request {
     void (*free_user)(void *user);
     /* The answer. */
     int status;
-    char *answer;          /* malloc'd */
-    struct stream *stream; /* made while it is sent (stream.h), or NULL */
-    const void *fixed;     /* static, instead of answer */
+    char *answer; /* malloc'd */
+    struct stream
+        *stream;       /* made while it is sent (answer_stream.h), or NULL */
+    const void *fixed; /* static, instead of answer */
     size_t answer_bytes;
     const char *type;  /* static */
     const char *cache; /* static, for Cache-Control; NULL: "no-store" */

@@ -9,7 +9,7 @@
 
 #include "json_read.h"
 #include "routes.h"
-#include "stream.h"
+#include "answer_stream.h"
 
 #include <ocelli/speech.h>
 

@@ -15,7 +15,7 @@
  *     kserve.c      the Open Inference Protocol; kserve_infer.c,
  * kserve_tensor.c routes_task.c pictures in, results out   multipart.c  forms
  *     routes_words.c the same in words   routes_speech.c text in, sound out
- *     stream.c      answers that are made while they are sent
+ *     answer_stream.c  answers that are made while they are sent
  *     metrics.c, log.c, json_read.c, basics.c
  */
 #ifndef OCELLI_SERVER_SERVER_H

@@ -29,18 +29,20 @@ typedef enum oc_quant_range {
     OC_QUANT_PERCENTILE, /**< a share of all values lies inside */
 } oc_quant_range;
 
+/** How to quantize; all zeros are the defaults. */
 typedef struct oc_quantize_options {
-    oc_quant_range range;
-    double percentile; /**< share inside, in percent; 0: 99.99 */
-    int threads;       /**< 0: all cores this process may use */
-    int per_tensor;    /**< nonzero: one scale for a weight's whole tensor */
+    oc_quant_range range; /**< of activations */
+    double percentile;    /**< share inside, in percent; 0: 99.99 */
+    int threads;          /**< 0: all cores this process may use */
+    int per_tensor;       /**< nonzero: one scale for a weight's whole tensor */
     int no_bias_correction; /**< nonzero: biases stay as they are */
     /** Nodes that stay in f32: names or operators, with * and ? (borrowed
         until oc_quantizer_create() returns). */
     const char *const *ignore;
-    size_t n_ignore;
+    size_t n_ignore; /**< length of that list */
 } oc_quantize_options;
 
+/** What is known of a model's ranges so far. */
 typedef struct oc_quantizer oc_quantizer;
 
 /**
@@ -74,16 +76,19 @@ OC_API oc_status oc_quantizer_save(oc_quantizer *q, const char *path,
 
 /** What was, or will be, done to a node with weights. */
 typedef struct oc_quantized_node {
-    const char *name, *op; /**< live as long as the quantizer */
-    int quantized;         /**< 0: it stays in f32 */
-    int64_t weights;       /**< their number */
-    double sqnr_db;        /**< of its weights: signal to rounding noise */
-    float lo, hi;          /**< of its input; 0, 0 before a sample was added */
-    float scale;           /**< of its input */
+    const char *name; /**< lives as long as the quantizer */
+    const char *op;   /**< the operator; lives as long */
+    int quantized;    /**< 0: it stays in f32 */
+    int64_t weights;  /**< their number */
+    double sqnr_db;   /**< of its weights: signal to rounding noise */
+    float lo;         /**< lower limit of its input; 0 before a sample */
+    float hi;         /**< upper limit of its input; 0 before a sample */
+    float scale;      /**< of its input: one step */
 } oc_quantized_node;
 
 /** Nodes with weights, in the order they run. */
 OC_API int oc_quantizer_node_count(const oc_quantizer *q);
+/** Node i of them; E_ARG, E_NOMEM. */
 OC_API oc_status oc_quantizer_node(const oc_quantizer *q, int i,
                                    oc_quantized_node *out);
 

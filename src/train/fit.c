@@ -239,6 +239,8 @@ static oc_status one_step(oc_training *f, const oc__batch *b, double rate,
 static oc_status run_epoch(oc_training *f, double *per_s, oc_error *err) {
     int64_t steps = oc__stream_steps(f->train), seen = 0;
     double begun = oc__fit_now();
+    /* Stopped behind the last step: what is left is to measure. */
+    if (f->place.step >= steps) return OC_OK;
     oc__stream_seek(f->train, f->place.epoch, f->place.step);
     for (;;) {
         const oc__batch *b;

@@ -1,5 +1,5 @@
-/* stream.c - see stream.h. */
-#include "stream.h"
+/* answer_stream.c - see answer_stream.h. */
+#include "answer_stream.h"
 
 #include "connections.h"
 

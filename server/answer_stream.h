@@ -1,5 +1,5 @@
 /*
- * stream.h - an answer that goes out while a worker still makes it.
+ * answer_stream.h - an answer that goes out while a worker still makes it.
  *
  *     worker                              the connection's thread
  *     stream_put(first)                         |
@@ -11,8 +11,8 @@
  * with it at any time; what the two share is the stream, which the last of
  * them frees.  Memory is that of requests' bodies, and as limited.
  */
-#ifndef OCELLI_SERVER_STREAM_H
-#define OCELLI_SERVER_STREAM_H
+#ifndef OCELLI_SERVER_ANSWER_STREAM_H
+#define OCELLI_SERVER_ANSWER_STREAM_H
 
 #include "request.h"
 
