@@ -189,6 +189,9 @@ class Watch:
         return self.look_at(self.context(**how).new_page())
 
     def look_at(self, page):
+        # From the start: a chooser that opens while Playwright begins to
+        # listen is lost.
+        page.on("filechooser", lambda _: None)
         page.on("console", self.on_console)
         page.on("pageerror", self.on_error)
         self.pages.append(page)
