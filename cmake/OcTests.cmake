@@ -80,7 +80,7 @@ endif()
 function(oc_register name program)
     add_test(NAME ${name} COMMAND ${program} ${ARGN}
              WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 1200 SKIP_RETURN_CODE 77)
     set_property(TEST ${name} PROPERTY ENVIRONMENT
                  CMOCKA_MESSAGE_OUTPUT=TAP
                  LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0
