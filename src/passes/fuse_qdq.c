@@ -32,6 +32,7 @@ typedef struct coded {
 typedef struct fuser {
     oc__graph *g;
     oc__index ix;
+    const oc_allocator *allocator;
     oc__node *between; /* a superfluous activation, gone once its node fuses */
     oc_error *err;
 } fuser;
@@ -150,22 +151,13 @@ static int is_superfluous(const fuser *f, const oc__node *n, const coded *y) {
 
 /* ---- writing ------------------------------------------------------------- */
 
-/* Constants are made of `bytes` of data, which are copied. */
-static int new_constant(fuser *f, oc_dtype dtype, int rank, int64_t n,
-                        const void *data) {
-    oc_tensor t;
-    size_t bytes = (size_t)n * oc_dtype_bytes(dtype);
-    oc__tensor_set(&t, dtype, rank, &n);
-    t.data = oc__arena_alloc_raw(f->g->arena, bytes);
-    if (!t.data) return -1;
-    memcpy(t.data, data, bytes);
-    return oc__graph_add_constant(f->g, NULL, &t);
-}
-
 /* The zero point as an operator wants it, where none was given. */
 static int zero_value(fuser *f, const coded *c) {
-    static const uint8_t none = 0;
-    return c->zero >= 0 ? c->zero : new_constant(f, c->type, 0, 1, &none);
+    void *zero;
+    if (c->zero >= 0) return c->zero;
+    int v = oc__new_constant(f->g, f->allocator, NULL, c->type, 0, NULL, &zero);
+    if (v >= 0) memset(zero, 0, 1);
+    return v;
 }
 
 /* The quantizer `n` becomes the operator, with p's name and attributes. */
@@ -189,6 +181,15 @@ static oc_status become(fuser *f, oc__node *n, oc__node *p, const char *domain,
 
 /* ---- products ------------------------------------------------------------ */
 
+/* Whether a decoder's zero point is absent, or nothing but zeros. */
+static int is_zero(const fuser *f, const oc__node *d) {
+    if (d->n_in < 3 || d->in[2] < 0) return 1;
+    const oc_tensor *z = oc__constant(f->g, d->in[2]);
+    for (int64_t i = 0; z && i < oc_tensor_elems(z); i++)
+        if (oc__tensor_get_i64(z, i)) return 0;
+    return z != NULL;
+}
+
 /*
  * The bias v in the sums' scale, x's times w's, as a constant of `n` int32; -1
  * for none.  0 when it cannot be had.
@@ -197,21 +198,21 @@ static int bias_value(fuser *f, int v, int64_t n, const coded *x,
                       const coded *w, int *out) {
     const oc__node *d = oc__producer(&f->ix, v);
     const oc_tensor *b = oc__constant(f->g, v), *s = NULL;
+    void *sums;
     *out = -1;
     if (v < 0) return 1;
     if (is_coder(d, "DequantizeLinear")) {
         b = oc__constant(f->g, d->in[0]);
         s = oc__constant(f->g, d->in[1]);
-        const oc_tensor *z = oc__constant(f->g, d->n_in > 2 ? d->in[2] : -1);
-        if (!s || s->dtype != OC_DTYPE_F32 || (z && oc__tensor_get_i64(z, 0)))
-            return 0;
+        if (!s || s->dtype != OC_DTYPE_F32 || !is_zero(f, d)) return 0;
     }
     if (!b || b->dtype != (s ? OC_DTYPE_I32 : OC_DTYPE_F32) ||
         oc_tensor_elems(b) != n ||
         (s && oc_tensor_elems(s) != 1 && oc_tensor_elems(s) != n))
         return 0;
-    int32_t *sums = oc__arena_alloc_raw(f->g->arena, (size_t)n * 4 + 4);
-    if (!sums) return 0;
+    *out =
+        oc__new_constant(f->g, f->allocator, NULL, OC_DTYPE_I32, 1, &n, &sums);
+    if (*out < 0) return 0;
     for (int64_t i = 0; i < n; i++) {
         double unit = (double)scale_of(f, x, 0) * (double)scale_of(f, w, i);
         double value =
@@ -220,13 +221,9 @@ static int bias_value(fuser *f, int v, int64_t n, const coded *x,
               : (double)((const float *)b->data)[i];
         double q = rint(value / unit);
         if (!(fabs(q) < 2147483647.0)) return 0;
-        sums[i] = (int32_t)q;
+        ((int32_t *)sums)[i] = (int32_t)q;
     }
-    oc_tensor t;
-    oc__tensor_set(&t, OC_DTYPE_I32, 1, &n);
-    t.data = sums;
-    *out = oc__graph_add_constant(f->g, NULL, &t);
-    return *out >= 0;
+    return 1;
 }
 
 static oc_status fuse_conv(fuser *f, oc__node *n, oc__node *p, const coded *y) {
@@ -319,22 +316,26 @@ static oc_status fuse_concat(fuser *f, oc__node *n, oc__node *p,
 
 /* ---- what moves data ----------------------------------------------------- */
 
-static int moves_data(const oc__node *p) {
+int oc__moves_codes(const oc__node *n) {
     static const char *const names[] = {
-        "Reshape",  "Flatten", "Transpose",    "Squeeze",      "Unsqueeze",
-        "Slice",    "Gather",  "Expand",       "Tile",         "Split",
-        "Identity", "MaxPool", "DepthToSpace", "SpaceToDepth", "Concat"};
+        "Reshape",  "Flatten",      "Transpose",   "Squeeze", "Unsqueeze",
+        "Slice",    "Gather",       "Expand",      "Tile",    "Split",
+        "Identity", "DepthToSpace", "SpaceToDepth"};
     for (size_t i = 0; i < OC_COUNT(names); i++)
-        if (oc__is_op(p, names[i])) {
-            /* Of 8 bits since version 12. */
-            if (!strcmp(names[i], "MaxPool"))
-                return p->n_out == 1 && p->version >= 12;
-            return 1;
-        }
-    return oc__is_op(p, "Resize") && p->version >= 11 &&
-           !strcmp(oc__attr_string(p, "mode", "nearest"), "nearest") &&
-           strcmp(oc__attr_string(p, "coordinate_transformation_mode", ""),
+        if (oc__is_op(n, names[i])) return 1;
+    if (oc__is_op(n, "MaxPool")) return n->n_out == 1;
+    return oc__is_op(n, "Resize") &&
+           !strcmp(oc__attr_string(n, "mode", "nearest"), "nearest") &&
+           strcmp(oc__attr_string(n, "coordinate_transformation_mode", ""),
                   "tf_crop_and_resize") != 0;
+}
+
+/* The same as the file has it: some take 8 bits since a later version. */
+static int moves_data(const oc__node *p) {
+    if (oc__is_op(p, "Concat")) return 1;
+    if (oc__is_op(p, "MaxPool") && p->version < 12) return 0;
+    if (oc__is_op(p, "Resize") && p->version < 11) return 0;
+    return oc__moves_codes(p);
 }
 
 /* Whether input i of p is data; the others are sizes. */
@@ -416,7 +417,7 @@ static oc_status fuse(fuser *f, oc__node *n, const coded *y) {
 
 oc_status oc__pass_fuse_qdq(oc__graph *g, const oc__pass_env *env,
                             oc_error *err) {
-    fuser f = {.g = g, .err = err};
+    fuser f = {.g = g, .allocator = env->allocator, .err = err};
     OC_TRY(oc__index_init(&f.ix, g, env->allocator, err));
     oc_status st = OC_OK;
     for (int i = 0; st == OC_OK && i < g->n_nodes; i++) {

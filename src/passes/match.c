@@ -104,12 +104,13 @@ void oc__bypass(oc__graph *g, oc__node *n, int to) {
     n->dead = 1;
 }
 
-int oc__new_constant_f32(oc__graph *g, const oc_allocator *a, const char *name,
-                         int rank, const int64_t *dims, float **data) {
+int oc__new_constant(oc__graph *g, const oc_allocator *a, const char *name,
+                     oc_dtype dtype, int rank, const int64_t *dims,
+                     void **data) {
     oc_tensor t;
     size_t bytes;
-    oc__tensor_set(&t, OC_DTYPE_F32, rank, dims);
-    if (oc__tensor_size(t.dtype, rank, dims, &bytes)) return -1;
+    oc__tensor_set(&t, dtype, rank, dims);
+    if (oc__tensor_size(dtype, rank, dims, &bytes)) return -1;
     oc__buf *buf = oc__buf_create(a, bytes);
     if (!buf) return -1;
     t.data = oc__buf_data(buf);
@@ -120,5 +121,13 @@ int oc__new_constant_f32(oc__graph *g, const oc_allocator *a, const char *name,
     }
     g->values[v].buf = buf;
     *data = t.data;
+    return v;
+}
+
+int oc__new_constant_f32(oc__graph *g, const oc_allocator *a, const char *name,
+                         int rank, const int64_t *dims, float **data) {
+    void *p = NULL;
+    int v = oc__new_constant(g, a, name, OC_DTYPE_F32, rank, dims, &p);
+    *data = p;
     return v;
 }

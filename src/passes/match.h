@@ -47,9 +47,17 @@ int oc__is_concrete_f32(const oc__graph *g, int v);
 int oc__same_dims(const oc__graph *g, int a, int b);
 /** Rewires the uses of n's output 0 to value `to` and removes n. */
 void oc__bypass(oc__graph *g, oc__node *n, int to);
-/** A new f32 constant with memory of its own; -1: out of memory. */
+/** A new constant with memory of its own, which the caller fills; -1: out of
+ * memory. */
+int oc__new_constant(oc__graph *g, const oc_allocator *a, const char *name,
+                     oc_dtype dtype, int rank, const int64_t *dims,
+                     void **data);
+/** The same in f32. */
 int oc__new_constant_f32(oc__graph *g, const oc_allocator *a, const char *name,
                          int rank, const int64_t *dims, float **data);
+/** Whether n moves its first input without computing, so that codes of 8 bits
+ * go through it as they are.  (In fuse_qdq.c.) */
+int oc__moves_codes(const oc__node *n);
 /**
  * Reads an inference BatchNormalization with constant f32 parameters as
  * y = scale x + shift, `channels` of each; 0 when n is not one.  (In

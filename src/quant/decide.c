@@ -85,17 +85,6 @@ static int has_name(const oc__node *n, const char *const *names, size_t count) {
     return 0;
 }
 
-static int moves(const oc__node *n) {
-    static const char *const names[] = {
-        "MaxPool",      "Reshape",      "Flatten", "Transpose",
-        "Squeeze",      "Slice",        "Split",   "Unsqueeze",
-        "DepthToSpace", "SpaceToDepth", "Identity"};
-    if (oc__is_op(n, "MaxPool")) return n->n_out == 1;
-    return has_name(n, names, OC_COUNT(names)) ||
-           (oc__is_op(n, "Resize") &&
-            !strcmp(oc__attr_string(n, "mode", "nearest"), "nearest"));
-}
-
 static int joins(const oc__node *n) {
     static const char *const names[] = {"Add", "Mul", "Concat"};
     return has_name(n, names, OC_COUNT(names));
@@ -142,7 +131,9 @@ static void find_ways(decider *d) {
         int on = leads_on(d, n);
         for (int k = 0; k < d->p->n_targets && !on; k++)
             on = d->p->targets[k].node == i && d->p->targets[k].quantized;
-        for (int j = 0; on && j < n->n_in; j++)
+        /* Sizes and indices lead nowhere. */
+        int data = oc__moves_codes(n) ? OC_MIN(n->n_in, 1) : n->n_in;
+        for (int j = 0; on && j < data; j++)
             if (n->in[j] >= 0) d->leads[n->in[j]] = 1;
     }
 }
@@ -162,13 +153,13 @@ static void mark_node(decider *d, const oc__node *n) {
 static void follow_moves(decider *d) {
     for (int i = d->g->n_nodes; i-- > 0;) {
         const oc__node *n = d->g->nodes[i];
-        if (!moves(n) || !is_activation(d, n->in[0])) continue;
+        if (!oc__moves_codes(n) || !is_activation(d, n->in[0])) continue;
         for (int k = 0; k < n->n_out; k++)
             if (n->out[k] >= 0 && d->p->code[n->out[k]] >= 0) mark(d, n->in[0]);
     }
     for (int i = 0; i < d->g->n_nodes; i++) {
         const oc__node *n = d->g->nodes[i];
-        if (!moves(n) || d->p->code[n->in[0]] < 0) continue;
+        if (!oc__moves_codes(n) || d->p->code[n->in[0]] < 0) continue;
         for (int k = 0; k < n->n_out; k++)
             if (n->out[k] >= 0 && d->leads[n->out[k]] &&
                 is_activation(d, n->out[k]))

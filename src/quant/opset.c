@@ -16,13 +16,11 @@ enum { TARGET = 13 };
 
 static int constant_of(oc__graph *g, oc_dtype dtype, int rank, int64_t n,
                        const void *data) {
-    oc_tensor t;
-    size_t bytes = (size_t)n * oc_dtype_bytes(dtype);
-    oc__tensor_set(&t, dtype, rank, &n);
-    t.data = oc__arena_alloc_raw(g->arena, bytes + 1);
-    if (!t.data) return -1;
-    memcpy(t.data, data, bytes);
-    return oc__graph_add_constant(g, NULL, &t);
+    void *to;
+    int v =
+        oc__new_constant(g, g->arena->allocator, NULL, dtype, rank, &n, &to);
+    if (v >= 0) memcpy(to, data, (size_t)n * oc_dtype_bytes(dtype));
+    return v;
 }
 
 /* n gets more inputs: values[i] is its input `first` + i. */

@@ -124,15 +124,21 @@ static oc_status add_means(const oc_quantizer *q, oc__quant_watch *w,
     return OC_OK;
 }
 
+/* What is no f32 when the model runs, sizes for example, gets no code. */
+static void leave_out(oc__quant_plan *p, int value) {
+    for (int v = 0; v < p->n_values; v++)
+        if (p->code[v] == value) p->code[v] = -1;
+}
+
 static oc_status look(oc_quantizer *q, oc_error *err) {
     int own = q->seen->n_outputs - q->plan.n_watches;
     for (int i = 0; i < q->plan.n_watches; i++) {
         oc__quant_watch *w = &q->plan.watches[i];
         const oc_value *v = oc__exec_output(q->exec, own + i);
-        if (!v || v->kind != OC_KIND_TENSOR || v->t.dtype != OC_DTYPE_F32)
-            return oc__fail(err, OC_E_UNSUPPORTED,
-                            "value \"%s\" is not in f32 when the model runs",
-                            q->seen->values[w->value].name);
+        if (!v || v->kind != OC_KIND_TENSOR || v->t.dtype != OC_DTYPE_F32) {
+            leave_out(&q->plan, w->value);
+            continue;
+        }
         oc__range_add(&w->range, v->t.data, oc_tensor_elems(&v->t));
         if (w->axis > -2) OC_TRY(add_means(q, w, &v->t, err));
     }

@@ -22,24 +22,6 @@ typedef struct writer {
     int *scale, *zero; /* constants of the codes, by value */
 } writer;
 
-/* A constant whose data the caller fills in; -1: out of memory. */
-static int new_constant(writer *w, const char *name, oc_dtype dtype, int rank,
-                        const int64_t *dims, void **data) {
-    oc_tensor t;
-    size_t bytes;
-    oc__tensor_set(&t, dtype, rank, dims);
-    if (oc__tensor_size(dtype, rank, dims, &bytes)) return -1;
-    oc__buf *buf = oc__buf_create(w->a, bytes);
-    if (!buf) return -1;
-    t.data = *data = oc__buf_data(buf);
-    int v = oc__graph_add_constant(w->g, name, &t);
-    if (v < 0)
-        oc__buf_release(buf);
-    else
-        w->g->values[v].buf = buf;
-    return v;
-}
-
 static oc__node *add_coder(writer *w, const char *op, int axis, const int *in,
                            int n_in, int out) {
     oc__node *n = oc__graph_add_node(w->g, oc__op_find("", op), "", 13, n_in, 1,
@@ -57,7 +39,8 @@ static oc__node *add_coder(writer *w, const char *op, int axis, const int *in,
 static oc_status add_decoder(writer *w, int axis, oc_dtype dtype, int64_t count,
                              int q, int scale, int x) {
     void *zeros;
-    int zero = new_constant(w, NULL, dtype, axis < 0 ? 0 : 1, &count, &zeros);
+    int zero = oc__new_constant(w->g, w->a, NULL, dtype, axis < 0 ? 0 : 1,
+                                &count, &zeros);
     if (zero < 0) return oc__fail_nomem(w->err);
     memset(zeros, 0, (axis < 0 ? 1 : (size_t)count) * oc_dtype_bytes(dtype));
     if (!add_coder(w, "DequantizeLinear", axis, (int[]){q, scale, zero}, 3, x))
@@ -73,8 +56,10 @@ static oc_status code_constants(writer *w, int c) {
     double share = w->opt->percentile > 0 ? w->opt->percentile / 100 : 0.9999;
     oc__range_limits(&w->p->watches[w->p->watch[c]].range, w->opt->range, share,
                      &lo, &hi);
-    w->scale[c] = new_constant(w, NULL, OC_DTYPE_F32, 0, NULL, &scale);
-    w->zero[c] = new_constant(w, NULL, OC_DTYPE_U8, 0, NULL, &zero);
+    w->scale[c] =
+        oc__new_constant(w->g, w->a, NULL, OC_DTYPE_F32, 0, NULL, &scale);
+    w->zero[c] =
+        oc__new_constant(w->g, w->a, NULL, OC_DTYPE_U8, 0, NULL, &zero);
     if (w->scale[c] < 0 || w->zero[c] < 0) return oc__fail_nomem(w->err);
     oc__range_code(lo, hi, scale, zero);
     return OC_OK;
@@ -182,8 +167,10 @@ static oc_status code_bias(writer *w, oc__node *n, const float *scales,
         (n->n_in > 2 && n->in[2] >= 0 && !old))
         return OC_OK;
     float x_scale = *(const float *)oc__constant(w->g, w->scale[c])->data;
-    int codes = new_constant(w, NULL, OC_DTYPE_I32, 1, &count, &data);
-    int scale = new_constant(w, NULL, OC_DTYPE_F32, 1, &count, &steps);
+    int codes =
+        oc__new_constant(w->g, w->a, NULL, OC_DTYPE_I32, 1, &count, &data);
+    int scale =
+        oc__new_constant(w->g, w->a, NULL, OC_DTYPE_F32, 1, &count, &steps);
     int x = oc__graph_add_value(w->g, NULL);
     int *in = oc__arena_array(w->g->arena, 3, sizeof *in);
     if (codes < 0 || scale < 0 || x < 0 || !in) return oc__fail_nomem(w->err);
@@ -213,10 +200,10 @@ static oc_status code_weight(writer *w, const oc__quant_target *t) {
     void *codes, *scales;
     double *shift = oc__calloc(w->a, (size_t)out, sizeof *shift);
     int x = oc__graph_add_value(w->g, NULL);
-    int q =
-        new_constant(w, name, OC_DTYPE_I8, weight.rank, weight.dims, &codes);
-    int s = new_constant(w, NULL, OC_DTYPE_F32, axis < 0 ? 0 : 1,
-                         axis < 0 ? &one : &out, &scales);
+    int q = oc__new_constant(w->g, w->a, name, OC_DTYPE_I8, weight.rank,
+                             weight.dims, &codes);
+    int s = oc__new_constant(w->g, w->a, NULL, OC_DTYPE_F32, axis < 0 ? 0 : 1,
+                             axis < 0 ? &one : &out, &scales);
     oc_status st =
         shift && x >= 0 && q >= 0 && s >= 0 ? OC_OK : oc__fail_nomem(w->err);
     if (!st) {

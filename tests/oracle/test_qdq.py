@@ -146,9 +146,41 @@ def test_keeps_what_a_quantization_does_not_cut():
     assert np.abs(got - want).max() <= 1.001 * 0.02
 
 
+def test_leaves_what_makes_no_sense():
+    """Zero points of no elements, or that are inputs: no crash, and no fusing
+    of what is not known."""
+    node = helper.make_node
+    for zero in (np.zeros(0, np.int32), np.array([3], np.int32)):
+        init = [numpy_helper.from_array(np.asarray(v), k) for k, v in (
+            ("s", np.float32(0.02)), ("z", np.uint8(100)),
+            ("w", np.ones((4, 3, 1, 1), np.int8)), ("ws", np.float32(0.01)),
+            ("b", np.arange(4, dtype=np.int32)), ("bs", np.float32(0.01)),
+            ("bz", zero))]
+        n = [node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+             node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
+             node("DequantizeLinear", ["w", "ws"], ["wd"]),
+             node("DequantizeLinear", ["b", "bs", "bz"], ["bd"]),
+             node("Conv", ["xd", "wd", "bd"], ["c"]),
+             node("QuantizeLinear", ["c", "s", "z"], ["cq"]),
+             node("DequantizeLinear", ["cq", "s", "z"], ["y"])]
+        graph = helper.make_graph(
+            n, "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+            init)
+        path = program.path("odd.onnx")
+        onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[
+            helper.make_opsetid("", 17)]), path)
+        r = subprocess.run([program.OCELLI, "run", path, "--output-dir",
+                            program.WORK], capture_output=True, text=True)
+        assert r.returncode in (0, 3), r
+        assert r.returncode == 0 or r.stderr.startswith("ocelli: "), r
+
+
 if __name__ == "__main__":
     sys.exit(program.main([
         ("runs as onnxruntime does", test_runs_as_onnxruntime_does),
         ("computes in integers", test_computes_in_integers),
         ("keeps what a quantization does not cut",
-         test_keeps_what_a_quantization_does_not_cut)]))
+         test_keeps_what_a_quantization_does_not_cut),
+        ("leaves what makes no sense", test_leaves_what_makes_no_sense)]))

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 import program
 from peer import session
@@ -102,6 +102,33 @@ def nodes_can_stay():
     session(out)
 
 
+def sizes_are_no_activations():
+    """A network that computes with sizes is quantized around them."""
+    rng, node = np.random.default_rng(4), helper.make_node
+    value = helper.make_tensor_value_info
+    init = [numpy_helper.from_array(v, k) for k, v in (
+        ("w", rng.normal(0, 0.3, (8, 3, 3, 3)).astype(np.float32)),
+        ("zero", np.array([0], np.int64)), ("rest", np.array([-1], np.int64)),
+        ("fc", rng.normal(0, 0.1, (8 * 30 * 30, 10)).astype(np.float32)))]
+    n = [node("Conv", ["x", "w"], ["c"]), node("Relu", ["c"], ["r"]),
+         node("Shape", ["r"], ["shape"]),
+         node("Gather", ["shape", "zero"], ["batch"]),
+         node("Concat", ["batch", "rest"], ["to"], axis=0),
+         node("Reshape", ["r", "to"], ["f"]), node("MatMul", ["f", "fc"], ["y"])]
+    graph = helper.make_graph(
+        n, "g", [value("x", TensorProto.FLOAT, ("n", 3, 32, 32))],
+        [value("y", TensorProto.FLOAT, ("n", 10))], init)
+    path, out = program.path("sizes.onnx"), program.path("sizes8.onnx")
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[
+        helper.make_opsetid("", 12)]), path)
+    report = program.ask("quantize", path, "-o", out, "--decode", "logits",
+                         program.picture("bus.jpg"))
+    assert {n["precision"] for n in report["layers"]} == {"int8"}
+    x = rng.random((2, 3, 32, 32), np.float32)
+    a, b = (session(p).run(None, {"x": x})[0] for p in (path, out))
+    assert np.abs(a - b).max() <= 0.1 * (a.max() - a.min())
+
+
 def bad_input():
     model = program.model("resnet8_cifar10")
     for args, code, words in (
@@ -122,4 +149,6 @@ if __name__ == "__main__":
         ("squeezenet in 8 bits", squeezenet), ("yolox in 8 bits", yolox),
         ("labels stay", labels_stay),
         ("weights are rounded", weights_are_rounded),
-        ("nodes can stay in f32", nodes_can_stay), ("bad input", bad_input)]))
+        ("nodes can stay in f32", nodes_can_stay),
+        ("sizes are no activations", sizes_are_no_activations),
+        ("bad input", bad_input)]))
