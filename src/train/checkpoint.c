@@ -4,7 +4,8 @@
  *     "OCTRAIN1" | header | note | for each variable: its data, what the
  *     optimiser keeps, the average | XXH64 of all before it
  *
- * The header tells the network by a hash of the variables' names and shapes.
+ * The header tells the network by a hash of the variables' names and shapes,
+ * and has one of the note, which is read before there is a network.
  * Numbers are those of the machine: a checkpoint is for going on, a model for
  * passing on.
  */
@@ -19,7 +20,7 @@ typedef struct header {
     char magic[8];
     uint64_t network; /* hash of names and shapes */
     uint64_t bytes;   /* of all variables' parts */
-    uint64_t note_bytes;
+    uint64_t note_bytes, note_hash;
     int64_t steps;
     uint32_t order; /* of bytes */
     uint32_t vars;
@@ -78,6 +79,7 @@ oc_status oc__checkpoint_write(const oc_trainer *t, const oc__note *note,
     if (!p) return oc__fail_nomem(err);
     fill_header(t, &h);
     h.note_bytes = note->bytes;
+    h.note_hash = oc__xxh64(note->data, note->bytes, 0);
     p[n++] = (oc__piece){&h, sizeof(h)};
     p[n++] = (oc__piece){note->data, note->bytes};
     for (int i = 0; i < t->net.n_vars; i++) {
@@ -124,7 +126,8 @@ static oc_status read_all(oc_trainer *t, oc__note *note, const oc_allocator *a,
     memcpy(&h, f->data, sizeof(h));
     size_t left = f->bytes - sizeof(h) - sizeof(sum);
     if (memcmp(h.magic, "OCTRAIN1", 8) != 0 || h.order != 0x01020304 ||
-        h.note_bytes > left || h.bytes != left - h.note_bytes || h.steps < 0)
+        h.note_bytes > left || h.bytes != left - h.note_bytes || h.steps < 0 ||
+        oc__xxh64(f->data + sizeof(h), h.note_bytes, 0) != h.note_hash)
         return damaged(err);
     const unsigned char *data = f->data + sizeof(h) + h.note_bytes;
     if (t) {

@@ -111,8 +111,9 @@ static oc_status start(oc_training *f, oc_error *err) {
     OC_TRY(oc__checkpoint_read(f->trainer, &note, &f->allocator, f->checkpoint,
                                err));
     oc__release(&f->allocator, (void *)(uintptr_t)note.data, note.bytes);
-    oc__fit_say(f, OC_TRAINING_NOTE, "going on from %s: epoch %d, step %d",
-                f->checkpoint, (int)f->place.epoch + 1, (int)f->place.step + 1);
+    oc__fit_say(f, OC_TRAINING_NOTE,
+                "going on from %s: epoch %d, behind step %d", f->checkpoint,
+                (int)f->place.epoch + 1, (int)f->place.step);
     return OC_OK;
 }
 

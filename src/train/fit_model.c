@@ -1,8 +1,10 @@
 /* fit_model.c - measuring on val, the sealed model, the report. */
 #include "train/fit.h"
 
+#include "base/text_number.h"
 #include "card/card.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,11 +60,12 @@ oc_status oc__fit_measure(oc_training *f, double *accuracy, double *loss,
 
 static oc_status set_numbers(oc_card *card, const char *field, const float *v,
                              int n, oc_error *err) {
-    char text[128];
+    char text[4 * OC_NUMBER_TEXT_BYTES];
     size_t at = 0;
-    for (int i = 0; i < n; i++)
-        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%.9g",
-                               i ? "," : "", (double)v[i]);
+    for (int i = 0; i < n; i++) {
+        if (i) text[at++] = ',';
+        at += oc__text_from_number(OC_DTYPE_F32, (double)v[i], text + at);
+    }
     return oc_card_set(card, field, text, err);
 }
 
@@ -79,8 +82,8 @@ static oc_status set_input(const oc_training *f, oc_card *card, oc_error *err) {
         if (p->std[i] != 0) one[i] = p->std[i];
     snprintf(text, sizeof(text), "%dx%d", p->height, p->width);
     OC_TRY(oc_card_set(card, "input.size", text, err));
-    snprintf(text, sizeof(text), "%.9g", p->scale != 0 ? (double)p->scale : 1);
-    OC_TRY(oc_card_set(card, "input.scale", text, err));
+    float scale = p->scale != 0 ? p->scale : 1, crop = (float)p->crop;
+    OC_TRY(set_numbers(card, "input.scale", &scale, 1, err));
     OC_TRY(set_numbers(card, "input.mean", p->mean, n, err));
     OC_TRY(set_numbers(card, "input.std", one, n, err));
     OC_TRY(set_numbers(card, "input.pad_value", p->pad_value, n, err));
@@ -96,16 +99,16 @@ static oc_status set_input(const oc_training *f, oc_card *card, oc_error *err) {
                        err));
     OC_TRY(oc_card_set(card, "input.antialias",
                        p->no_antialias ? "false" : "true", err));
-    if (p->crop > 0) {
-        snprintf(text, sizeof(text), "%.9g", p->crop);
-        OC_TRY(oc_card_set(card, "input.crop", text, err));
-    }
-    return OC_OK;
+    return p->crop > 0 ? set_numbers(card, "input.crop", &crop, 1, err) : OC_OK;
 }
 
 static oc_status fill_card(const oc_training *f, oc_card *card, oc_error *err) {
     char text[256];
+    char best[OC_NUMBER_TEXT_BYTES], loss[OC_NUMBER_TEXT_BYTES];
     const char *name = strrchr(f->opt.out, '/');
+    oc__text_from_number(OC_DTYPE_F32, f->place.best, best);
+    oc__text_from_number(OC_DTYPE_F32, f->place.best_loss, loss);
+    if (!isfinite(f->place.best_loss)) strcpy(loss, "null");
     name = name ? name + 1 : f->opt.out;
     snprintf(text, sizeof(text), "%.*s", (int)strcspn(name, "."), name);
     OC_TRY(oc_card_set(card, "name", text, err));
@@ -114,10 +117,10 @@ static oc_status fill_card(const oc_training *f, oc_card *card, oc_error *err) {
     snprintf(text, sizeof(text), "trained by ocelli %s", oc_version());
     OC_TRY(oc_card_set(card, "source", text, err));
     snprintf(text, sizeof(text),
-             "{\"%s\": %.4f, \"val_loss\": %.4f, \"val_pictures\": %d, "
+             "{\"%s\": %s, \"val_loss\": %s, \"val_pictures\": %d, "
              "\"epoch\": %d}",
-             f->data->multi ? "val_mean_ap" : "val_top1", f->place.best,
-             f->place.best_loss, f->n_val, f->place.best_epoch);
+             f->data->multi ? "val_mean_ap" : "val_top1", best, loss, f->n_val,
+             f->place.best_epoch);
     card->metrics = oc__arena_strdup(&card->arena, text);
     if (!card->metrics) return oc__fail_nomem(err);
     oc__card_mark(card, "metrics");

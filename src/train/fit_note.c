@@ -6,47 +6,52 @@
  */
 #include "train/fit.h"
 
+#include "base/text_number.h"
+
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { TEXT, INT, I64, U64, REAL, CHOICE };
 
-#define OPT(name, kind, member)                                                \
-    { name, kind, 0, offsetof(struct oc_training, opt.member) }
+/* No count is larger, and no position. */
+#define MOST 1000000000
+
+#define OPT(name, kind, member, most)                                          \
+    { name, kind, 0, most, offsetof(struct oc_training, opt.member) }
 #define PLACE(name, kind, member)                                              \
-    { name, kind, 1, offsetof(struct oc_training, place.member) }
+    { name, kind, 1, MOST, offsetof(struct oc_training, place.member) }
 
 static const struct {
     const char *name;
     int kind, is_place;
+    int64_t most; /* of what is no REAL: -1 to this */
     size_t offset;
 } lines[] = {
-    OPT("model", TEXT, model),
-    OPT("arch", TEXT, arch),
-    OPT("augment", TEXT, augment),
-    OPT("width", INT, width),
-    OPT("height", INT, height),
-    OPT("width_factor", REAL, width_factor),
-    OPT("epochs", INT, epochs),
-    OPT("batch", INT, batch),
-    OPT("rate", REAL, rate),
-    OPT("decay", REAL, decay),
-    OPT("momentum", REAL, momentum),
-    OPT("warmup", REAL, warmup),
-    OPT("smoothing", REAL, smoothing),
-    OPT("clip", REAL, clip),
-    OPT("ema", REAL, ema),
-    OPT("balance", REAL, balance),
-    OPT("focus", REAL, focus),
-    OPT("optimizer", CHOICE, optimizer),
-    OPT("schedule", CHOICE, schedule),
-    OPT("criterion", CHOICE, criterion),
-    OPT("freeze", CHOICE, freeze),
-    OPT("freeze_norm", INT, freeze_norm),
-    OPT("patience", INT, patience),
-    OPT("seed", U64, seed),
+    OPT("model", TEXT, model, MOST),
+    OPT("arch", TEXT, arch, MOST),
+    OPT("augment", TEXT, augment, MOST),
+    OPT("width", INT, width, 1 << 14),
+    OPT("height", INT, height, 1 << 14),
+    OPT("width_factor", REAL, width_factor, MOST),
+    OPT("epochs", INT, epochs, MOST),
+    OPT("batch", INT, batch, MOST),
+    OPT("rate", REAL, rate, MOST),
+    OPT("decay", REAL, decay, MOST),
+    OPT("momentum", REAL, momentum, MOST),
+    OPT("warmup", REAL, warmup, MOST),
+    OPT("smoothing", REAL, smoothing, MOST),
+    OPT("clip", REAL, clip, MOST),
+    OPT("ema", REAL, ema, MOST),
+    OPT("balance", REAL, balance, MOST),
+    OPT("focus", REAL, focus, MOST),
+    OPT("optimizer", CHOICE, optimizer, OC_OPTIMIZER_ADAMW),
+    OPT("schedule", CHOICE, schedule, OC_SCHEDULE_CONSTANT),
+    OPT("criterion", CHOICE, criterion, OC_CRITERION_KL),
+    OPT("freeze", CHOICE, freeze, OC_TRAIN_HEAD_ONLY),
+    OPT("freeze_norm", INT, freeze_norm, MOST),
+    OPT("patience", INT, patience, MOST),
+    OPT("seed", U64, seed, MOST),
     PLACE("place.epoch", I64, epoch),
     PLACE("place.step", I64, step),
     PLACE("place.drops", INT, drops),
@@ -63,6 +68,7 @@ static const struct {
 
 static int write_line(const oc_training *f, int i, char *out, size_t room) {
     const char *at = (const char *)f + lines[i].offset, *name = lines[i].name;
+    char number[OC_NUMBER_TEXT_BYTES];
     switch (lines[i].kind) {
     case TEXT: {
         const char *text = *(const char *const *)at;
@@ -78,7 +84,8 @@ static int write_line(const oc_training *f, int i, char *out, size_t room) {
         return snprintf(out, room, "%s=%llu\n", name,
                         (unsigned long long)*(const uint64_t *)at);
     default:
-        return snprintf(out, room, "%s=%.17g\n", name, *(const double *)at);
+        oc__text_from_number(OC_DTYPE_F64, *(const double *)at, number);
+        return snprintf(out, room, "%s=%s\n", name, number);
     }
 }
 
@@ -97,21 +104,26 @@ oc_status oc__fit_write_note(oc_training *f, oc__note *out, int with_place,
     return OC_OK;
 }
 
+/* What comes from a file is not trusted: nonzero when it is no such value. */
 static int read_value(oc_training *f, int i, const char *text) {
-    char *at = (char *)f + lines[i].offset, *end = NULL;
-    switch (lines[i].kind) {
-    case TEXT: {
+    char *at = (char *)f + lines[i].offset;
+    size_t n = strlen(text);
+    int64_t v = 0;
+    if (lines[i].kind == TEXT) {
         const char *copy = oc__arena_strdup(&f->arena, text);
         *(const char **)at = copy;
         return copy ? 0 : 1;
     }
-    case INT: *(int *)at = (int)strtol(text, &end, 10); break;
-    case CHOICE: *(unsigned *)at = (unsigned)strtoul(text, &end, 10); break;
-    case I64: *(int64_t *)at = strtoll(text, &end, 10); break;
-    case U64: *(uint64_t *)at = strtoull(text, &end, 10); break;
-    default: *(double *)at = strtod(text, &end); break;
-    }
-    return end == text || *end;
+    if (lines[i].kind == REAL) return oc__text_to_f64(text, n, (double *)at);
+    if (lines[i].kind == U64) return oc__text_to_u64(text, n, (uint64_t *)at);
+    int least = lines[i].kind == CHOICE || lines[i].is_place ? 0 : -1;
+    if (oc__text_to_i64(text, n, &v) || v < least || v > lines[i].most)
+        return 1;
+    if (lines[i].kind == I64)
+        *(int64_t *)at = v;
+    else
+        *(int *)at = (int)v; /* an enumeration is as wide */
+    return 0;
 }
 
 oc_status oc__fit_read_note(oc_training *f, const oc__note *note,
