@@ -24,9 +24,6 @@ typedef struct run {
     int explain;       /* with what follows */
     int explain_class; /* -1: the best one */
     const char *explain_by;
-    out_progress progress;
-    size_t failed;
-    int code; /* of the last failure */
 } run;
 
 /* One picture on its way. */
@@ -268,7 +265,7 @@ static int look_at(run *r, look *l) {
     if (!code) code = save_pictures(r, l);
     if (!code && r->dir && r->explain) code = save_explained(r, l);
     if (code) return code;
-    out_progress_hide(&r->progress);
+    out_progress_hide_all();
     if (r->j)
         json_result(r, l);
     else
@@ -288,25 +285,12 @@ static void look_free(look *l) {
 /* ---- all of them ----------------------------------------------------------
  */
 
-static int look_at_all(run *r) {
-    size_t n = r->pictures.n;
-    out_progress_begin(&r->progress, oc_task_name(r->task), (int64_t)n,
-                       r->quiet || n < 2);
-    for (size_t i = 0; i < n; i++) {
-        look l = {0};
-        l.path = r->pictures.paths[i];
-        int code = look_at(r, &l);
-        look_free(&l);
-        if (code) {
-            r->failed++;
-            r->code = code;
-        }
-        out_progress_add(&r->progress, 1);
-    }
-    out_progress_end(&r->progress);
-    if (!r->failed) return CLI_OK;
-    if (n == 1) return r->code;
-    return cli_fail(CLI_FAILED, "%zu of %zu pictures failed", r->failed, n);
+static int look_at_one(void *user, const char *path) {
+    look l = {0};
+    l.path = path;
+    int code = look_at(user, &l);
+    look_free(&l);
+    return code;
 }
 
 static void begin_output(run *r, json *j) {
@@ -364,7 +348,8 @@ int cli_look(const cli_args *args, oc_task task) {
     if (!code && r.dir) code = make_folder(r.dir);
     if (!code) {
         begin_output(&r, &j);
-        code = look_at_all(&r);
+        code = pictures_each(&r.pictures, oc_task_name(r.task), r.quiet,
+                             look_at_one, &r);
         if (r.j) result_json_end(&j);
     }
     cli_vision_deinit(&r.v);

@@ -4,6 +4,7 @@
 #include "pictures.h"
 
 #include "cli.h"
+#include "out.h"
 #include "walk_dir.h"
 
 #include <ocelli/vision.h>
@@ -108,6 +109,25 @@ static void free_all(char **list, size_t n) {
 void pictures_deinit(picture_list *list) {
     free_all(list->paths, list->n);
     memset(list, 0, sizeof(*list));
+}
+
+int pictures_each(const picture_list *list, const char *label, int quiet,
+                  int (*look)(void *user, const char *path), void *user) {
+    out_progress bar;
+    size_t n = list->n, failed = 0;
+    int code = CLI_OK;
+    out_progress_begin(&bar, label, (int64_t)n, quiet || n < 2);
+    for (size_t i = 0; i < n; i++) {
+        int one = look(user, list->paths[i]);
+        if (one) {
+            failed++;
+            code = one;
+        }
+        out_progress_add(&bar, 1);
+    }
+    out_progress_end(&bar);
+    if (!failed || n == 1) return code;
+    return cli_fail(CLI_FAILED, "%zu of %zu pictures failed", failed, n);
 }
 
 /* ---- outputs ------------------------------------------------------------- */

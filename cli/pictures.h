@@ -19,6 +19,13 @@ typedef struct picture_list {
  */
 int pictures_add(picture_list *list, const char *input);
 void pictures_deinit(picture_list *list);
+/**
+ * Calls look for each picture, with a bar on a terminal unless quiet.  One that
+ * fails (its sentence printed) does not stop the others.  Returns CLI_OK, the
+ * code of the only picture, or CLI_FAILED with how many failed.
+ */
+int pictures_each(const picture_list *list, const char *label, int quiet,
+                  int (*look)(void *user, const char *path), void *user);
 
 /**
  * "DIR/name.ext" for an output made from `input`, malloc'ed; NULL: no memory.

@@ -14,9 +14,6 @@ typedef struct run {
     json *j;
     speaker *speaker;             /* or NULL */
     int quiet, is_short, is_long; /* as the options say */
-    out_progress progress;
-    size_t failed;
-    int code; /* of the last failure */
 } run;
 
 typedef struct picture {
@@ -77,7 +74,7 @@ static int look_at(run *r, picture *p) {
     p->times.decode = 1e3 * (loaded - start);
     p->times.look = 1e3 * (looked - loaded);
     p->times.words = 1e3 * (out_seconds() - looked);
-    out_progress_hide(&r->progress);
+    out_progress_hide_all();
     /* JSON has the time of the first sound; a text may be read meanwhile. */
     int code = r->j ? speak(r, p, start) : CLI_OK;
     if (code) return code;
@@ -95,25 +92,13 @@ static int look_at(run *r, picture *p) {
 /* ---- all of them ----------------------------------------------------------
  */
 
-static int look_at_all(run *r) {
-    size_t n = r->pictures.n;
-    out_progress_begin(&r->progress, "describe", (int64_t)n, r->quiet || n < 2);
-    for (size_t i = 0; i < n; i++) {
-        picture p = {0};
-        p.path = r->pictures.paths[i];
-        int code = look_at(r, &p);
-        oc_description_deinit(&p.words);
-        oc_scene_deinit(&p.scene);
-        if (code) {
-            r->failed++;
-            r->code = code;
-        }
-        out_progress_add(&r->progress, 1);
-    }
-    out_progress_end(&r->progress);
-    if (!r->failed) return CLI_OK;
-    if (n == 1) return r->code;
-    return cli_fail(CLI_FAILED, "%zu of %zu pictures failed", r->failed, n);
+static int look_at_one(void *user, const char *path) {
+    picture p = {0};
+    p.path = path;
+    int code = look_at(user, &p);
+    oc_description_deinit(&p.words);
+    oc_scene_deinit(&p.scene);
+    return code;
 }
 
 static void begin_json(run *r, json *j) {
@@ -144,7 +129,7 @@ static int run_describe(cli_args *args) {
     if (!code) code = cli_viewer_init(&r.viewer, args);
     if (!code) {
         if (cli_has(args, "json")) begin_json(&r, &j);
-        code = look_at_all(&r);
+        code = pictures_each(&r.pictures, "describe", r.quiet, look_at_one, &r);
         if (r.j) describe_json_end(&j);
     }
     int spoken = speaker_close(r.speaker, !code);

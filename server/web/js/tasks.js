@@ -149,6 +149,7 @@ const describe = {
   ...detect,
   id: "describe",
   title: "Describe",
+  caption: "Things found, what matters most first",
   intro: "What is there, in sentences: no more than was found.",
   threshold: { ...detect.threshold, start: 40 },
   async look(picture, model, signal) {
