@@ -127,6 +127,7 @@ void stream_drop(stream *t) {
     if (!t) return;
     pthread_mutex_lock(&t->lock);
     t->is_unwanted = 1;
+    t->waiting = NULL; /* its connection goes: at a stop, while suspended */
     pthread_mutex_unlock(&t->lock);
     let_go(t);
 }

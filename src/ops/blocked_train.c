@@ -147,15 +147,22 @@ static int64_t grain_of(const norm_job *j) {
     return OC_MAX(1, 16384 / OC_MAX(j->pixels * j->c, 1));
 }
 
+/* Input i has an element for each channel; they must fill the blocks of x. */
+static oc_status count_channels(const oc__ctx *c, int i, int64_t *channels) {
+    OC_TRY(oc__want(c, i, OC_T(F32)));
+    const int64_t *d = oc__in(c, 0)->dims;
+    *channels = oc_tensor_elems(oc__in(c, i));
+    if ((*channels + d[4] - 1) / d[4] != d[1])
+        return oc__op_fail(c, OC_E_SHAPE, "%lld channels do not fill it",
+                           (long long)*channels);
+    return OC_OK;
+}
+
 static oc_status infer_norm(oc__ctx *c) {
     norm_job j = {0};
     OC_TRY(want_b(c, 0));
-    OC_TRY(oc__want(c, 1, OC_T(F32)));
-    int64_t channels = oc_tensor_elems(oc__in(c, 1));
-    const int64_t *d = oc__in(c, 0)->dims;
-    if ((channels + d[4] - 1) / d[4] != d[1])
-        return oc__op_fail(c, OC_E_SHAPE, "%lld channels do not fill it",
-                           (long long)channels);
+    int64_t channels;
+    OC_TRY(count_channels(c, 1, &channels));
     for (int i = 2; i < 5; i++)
         OC_TRY(want_channels(c, i, channels));
     OC_TRY(oc__out_like(c, 0, oc__in(c, 0)));
@@ -226,12 +233,8 @@ static oc_status infer_norm_grad(oc__ctx *c) {
     norm_job j = {0};
     OC_TRY(want_b(c, 0));
     OC_TRY(want_like(c, 1, oc__in(c, 0)));
-    OC_TRY(oc__want(c, 2, OC_T(F32)));
-    int64_t channels = oc_tensor_elems(oc__in(c, 2));
-    const int64_t *d = oc__in(c, 0)->dims;
-    if ((channels + d[4] - 1) / d[4] != d[1])
-        return oc__op_fail(c, OC_E_SHAPE, "%lld channels do not fill it",
-                           (long long)channels);
+    int64_t channels;
+    OC_TRY(count_channels(c, 2, &channels));
     for (int i = 3; i < 5; i++)
         OC_TRY(want_channels(c, i, channels));
     if (oc__in_value(c, 5)) OC_TRY(want_like(c, 5, oc__in(c, 0)));
