@@ -9,10 +9,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static char checkpoint[] = "a.ckpt";
+
 static void begin(oc_training *f) {
     memset(f, 0, sizeof *f);
     f->allocator = oc__default_allocator;
-    f->checkpoint = (char[]){"a.ckpt"};
+    f->checkpoint = checkpoint;
     oc__arena_init(&f->arena, &f->allocator);
 }
 
