@@ -343,7 +343,7 @@ static void cache_gives_the_same_bits_for_real_networks(void **state) {
         char name[96];
         snprintf(name, sizeof(name), "models/%s.onnx", nets[i]);
         const char *path = test_shared(name);
-        if (!path || (getenv("OC_TEST_SMALL") && i > 2)) continue;
+        if (!path || (test_is_small() && i > 2)) continue;
         for (int level = 0; level >= -1; level--) {
             job j = job_of(&r, 1);
             j.path = path;

@@ -176,7 +176,7 @@ static void models_survive_failing_allocations(void **state) {
 
 int main(void) {
     enum { ALL = sizeof(names) / sizeof(names[0]), SMALL = 3 };
-    int n = getenv("OC_TEST_SMALL") ? SMALL : ALL;
+    int n = test_is_small() ? SMALL : ALL;
     static const char *const whats[] = {
         "models_compute_the_same_when_optimised",
         "models_give_the_same_bits_for_any_thread_count",

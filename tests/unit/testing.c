@@ -105,6 +105,10 @@ const char *test_shared(const char *name) {
     return path;
 }
 
+int test_is_small(void) {
+    return getenv("OC_TEST_SMALL") != NULL;
+}
+
 static int set_any_locale(const char *const *names, const char *what) {
     for (int i = 0; names[i]; i++) {
         if (setlocale(LC_ALL, names[i])) return 1;

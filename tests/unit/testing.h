@@ -66,6 +66,10 @@ const char *test_shared(const char *name);
 int test_set_comma_locale(void);
 int test_set_turkish_locale(void);
 
+/** Whether the build is slow (sanitizers, emulators): see OC_TEST_SMALL in
+ * tools/dev/check.sh.  Large networks and long sums are left out there. */
+int test_is_small(void);
+
 /** A malloc'ed copy of the whole file; NULL when it cannot be read. */
 void *test_read_file(const char *path, size_t *bytes);
 
