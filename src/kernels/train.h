@@ -14,15 +14,16 @@
 /**
  * Gradients of dense weights, for one tap and one pair of blocks:
  *
- *   acc[i][o] += sum over rows r, pixels p of
- *                x[r * x_row + p * x_px + i] * g[r * g_row + p * c + o]
+ *   acc[i][o] += sum over pictures n, rows r, pixels p of
+ *                x[n * x_pic + r * x_row + p * x_px + i] *
+ *                g[n * g_pic + r * g_row + p * c + o]
  *
  * i < ics: a block of input channels, or fewer; acc has rows of c.
  */
 typedef struct oc__weight_run {
-    size_t c, ics, rows, px;
+    size_t c, ics, pics, rows, px;
     const float *x, *g;
-    size_t x_row, x_px, g_row;
+    size_t x_pic, x_row, x_px, g_pic, g_row;
     float *acc;
 } oc__weight_run;
 

@@ -47,6 +47,27 @@ TRAIN_INLINE VF tr_select(VI mask, VF a, VF b) {
 /* ---- weights --------------------------------------------------------------
  */
 
+/* A row of a run. */
+typedef struct tr_rows {
+    const float *x, *g;
+    size_t pic, row;
+} tr_rows;
+
+TRAIN_INLINE tr_rows tr_first(const oc__weight_run *r) {
+    tr_rows at = {r->x, r->g, 0, 0};
+    return at;
+}
+
+TRAIN_INLINE void tr_next(const oc__weight_run *r, tr_rows *at) {
+    at->x += r->x_row;
+    at->g += r->g_row;
+    if (++at->row < r->rows) return;
+    at->row = 0;
+    at->pic++;
+    at->x = r->x + at->pic * r->x_pic;
+    at->g = r->g + at->pic * r->g_pic;
+}
+
 /*
  * n rows of sums for one vector of output channels.  Few rows take several
  * pixels side by side, so that some eight chains of multiply-adds are going.
@@ -59,9 +80,8 @@ TRAIN_INLINE VF tr_select(VI mask, VF a, VF b) {
             for (int i = 0; i < n; i++)                                        \
                 s[k][i] = k ? V_SET1(0)                                        \
                             : tr_load(r->acc + (i0 + (size_t)i) * r->c + o);   \
-        for (size_t y = 0; y < r->rows; y++) {                                 \
-            const float *x = r->x + y * r->x_row + i0;                         \
-            const float *g = r->g + y * r->g_row + o;                          \
+        for (tr_rows at = tr_first(r); at.pic < r->pics; tr_next(r, &at)) {    \
+            const float *x = at.x + i0, *g = at.g + o;                         \
             size_t p = 0;                                                      \
             for (; p + side <= r->px; p += side)                               \
                 for (int k = 0; k < side; k++, x += r->x_px, g += r->c) {      \
@@ -108,9 +128,8 @@ VTARGET static void depth_weights(const oc__weight_run *r) {
     for (size_t o = 0; o < r->c; o += V_WIDTH) {
         /* Four chains hide the latency of a multiply-add. */
         VF s0 = tr_load(r->acc + o), s1 = V_SET1(0), s2 = s1, s3 = s1;
-        for (size_t y = 0; y < r->rows; y++) {
-            const float *x = r->x + y * r->x_row + o;
-            const float *g = r->g + y * r->g_row + o;
+        for (tr_rows at = tr_first(r); at.pic < r->pics; tr_next(r, &at)) {
+            const float *x = at.x + o, *g = at.g + o;
             size_t p = 0, dx = r->x_px, dg = r->c;
             for (; p + 4 <= r->px; p += 4, x += 4 * dx, g += 4 * dg) {
                 s0 = V_FMA(tr_load(x), tr_load(g), s0);

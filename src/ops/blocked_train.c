@@ -415,14 +415,17 @@ static void span(int64_t in, int64_t out, int64_t stride, int64_t pad,
     *hi = last < 0 ? 0 : OC_MIN(out, last / stride + 1);
 }
 
-/* Rows y0 .. y1 - 1 of picture n, one pair of blocks, every tap. */
-static void add_rows(const weights_job *j, int64_t n, int64_t out, int64_t in,
-                     int64_t y0, int64_t y1, float *acc) {
+/* Rows y0 .. y1 - 1 of pictures n0 .. n1 - 1, one pair of blocks, every tap. */
+static void add_rows(const weights_job *j, int64_t n0, int64_t n1, int64_t out,
+                     int64_t in, int64_t y0, int64_t y1, float *acc) {
     const oc__conv_geom *g = &j->g;
     int64_t in_blocks = OC_CEIL_DIV(g->in_c, j->c);
-    const float *gs = j->gs + (n * j->outs + out) * g->out_h * g->out_w * j->c;
-    const float *x = j->x + (n * in_blocks + in) * g->in_h * g->in_w * j->c;
-    oc__weight_run r = {.c = (size_t)j->c};
+    int64_t g_px = g->out_h * g->out_w, x_px = g->in_h * g->in_w;
+    const float *gs = j->gs + (n0 * j->outs + out) * g_px * j->c;
+    const float *x = j->x + (n0 * in_blocks + in) * x_px * j->c;
+    oc__weight_run r = {.c = (size_t)j->c, .pics = (size_t)(n1 - n0)};
+    r.g_pic = (size_t)(j->outs * g_px * j->c);
+    r.x_pic = (size_t)(in_blocks * x_px * j->c);
     r.ics = (size_t)OC_MIN(j->c, g->in_c - in * j->c);
     r.x_px = (size_t)(g->stride_w * j->c);
     r.x_row = (size_t)(g->stride_h * g->in_w * j->c);
@@ -454,12 +457,13 @@ static void add_flat(const weights_job *j, int64_t n0, int64_t n1, int64_t out,
                      int64_t in, int64_t p0, int64_t p1, float *acc) {
     const oc__conv_geom *g = &j->g;
     int64_t in_blocks = OC_CEIL_DIV(g->in_c, j->c), px = g->out_h * g->out_w;
-    oc__weight_run r = {.c = (size_t)j->c, .rows = (size_t)(n1 - n0)};
+    oc__weight_run r = {.c = (size_t)j->c, .pics = (size_t)(n1 - n0)};
     r.ics = (size_t)OC_MIN(j->c, g->in_c - in * j->c);
+    r.rows = 1;
     r.px = (size_t)(p1 - p0);
     r.x_px = (size_t)j->c;
-    r.x_row = (size_t)(in_blocks * px * j->c);
-    r.g_row = (size_t)(j->outs * px * j->c);
+    r.x_pic = (size_t)(in_blocks * px * j->c);
+    r.g_pic = (size_t)(j->outs * px * j->c);
     r.g = j->gs + ((n0 * j->outs + out) * px + p0) * j->c;
     r.x = j->x + ((n0 * in_blocks + in) * px + p0) * j->c;
     r.acc = acc;
@@ -474,6 +478,7 @@ static void add_part(const weights_job *j, int64_t n0, int64_t n1, int64_t out0,
     int64_t px = g->out_h * g->out_w, pair = j->taps * j->cell;
     int64_t row_bytes = (g->out_w + g->stride_h * g->in_w) * j->c * 4;
     int64_t rows = OC_MAX(1, L1_BYTES / OC_MAX(row_bytes, 1));
+    int64_t pics = OC_MAX(1, rows / OC_MAX(g->out_h, 1));
     if (j->flat && !j->depth) {
         int64_t many = px >= 256 ? 1 : OC_CEIL_DIV(256, OC_MAX(px, 1));
         for (int64_t n = n0; n < n1; n += many)
@@ -485,11 +490,11 @@ static void add_part(const weights_job *j, int64_t n0, int64_t n1, int64_t out0,
                                  acc + (o * j->ins + i) * pair);
         return;
     }
-    for (int64_t n = n0; n < n1; n++)
+    for (int64_t n = n0; n < n1; n += pics)
         for (int64_t y = 0; y < g->out_h; y += rows)
             for (int64_t o = out0; o < out1; o++)
                 for (int64_t i = 0; i < j->ins; i++)
-                    add_rows(j, n, o, j->depth ? o : i, y,
+                    add_rows(j, n, OC_MIN(n + pics, n1), o, j->depth ? o : i, y,
                              OC_MIN(y + rows, g->out_h),
                              acc + (o * j->ins + i) * pair);
 }

@@ -49,11 +49,13 @@ static void each(void (*test)(rig *r)) {
 
 static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 13};
 
-static void weights_of(rig *r, size_t ics, size_t rows, size_t px, size_t step,
-                       int depth) {
+static void weights_of(rig *r, size_t ics, size_t pics, size_t rows, size_t px,
+                       size_t step, int depth) {
     size_t c = r->c, row = (px * step + 1) * c;
     oc__weight_run run = {.c = c,
                           .ics = ics,
+                          .pics = pics,
+                          .x_pic = rows * row + 3 * c,
                           .rows = rows,
                           .px = px,
                           .x = r->x,
@@ -61,6 +63,7 @@ static void weights_of(rig *r, size_t ics, size_t rows, size_t px, size_t step,
                           .x_row = row,
                           .x_px = step * c,
                           .g_row = px * c + c,
+                          .g_pic = rows * (px * c + c) + c,
                           .acc = r->acc};
     fill(r->x, MOST);
     fill(r->g, MOST);
@@ -71,12 +74,15 @@ static void weights_of(rig *r, size_t ics, size_t rows, size_t px, size_t step,
     for (size_t i = 0; i < (depth ? 1 : c); i++)
         for (size_t o = 0; o < c; o++) {
             double sum = (double)before[i * c + o];
-            for (size_t y = 0; y < rows && (depth || i < ics); y++)
-                for (size_t p = 0; p < px; p++)
-                    sum +=
-                        (double)r->x[y * row + p * step * c + (depth ? o : i)] *
-                        (double)r->g[y * run.g_row + p * c + o];
-            near((double)r->acc[i * c + o], sum, (double)(rows * px));
+            for (size_t y = 0; y < pics * rows && (depth || i < ics); y++)
+                for (size_t p = 0; p < px; p++) {
+                    size_t n = y / rows, k = y % rows;
+                    size_t x = n * run.x_pic + k * row + p * step * c;
+                    size_t g = n * run.g_pic + k * run.g_row + p * c;
+                    sum += (double)r->x[x + (depth ? o : i)] *
+                           (double)r->g[g + o];
+                }
+            near((double)r->acc[i * c + o], sum, (double)(pics * rows * px));
         }
     /* What lies behind stays. */
     size_t used = depth ? c : c * c;
@@ -86,12 +92,12 @@ static void weights_of(rig *r, size_t ics, size_t rows, size_t px, size_t step,
 
 static void test_weights(rig *r) {
     for (size_t ics = 1; ics <= r->c; ics++)
-        weights_of(r, ics, 3, 5, 1, 0);
+        weights_of(r, ics, 2, 3, 5, 1, 0);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-        weights_of(r, r->c, 2, sizes[i], 1, 0);
-        weights_of(r, r->c, 3, sizes[i], 2, 0);
-        weights_of(r, r->c, 2, sizes[i], 1, 1);
-        weights_of(r, r->c, 3, sizes[i], 2, 1);
+        weights_of(r, r->c, 1, 2, sizes[i], 1, 0);
+        weights_of(r, r->c, 3, 3, sizes[i], 2, 0);
+        weights_of(r, r->c, 3, 2, sizes[i], 1, 1);
+        weights_of(r, r->c, 2, 3, sizes[i], 2, 1);
     }
 }
 
