@@ -20,10 +20,10 @@ oc__augment oc__augment_preset(oc__picture_kind kind, double strength) {
     case OC_PICTURES_TILES:
         a.flip_h = a.flip_v = 0.5;
         a.quarter_turns = 1;
-        /* Seen from one height: things keep their size, nearly. */
-        a.crop_least = 1 - 0.3 * s;
-        a.crop_stretch = 1.15;
-        a.brightness = a.contrast = a.saturation = 0.15 * s;
+        /* Seen from one height, mostly in one light: things keep their size
+           and colour, nearly.  More of either is learned more slowly. */
+        a.crop_least = 1 - 0.15 * s;
+        a.brightness = a.contrast = a.saturation = strong ? 0.2 : 0;
         break;
     case OC_PICTURES_TINY:
         a.flip_h = 0.5;

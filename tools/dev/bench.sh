@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # bench.sh: latency and memory of models, one thread and all; `peers` puts
 # ONNX Runtime and OpenVINO beside us; `serve` is requests over HTTP,
-# `train` steps of training.
+# `train` steps of training, beside PyTorch.
 
 bench() {
     need_for build
@@ -13,7 +13,8 @@ bench() {
         return
     fi
     if [ "${1:-}" = train ]; then
-        bench_train
+        shift
+        bench_train "$@"
         return
     fi
     if [ "${1:-}" = serve ]; then
@@ -39,16 +40,22 @@ bench_threads() {
     [ "$(nproc)" -eq 1 ] || nproc
 }
 
-# Steps of training: network, pixels, pictures a step.
+# Steps of training beside PyTorch; NET:PIXELS:PICTURES_A_STEP each.  It is
+# large, so that it has a place of its own and comes only when asked for here.
 bench_train() {
     logged bench-train cmake --build build --target bench_train ||
         die "bench_train does not build"
-    for threads in $(bench_threads); do
-        say "training, $threads threads"
-        build/bench_train mobilenetv2 128 32 1 "$threads"
-        build/bench_train resnet18 128 32 1 "$threads"
-        build/bench_train mobilenetv2 224 16 1 "$threads"
-    done
+    need_for build check
+    python=build/venv-torch/bin/python
+    if ! "$python" -c 'import torchvision' 2>/dev/null; then
+        say "installing PyTorch in build/venv-torch"
+        python3 -m venv build/venv-torch || die "no virtual environment"
+        logged pip-torch build/venv-torch/bin/pip install -q --retries 1 \
+            --only-binary :all: -r bench/requirements-train.txt ||
+            die "PyTorch could not be installed"
+    fi
+    "$python" bench/train_peers.py --ours build/bench_train \
+        --threads "$(bench_threads | paste -sd ,)" "$@"
 }
 
 # Models that make_models.py writes, once.
