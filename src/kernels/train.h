@@ -50,6 +50,9 @@ typedef struct oc__train_f32_kernel {
     void (*apply)(const oc__norm_run *r);
     /* out = a g + b (x - shift) + d, where y lets g through */
     void (*grad)(const oc__norm_run *r);
+    /* out = g, or 0 where x < lo or x > hi; any n */
+    void (*clamp_grad)(size_t n, const float *g, const float *x, float lo,
+                       float hi, float *out);
     /* sums[0][c] += x */
     void (*sum)(const oc__norm_run *r, float *sums);
     /*

@@ -226,6 +226,17 @@ VTARGET static void grad(const oc__norm_run *r) {
     }
 }
 
+VTARGET static void clamp_grad(size_t n, const float *g, const float *x,
+                               float lo, float hi, float *out) {
+    size_t i = 0;
+    for (VF l = V_SET1(lo), h = V_SET1(hi); i + V_WIDTH <= n; i += V_WIDTH) {
+        VF v = tr_load(x + i);
+        tr_store(out + i, tr_keep(~((v < l) | (v > h)), tr_load(g + i)));
+    }
+    for (; i < n; i++)
+        out[i] = x[i] < lo || x[i] > hi ? 0 : g[i];
+}
+
 /* ---- the largest of a window ----------------------------------------------
  */
 
@@ -247,5 +258,6 @@ VTARGET static void give_max(size_t c, const float *x, const size_t *taps,
     }
 }
 
-const oc__train_f32_kernel K(train_f32) = {
-    weights, depth_weights, stats, grad_stats, apply, grad, sum, give_max};
+const oc__train_f32_kernel K(train_f32) = {weights,    depth_weights, stats,
+                                           grad_stats, apply,         grad,
+                                           clamp_grad, sum,           give_max};

@@ -122,9 +122,17 @@ static void read_parameters(const oc__node *node, act_job *j) {
     }
 }
 
+/* Functions that are straight between two ends, and constant outside. */
+static int is_clamp(const act_job *j, float *lo, float *hi) {
+    *lo = j->kind == K_RELU ? nextafterf(0, 1) : (float)j->lo;
+    *hi = j->kind == K_RELU ? INFINITY : (float)j->hi;
+    return j->kind == K_RELU || j->kind == K_CLIP;
+}
+
 static void act_range(void *user, int64_t begin, int64_t end, int worker) {
     const act_job *j = user;
     oc__lanes lg, lx, ly;
+    float lo, hi;
     (void)worker;
     for (int64_t i = begin; i < end; i += OC_LANES) {
         int64_t n = OC_MIN(OC_LANES, end - i);
@@ -133,6 +141,8 @@ static void act_range(void *user, int64_t begin, int64_t end, int worker) {
         void *y = oc__lanes_target(j->dtype, j->y, i, &ly);
         if (j->dtype == OC_DTYPE_F64)
             act_f64(j, g, x, y, (size_t)n);
+        else if (is_clamp(j, &lo, &hi))
+            j->kt->train_f32->clamp_grad((size_t)n, g, x, lo, hi, y);
         else
             act_f32(j, g, x, y, (size_t)n);
         oc__lanes_store(j->kt, j->dtype, j->y, i, n, y);

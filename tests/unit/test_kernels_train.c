@@ -79,8 +79,8 @@ static void weights_of(rig *r, size_t ics, size_t pics, size_t rows, size_t px,
                     size_t n = y / rows, k = y % rows;
                     size_t x = n * run.x_pic + k * row + p * step * c;
                     size_t g = n * run.g_pic + k * run.g_row + p * c;
-                    sum += (double)r->x[x + (depth ? o : i)] *
-                           (double)r->g[g + o];
+                    sum +=
+                        (double)r->x[x + (depth ? o : i)] * (double)r->g[g + o];
                 }
             near((double)r->acc[i * c + o], sum, (double)(pics * rows * px));
         }
@@ -202,6 +202,19 @@ static void test_max(rig *r) {
     }
 }
 
+/* At the ends and for what is no number the gradient passes. */
+static void test_clamp(rig *r) {
+    for (size_t n = 0; n < 40; n++) {
+        norm_run(r, 1);
+        r->y[n / 3] = NAN;
+        memcpy(r->want, r->out, sizeof(r->want));
+        for (size_t i = 0; i < n; i++)
+            r->want[i] = r->y[i] < -0.25f || r->y[i] > 0.5f ? 0 : r->g[i];
+        r->k.train_f32->clamp_grad(n, r->g, r->y, -0.25f, 0.5f, r->out);
+        assert_memory_equal(r->out, r->want, sizeof(r->want));
+    }
+}
+
 static void weights_are_sums_of_products(void **state) {
     (void)state;
     each(test_weights);
@@ -210,6 +223,11 @@ static void weights_are_sums_of_products(void **state) {
 static void norms_are_what_the_header_says(void **state) {
     (void)state;
     each(test_norms);
+}
+
+static void gradients_pass_between_the_ends(void **state) {
+    (void)state;
+    each(test_clamp);
 }
 
 static void the_first_greatest_gets_the_gradient(void **state) {
@@ -221,6 +239,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_sums_of_products),
         cmocka_unit_test(norms_are_what_the_header_says),
+        cmocka_unit_test(gradients_pass_between_the_ends),
         cmocka_unit_test(the_first_greatest_gets_the_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
