@@ -302,13 +302,11 @@ static oc_status emit_conv(oc__layout *l, oc__node *n, const oc__conv_geom *g,
     return OC_OK;
 }
 
-/* Weights that change are packed at every run: Winograd's transform must pay
- * for itself anew. */
-static oc__conv_algo choose(const oc__layout *l, const oc__conv_geom *g,
-                            int w) {
+oc__conv_algo oc__layout_choose(const oc__layout *l, const oc__conv_geom *g,
+                                int w) {
     oc__conv_algo a = oc__conv_f32_choose(l->env->kernels, g);
     if (a == OC_CONV_WINOGRAD && !oc__constant(l->g, w) &&
-        g->batch * g->out_h * g->out_w < 4096)
+        g->batch * g->out_h * g->out_w < 2048)
         return OC_CONV_DIRECT;
     return a;
 }
@@ -316,7 +314,7 @@ static oc__conv_algo choose(const oc__layout *l, const oc__conv_geom *g,
 static oc_status visit_conv(oc__layout *l, oc__node *n, int *done) {
     oc__conv_geom g;
     if (!conv_fits(l, n, &g)) return OC_OK;
-    oc__conv_algo algo = choose(l, &g, n->in[1]);
+    oc__conv_algo algo = oc__layout_choose(l, &g, n->in[1]);
     if (!oc__conv_f32_can(l->env->kernels, &g, algo)) return OC_OK;
     *done = 1;
     return emit_conv(l, n, &g, algo);

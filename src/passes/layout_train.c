@@ -289,9 +289,8 @@ static oc_status visit_input(oc__layout *l, oc__node *n, int *done) {
     b.pad_left = (g.kernel_w - 1) * g.dilation_w - g.pad_left;
     if (b.pad_top < 0 || b.pad_left < 0 || b.in_h < 1 || b.in_w < 1)
         return OC_OK;
-    oc__conv_algo algo = oc__conv_f32_choose(l->env->kernels, &b);
-    if (algo == OC_CONV_FIRST || algo == OC_CONV_WINOGRAD)
-        algo = OC_CONV_DIRECT;
+    oc__conv_algo algo = oc__layout_choose(l, &b, n->in[1]);
+    if (algo == OC_CONV_FIRST) algo = OC_CONV_DIRECT;
     if (!oc__conv_f32_can(l->env->kernels, &b, algo)) return OC_OK;
     int x, w, y = oc__layout_add_twin(l, n->out[0]), mid;
     if (y < 0) return no_memory(l);
