@@ -119,6 +119,14 @@ typedef struct oc__pool_f32_kernel {
  *           to:   n * n vectors of c floats, to_step apart
  *   output  from: n * n vectors of c floats, from_step apart
  *           to:   rows x cols pixels (at most m x m), rows to_step apart
+ *
+ * Gradients of filters, with n = 6 points: 4 x 4 pixels of the gradient are a
+ * filter over 6 x 6 pixels of the input, which gives 3 x 3 weights.
+ *
+ *   grad    from: 4 x 4 pixels, rows from_step apart
+ *           to:   6 * 6 vectors of c floats, to_step apart
+ *   weights from: 6 * 6 vectors of c floats, from_step apart
+ *           to:   3 * 3 vectors of c floats, to_step apart
  */
 typedef struct oc__winograd_tile {
     size_t c;
@@ -136,6 +144,8 @@ typedef struct oc__winograd_tile {
 typedef struct oc__winograd_f32_kernel {
     void (*input[OC_WINOGRAD_SIZES])(const oc__winograd_tile *t);
     void (*output[OC_WINOGRAD_SIZES])(const oc__winograd_tile *t);
+    void (*grad)(const oc__winograd_tile *t);
+    void (*weights)(const oc__winograd_tile *t);
 } oc__winograd_f32_kernel;
 
 /* The positive ones of the points each size interpolates at, besides 0 and
@@ -161,6 +171,22 @@ typedef struct oc__conv_geom {
     int64_t pad_top, pad_left; /* bottom and right follow from the sizes */
     int64_t group;
 } oc__conv_geom;
+
+/**
+ * Gradients of the weights of a 3x3 convolution (stride and dilation 1) by
+ * Winograd's transforms: x and the gradient blocked, dw
+ * [out block][in block][tap][in c][out c].  pays() is 0 where there is no such
+ * way or it does not pay.  scratch is aligned to 64.  Bitwise equal for any
+ * thread count.
+ */
+int oc__conv_grad_winograd_pays(const struct oc__kernels *kt,
+                                const oc__conv_geom *g);
+size_t oc__conv_grad_winograd_scratch_bytes(const struct oc__kernels *kt,
+                                            const oc__conv_geom *g,
+                                            int threads);
+void oc__conv_grad_winograd(const struct oc__kernels *kt, oc__pool *pool,
+                            const oc__conv_geom *g, const float *x,
+                            const float *grad, float *dw, void *scratch);
 
 /** How a convolution is done; chosen at planning, kept in the program. */
 typedef enum oc__conv_algo {

@@ -51,6 +51,21 @@ static inline size_t oc__taps_inside(int64_t at, int64_t dilation, int64_t taps,
 /** About how many cycles Winograd saves over the direct way; <= 0: none. */
 double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g);
 
+/** A block of channels of one picture. */
+typedef struct oc__plane {
+    int64_t c, h, w;
+    const float *data;
+} oc__plane;
+
+/** Floats of a window of at most 8 x 8 pixels of 16 channels. */
+#define OC_WINOGRAD_EDGE (8 * 8 * 16)
+/**
+ * n x n pixels from (y, x) on, with zeros outside: in place, or in `edge`.
+ * Rows are *row_step apart.
+ */
+const float *oc__winograd_window(const oc__plane *in, int64_t y, int64_t x,
+                                 int64_t n, float *edge, size_t *row_step);
+
 /** Whether copying the pixels of a 1x1 convolution pays. */
 int oc__point_pays(const oc__kernels *kt, const oc__conv_geom *g);
 

@@ -230,40 +230,45 @@ static place place_of(const winograd_plan *p, size_t tile) {
     return at;
 }
 
-/* n x n pixels from (y, x) on, zeros outside the picture. */
-static void copy_edge(const winograd_plan *p, const float *in, int64_t y,
-                      int64_t x, float *out) {
-    const oc__conv_geom *g = p->g;
-    int64_t n = (int64_t)p->n, c = (int64_t)p->c;
+/* The same, copied, with zeros outside. */
+static void copy_edge(const oc__plane *in, int64_t y, int64_t x, int64_t n,
+                      float *out) {
+    int64_t c = in->c;
     int64_t x0 = OC_MIN(OC_MAX(-x, 0), n);
-    int64_t x1 = OC_MAX(OC_MIN(g->in_w - x, n), x0);
+    int64_t x1 = OC_MAX(OC_MIN(in->w - x, n), x0);
     memset(out, 0, (size_t)(n * n * c) * sizeof *out);
     for (int64_t i = 0; i < n; i++) {
-        if (y + i < 0 || y + i >= g->in_h) continue;
-        memcpy(out + (i * n + x0) * c, in + ((y + i) * g->in_w + x + x0) * c,
+        if (y + i < 0 || y + i >= in->h) continue;
+        memcpy(out + (i * n + x0) * c,
+               in->data + ((y + i) * in->w + x + x0) * c,
                (size_t)((x1 - x0) * c) * sizeof *out);
     }
+}
+
+const float *oc__winograd_window(const oc__plane *in, int64_t y, int64_t x,
+                                 int64_t n, float *edge, size_t *row_step) {
+    if (y >= 0 && x >= 0 && y + n <= in->h && x + n <= in->w) {
+        *row_step = (size_t)(in->w * in->c);
+        return in->data + (y * in->w + x) * in->c;
+    }
+    copy_edge(in, y, x, n, edge);
+    *row_step = (size_t)(n * in->c);
+    return edge;
 }
 
 /* Tile i of r, block b, to V. */
 static void transform_in(const winograd_plan *p, const tile_range *r, size_t b,
                          size_t i) {
     const oc__conv_geom *g = p->g;
-    _Alignas(64) float edge[MAX_N * MAX_N * MAX_C];
+    _Alignas(64) float edge[OC_WINOGRAD_EDGE];
     place at = place_of(p, r->first + i);
-    int64_t y = (int64_t)at.y - g->pad_top, x = (int64_t)at.x - g->pad_left;
-    const float *in = p->args->in + (at.image * p->in_blocks + b) *
-                                        (size_t)(g->in_h * g->in_w) * p->c;
+    oc__plane in = {(int64_t)p->c, g->in_h, g->in_w,
+                    p->args->in + (at.image * p->in_blocks + b) *
+                                      (size_t)(g->in_h * g->in_w) * p->c};
     oc__winograd_tile t = {.c = p->c};
-    int64_t n = (int64_t)p->n;
-    if (y >= 0 && x >= 0 && y + n <= g->in_h && x + n <= g->in_w) {
-        t.from = in + (y * g->in_w + x) * (int64_t)p->c;
-        t.from_step = (size_t)g->in_w * p->c;
-    } else {
-        copy_edge(p, in, y, x, edge);
-        t.from = edge;
-        t.from_step = p->n * p->c;
-    }
+    t.from = oc__winograd_window(&in, (int64_t)at.y - g->pad_top,
+                                 (int64_t)at.x - g->pad_left, (int64_t)p->n,
+                                 edge, &t.from_step);
     t.to = r->v + (b * p->chunk + i) * p->c;
     t.to_step = p->in_blocks * p->chunk * p->c;
     p->kt->winograd_f32->input[p->m / 2 - 1](&t);

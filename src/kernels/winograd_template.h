@@ -151,6 +151,72 @@ VINLINE void V(output)(const oc__winograd_tile *t, const int n) {
     }
 }
 
+/* ---- gradients of the weights ---------------------------------------------
+ *
+ * The other way to share 6 points out: 4 taps (pixels of the gradient), 3
+ * outputs.  The taps' transform is theirs as a polynomial at each point by the
+ * product of the point's distances from the others: a^2 b^2 of 0, 2 a^2
+ * (a^2 - b^2) of +a and -a.
+ */
+VINLINE void V(taps_to_points)(const VF *d, VF *o) {
+    const float a = 0.625f, b = 1.5f, a2 = a * a, b2 = b * b;
+    const float of_a = 1.0f / (2.0f * a2 * (a2 - b2));
+    const float of_b = 1.0f / (2.0f * b2 * (b2 - a2));
+    o[0] = V(times)(1.0f / (a2 * b2), d[0]);
+    V(pair)
+    (a, V(times)(of_a, V(plus)(a2, d[2], d[0])),
+     V(times)(of_a, V(plus)(a2, d[3], d[1])), o + 1);
+    V(pair)
+    (b, V(times)(of_b, V(plus)(b2, d[2], d[0])),
+     V(times)(of_b, V(plus)(b2, d[3], d[1])), o + 3);
+    o[5] = d[3];
+}
+
+VINLINE void V(weights_from_points)(const VF *x, VF *y) {
+    const float a = 0.625f, b = 1.5f;
+    VF s0 = V(add)(x[1], x[2]), d0 = V(sub)(x[1], x[2]);
+    VF s1 = V(add)(x[3], x[4]), d1 = V(sub)(x[3], x[4]);
+    y[0] = V(add)(x[0], V(add)(s0, s1));
+    y[1] = V(plus)(b, d1, V(times)(a, d0));
+    y[2] = V(plus)(b * b, s1, V(plus)(a * a, s0, x[5]));
+}
+
+static VTARGET void V(grad)(const oc__winograd_tile *t) {
+    for (size_t lane = 0; lane < BLOCK; lane += V_WIDTH) {
+        VF half[6][4], d[4], o[6];
+        for (int x = 0; x < 4; x++) {
+            const float *from = t->from + (size_t)x * BLOCK + lane;
+            UNROLL for (int y = 0; y < 4; y++) d[y] =
+                V(load)(from + (size_t)y * t->from_step);
+            V(taps_to_points)(d, o);
+            UNROLL for (int y = 0; y < 6; y++) half[y][x] = o[y];
+        }
+        for (int y = 0; y < 6; y++) {
+            V(taps_to_points)(half[y], o);
+            UNROLL for (int x = 0; x < 6; x++)
+                V(store)(t->to + (size_t)(y * 6 + x) * t->to_step + lane, o[x]);
+        }
+    }
+}
+
+static VTARGET void V(weights)(const oc__winograd_tile *t) {
+    for (size_t lane = 0; lane < BLOCK; lane += V_WIDTH) {
+        VF half[3][6], d[6], o[3];
+        for (int x = 0; x < 6; x++) {
+            const float *from = t->from + (size_t)x * t->from_step + lane;
+            UNROLL for (int y = 0; y < 6; y++) d[y] =
+                V(load)(from + (size_t)(y * 6) * t->from_step);
+            V(weights_from_points)(d, o);
+            UNROLL for (int y = 0; y < 3; y++) half[y][x] = o[y];
+        }
+        for (int y = 0; y < 3; y++) {
+            V(weights_from_points)(half[y], o);
+            UNROLL for (int x = 0; x < 3; x++)
+                V(store)(t->to + (size_t)(y * 3 + x) * t->to_step + lane, o[x]);
+        }
+    }
+}
+
 #define SIZE(m)                                                                \
     static VTARGET void V(input_##m)(const oc__winograd_tile *t) {             \
         V(input)(t, m + 2);                                                    \
@@ -164,4 +230,6 @@ SIZE(6)
 
 const oc__winograd_f32_kernel K(winograd_f32) = {
     {V(input_2), V(input_4), V(input_6)},
-    {V(output_2), V(output_4), V(output_6)}};
+    {V(output_2), V(output_4), V(output_6)},
+    V(grad),
+    V(weights)};

@@ -359,6 +359,8 @@ typedef struct weights_job {
     int64_t c, parts;   /* parts of the batch */
     int64_t outs, ins;  /* blocks; ins: of a group */
     int64_t taps, cell; /* floats of one tap of a pair of blocks */
+    int winograd;
+    void *scratch; /* of that way */
     const float *gs, *x;
     float *dw, *acc; /* acc: [parts][outs][ins][taps][cell] */
 } weights_job;
@@ -377,10 +379,17 @@ static void weights_layout(const oc__ctx *c, oc__bump *m, weights_job *j) {
               !g->pad_top && !g->pad_left && g->in_h == g->out_h &&
               g->in_w == g->out_w;
     int64_t floats = j->outs * j->ins * j->taps * j->cell;
-    j->parts = floats * (int64_t)sizeof(float) <= SMALL_BYTES
+    j->winograd = oc__conv_grad_winograd_pays(c->kernels, g);
+    j->parts = !j->winograd && floats * (int64_t)sizeof(float) <= SMALL_BYTES
                    ? OC_MIN(PARTS, g->batch)
                    : 1;
     j->acc = oc__bump_take(m, j->parts * floats, sizeof(float));
+    if (j->winograd)
+        j->scratch =
+            oc__bump_take(m,
+                          (int64_t)oc__conv_grad_winograd_scratch_bytes(
+                              c->kernels, g, c->threads),
+                          1);
 }
 
 static oc_status infer_weights(oc__ctx *c) {
@@ -549,7 +558,11 @@ static oc_status run_weights(oc__ctx *c) {
     j.gs = oc__in(c, 0)->data;
     j.x = oc__in(c, 1)->data;
     j.dw = oc__out(c, 0)->data;
-    oc__parallel(c, j.parts > 1 ? j.parts : j.outs, 1, weights_range, &j);
+    if (j.winograd)
+        oc__conv_grad_winograd(c->kernels, c->pool, &j.g, j.x, j.gs, j.acc,
+                               j.scratch);
+    else
+        oc__parallel(c, j.parts > 1 ? j.parts : j.outs, 1, weights_range, &j);
     oc__parallel(c, j.g.out_c, OC_MAX(1, 16384 / OC_MAX(j.ins * j.cell, 1)),
                  gather_range, &j);
     return OC_OK;

@@ -319,7 +319,8 @@ static void check_plain(const oc__kernels *k, const oc__conv_geom *g) {
 static void each_plain(const oc__kernels *k) {
     for (int i = 0; i < 120; i++) {
         oc__conv_geom g = random_geometry((oc__conv_algo)(i % 3));
-        if (work_of(&g) > most_work() || !oc__conv_plain_f32_can(k, &g)) continue;
+        if (work_of(&g) > most_work() || !oc__conv_plain_f32_can(k, &g))
+            continue;
         check_plain(k, &g);
     }
 }
@@ -431,6 +432,113 @@ static void each_thread_count(const oc__kernels *k) {
 static void conv_f32_is_the_same_for_all_thread_counts(void **state) {
     (void)state;
     check_each_mask(each_thread_count);
+}
+
+/* ---- gradients of the weights -------------------------------------------- */
+
+/* The weight of one tap between two channels, in double. */
+static double weight_gradient(const oc__conv_geom *g, const float *x,
+                              const float *grad, int64_t o, int64_t i,
+                              int64_t ky, int64_t kx) {
+    double sum = 0;
+    for (int64_t n = 0; n < g->batch; n++)
+        for (int64_t oy = 0; oy < g->out_h; oy++)
+            for (int64_t ox = 0; ox < g->out_w; ox++) {
+                int64_t y = oy - g->pad_top + ky, z = ox - g->pad_left + kx;
+                if (y < 0 || y >= g->in_h || z < 0 || z >= g->in_w) continue;
+                int64_t to = (n * g->out_c + o) * g->out_h + oy;
+                int64_t from = (n * g->in_c + i) * g->in_h + y;
+                sum += (double)grad[to * g->out_w + ox] *
+                       (double)x[from * g->in_w + z];
+            }
+    return sum;
+}
+
+static void check_gradient(const oc__kernels *k, const oc__conv_geom *g) {
+    int64_t b = k->block, ins = (g->in_c + b - 1) / b;
+    int64_t outs = (g->out_c + b - 1) / b, elems = ins * outs * 9 * b * b;
+    int64_t x_elems = g->batch * g->in_c * g->in_h * g->in_w;
+    int64_t g_elems = g->batch * g->out_c * g->out_h * g->out_w;
+    float *x = new_floats(x_elems), *grad = new_floats(g_elems), *want = NULL;
+    check_fill(x, (size_t)x_elems, -1, 1);
+    check_fill(grad, (size_t)g_elems, -1, 1);
+    check_kernel(k, "weights by Winograd n%d c%d %dx%d -> c%d %dx%d",
+                 (int)g->batch, (int)g->in_c, (int)g->in_h, (int)g->in_w,
+                 (int)g->out_c, (int)g->out_h, (int)g->out_w);
+    float *xb = blocked_input(k, g->batch, g->in_c, g->in_h * g->in_w, x);
+    float *gb = blocked_input(k, g->batch, g->out_c, g->out_h * g->out_w, grad);
+    for (int threads = 1; threads <= 3; threads += 2) {
+        oc__pool *pool = NULL;
+        assert_int_equal(
+            oc__pool_create(&pool, &oc__default_allocator, threads, NULL),
+            OC_OK);
+        size_t bytes = oc__conv_grad_winograd_scratch_bytes(k, g, threads);
+        float *dw = new_floats(elems);
+        oc__conv_grad_winograd(k, pool, g, xb, gb, dw,
+                               check_alloc(oc__align_up(bytes, 64)));
+        oc__pool_destroy(pool);
+        double room = 1e-5 * (double)(g->batch * g->out_h * g->out_w);
+        for (int64_t e = 0; e < g->out_c * g->in_c * 9; e++) {
+            int64_t o = e / 9 / g->in_c, i = e / 9 % g->in_c, t = e % 9;
+            int64_t at = (((o / b * ins + i / b) * 9 + t) * b + i % b) * b;
+            double v = weight_gradient(g, x, grad, o, i, t / 3, t % 3);
+            if (threads == 1) check_close(&dw[at + o % b], &v, 1, 1, room);
+            if (want) check_same(&dw[at + o % b], &want[at + o % b], 1);
+        }
+        want = dw;
+    }
+    check_free_all();
+}
+
+/* One part, some of them; edges that are cut; channels that fill no block. */
+static void each_gradient(const oc__kernels *k) {
+    static const int64_t shapes[][6] = {
+        {4, 24, 13, 18, 17, 1}, {1, 8, 32, 32, 8, 0}, {3, 5, 21, 25, 33, 2}};
+    for (size_t i = 0; i < OC_COUNT(shapes); i++) {
+        const int64_t *s = shapes[i];
+        oc__conv_geom g = {.batch = s[0],
+                           .in_c = s[1],
+                           .in_h = s[2],
+                           .in_w = s[3],
+                           .out_c = s[4],
+                           .out_h = s[2] - 2 + 2 * s[5],
+                           .out_w = s[3] - 2 + s[5],
+                           .kernel_h = 3,
+                           .kernel_w = 3,
+                           .stride_h = 1,
+                           .stride_w = 1,
+                           .dilation_h = 1,
+                           .dilation_w = 1,
+                           .pad_top = s[5],
+                           .pad_left = s[5],
+                           .group = 1};
+        check_gradient(k, &g);
+    }
+    oc__conv_geom wide = {.batch = 64,
+                          .in_c = 150,
+                          .in_h = 4,
+                          .in_w = 4,
+                          .out_c = 130,
+                          .out_h = 4,
+                          .out_w = 4,
+                          .kernel_h = 3,
+                          .kernel_w = 3,
+                          .stride_h = 1,
+                          .stride_w = 1,
+                          .dilation_h = 1,
+                          .dilation_w = 1,
+                          .pad_top = 1,
+                          .pad_left = 1,
+                          .group = 1};
+    assert_true(oc__conv_grad_winograd_pays(k, &wide));
+    if (!test_is_small()) check_gradient(k, &wide);
+    wide.stride_h = 2;
+    assert_false(oc__conv_grad_winograd_pays(k, &wide));
+}
+
+static void weight_gradients_match_double(void **state) {
+    (void)state;
+    check_each_mask(each_gradient);
 }
 
 /* The way that is chosen can do it. */
@@ -576,6 +684,7 @@ int main(void) {
         cmocka_unit_test(conv_plain_f32_matches_double),
         cmocka_unit_test(conv_f32_does_every_width),
         cmocka_unit_test(conv_f32_is_the_same_for_all_thread_counts),
+        cmocka_unit_test(weight_gradients_match_double),
         cmocka_unit_test(conv_f32_chooses_what_can),
         cmocka_unit_test(pool_f32_matches_double),
         cmocka_unit_test(blocked_layout_round_trips),

@@ -42,13 +42,11 @@ static void output_row(size_t n, size_t i, float *row) {
 /* y = T x T^t for one channel: x (n, n), T (rows, n), y (rows, rows). */
 static void both_sides(float (*t)[MAX_N], size_t rows, size_t n,
                        float (*x)[MAX_N], float (*y)[MAX_N]) {
-    float half[MAX_N][MAX_N];
+    float half[MAX_N][MAX_N] = {{0.0f}};
     for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < n; j++) {
-            half[i][j] = 0.0f;
+        for (size_t j = 0; j < n; j++)
             for (size_t k = 0; k < n; k++)
                 half[i][j] += t[i][k] * x[k][j];
-        }
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < rows; j++) {
             y[i][j] = 0.0f;
@@ -90,6 +88,44 @@ static void output(const oc__winograd_tile *t, size_t n) {
     }
 }
 
+/* y = T x T^t: x (cols, cols) at `from`, T (rows, cols), y (rows, rows). */
+static void transform(const oc__winograd_tile *t, float (*matrix)[MAX_N],
+                      size_t rows, size_t cols, int is_pixels) {
+    float x[MAX_N][MAX_N], y[MAX_N][MAX_N];
+    for (size_t ch = 0; ch < t->c; ch++) {
+        for (size_t i = 0; i < cols * cols; i++) {
+            size_t at = is_pixels ? i / cols * t->from_step + i % cols * t->c
+                                  : i * t->from_step;
+            x[i / cols][i % cols] = t->from[at + ch];
+        }
+        both_sides(matrix, rows, cols, x, y);
+        for (size_t i = 0; i < rows * rows; i++)
+            t->to[i * t->to_step + ch] = y[i / rows][i % rows];
+    }
+}
+
+/* Taps at each point, by its distances from the others. */
+static void grad(const oc__winograd_tile *t) {
+    float matrix[MAX_N][MAX_N] = {{0.0f}};
+    for (size_t i = 0; i < 5; i++) {
+        float p = point(6, i), power = 1.0f;
+        for (size_t j = 0; j < 5; j++)
+            if (j != i) power /= p - point(6, j);
+        for (size_t j = 0; j < 4; j++, power *= p)
+            matrix[i][j] = power;
+    }
+    matrix[5][3] = 1.0f;
+    transform(t, matrix, 6, 4, 1);
+}
+
+static void weights(const oc__winograd_tile *t) {
+    float matrix[MAX_N][MAX_N] = {{0.0f}};
+    for (size_t i = 0; i < 3; i++)
+        output_row(6, i, matrix[i]);
+    matrix[2][5] = 1.0f;
+    transform(t, matrix, 3, 6, 0);
+}
+
 #define SIZE(m)                                                                \
     static void input_##m(const oc__winograd_tile *t) {                        \
         input(t, m + 2);                                                       \
@@ -102,4 +138,4 @@ SIZE(4)
 SIZE(6)
 
 const oc__winograd_f32_kernel oc__winograd_f32_scalar = {
-    {input_2, input_4, input_6}, {output_2, output_4, output_6}};
+    {input_2, input_4, input_6}, {output_2, output_4, output_6}, grad, weights};
