@@ -198,7 +198,7 @@ static void bench_conv(oc__conv_algo algo, int64_t in_c, int64_t h,
     size_t out = oc__align_up((size_t)out_c, c) * (size_t)(g.out_h * g.out_w);
     float *w = get((size_t)(out_c * in_c / group * k * k) * 4);
     float *packed = get(oc__conv_f32_packed_elems(kt, &g, algo) * 4);
-    oc__conv_f32_pack(kt, &g, algo, w, packed);
+    oc__conv_f32_pack(kt, NULL, &g, algo, w, packed);
     conv_case cc = {.a = {.g = g,
                           .algo = algo,
                           .in = get(in * 4),

@@ -44,9 +44,10 @@ size_t oc__conv_f32_packed_elems(const struct oc__kernels *kt,
     return ways[algo]->packed_elems(kt, g);
 }
 
-void oc__conv_f32_pack(const struct oc__kernels *kt, const oc__conv_geom *g,
-                       oc__conv_algo algo, const float *w, float *packed) {
-    ways[algo]->pack(kt, g, w, packed);
+void oc__conv_f32_pack(const struct oc__kernels *kt, oc__pool *pool,
+                       const oc__conv_geom *g, oc__conv_algo algo,
+                       const float *w, float *packed) {
+    ways[algo]->pack(kt, pool, g, w, packed);
 }
 
 size_t oc__conv_f32_scratch_bytes(const struct oc__kernels *kt,

@@ -223,8 +223,9 @@ oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
 size_t oc__conv_f32_packed_elems(const struct oc__kernels *kt,
                                  const oc__conv_geom *g, oc__conv_algo algo);
 /** w: (out_c, in_c/group, kernel_h, kernel_w), dense. */
-void oc__conv_f32_pack(const struct oc__kernels *kt, const oc__conv_geom *g,
-                       oc__conv_algo algo, const float *w, float *packed);
+void oc__conv_f32_pack(const struct oc__kernels *kt, oc__pool *pool,
+                       const oc__conv_geom *g, oc__conv_algo algo,
+                       const float *w, float *packed);
 size_t oc__conv_f32_scratch_bytes(const struct oc__kernels *kt,
                                   const oc__conv_geom *g, oc__conv_algo algo,
                                   int threads);

@@ -23,8 +23,10 @@ static size_t depthwise_packed_elems(const oc__kernels *kt,
            (size_t)(g->kernel_h * g->kernel_w);
 }
 
-static void depthwise_pack(const oc__kernels *kt, const oc__conv_geom *g,
-                           const float *w, float *packed) {
+static void depthwise_pack(const oc__kernels *kt, oc__pool *pool,
+                           const oc__conv_geom *g, const float *w,
+                           float *packed) {
+    (void)pool;
     size_t c = (size_t)kt->block, taps = (size_t)(g->kernel_h * g->kernel_w);
     for (size_t b = 0; b < oc__blocks(kt, g->in_c); b++)
         for (size_t t = 0; t < taps; t++)

@@ -198,8 +198,9 @@ static void pack_block(const direct_plan *p, const oc__conv_geom *g,
     }
 }
 
-static void direct_pack(const oc__kernels *kt, const oc__conv_geom *g,
-                        const float *w, float *packed) {
+static void direct_pack(const oc__kernels *kt, oc__pool *pool,
+                        const oc__conv_geom *g, const float *w, float *packed) {
+    (void)pool;
     direct_plan p = plan_of(kt, g);
     size_t c = p.strip.c, in_blocks = p.strip.in_blocks;
     memset(packed, 0, direct_packed_elems(kt, g) * sizeof *packed);

@@ -106,8 +106,9 @@ static size_t first_packed_elems(const oc__kernels *kt,
     return p.out_blocks * p.strip.tap_count * p.strip.tap_elems;
 }
 
-static void first_pack(const oc__kernels *kt, const oc__conv_geom *g,
-                       const float *w, float *packed) {
+static void first_pack(const oc__kernels *kt, oc__pool *pool,
+                       const oc__conv_geom *g, const float *w, float *packed) {
+    (void)pool;
     first_plan p = plan_of(kt, g);
     size_t taps = p.strip.tap_count, c = p.strip.c;
     for (size_t o = 0; o < p.out_blocks; o += OC_CONV_MAX_BLOCKS) {

@@ -82,7 +82,7 @@ void oc__conv_plain_f32(const struct oc__kernels *kt, oc__pool *pool,
     oc__conv_f32_args a = *args;
     int64_t out_px = g->out_h * g->out_w;
     a.algo = p.algo;
-    oc__conv_f32_pack(kt, g, p.algo, w, (float *)(void *)(at + p.packed));
+    oc__conv_f32_pack(kt, NULL, g, p.algo, w, (float *)(void *)(at + p.packed));
     a.packed_w = (const float *)(void *)(at + p.packed);
     if (args->bias) {
         float *bias = (float *)(void *)(at + p.bias);

@@ -117,9 +117,9 @@ static size_t point_packed_elems(const oc__kernels *kt,
     return oc__conv_way_direct.packed_elems(kt, g);
 }
 
-static void point_pack(const oc__kernels *kt, const oc__conv_geom *g,
-                       const float *w, float *packed) {
-    oc__conv_way_direct.pack(kt, g, w, packed);
+static void point_pack(const oc__kernels *kt, oc__pool *pool,
+                       const oc__conv_geom *g, const float *w, float *packed) {
+    oc__conv_way_direct.pack(kt, pool, g, w, packed);
 }
 
 static size_t first_pixel(const point_plan *p, size_t tile) {

@@ -12,8 +12,8 @@
 typedef struct oc__conv_way {
     int (*can)(const oc__kernels *kt, const oc__conv_geom *g);
     size_t (*packed_elems)(const oc__kernels *kt, const oc__conv_geom *g);
-    void (*pack)(const oc__kernels *kt, const oc__conv_geom *g, const float *w,
-                 float *packed);
+    void (*pack)(const oc__kernels *kt, oc__pool *pool, const oc__conv_geom *g,
+                 const float *w, float *packed);
     size_t (*scratch_bytes)(const oc__kernels *kt, const oc__conv_geom *g,
                             int threads);
     void (*run)(const oc__kernels *kt, oc__pool *pool,

@@ -198,21 +198,44 @@ static void pack_filters(size_t n, double (*matrix)[3], const float *w,
     }
 }
 
-static void winograd_pack(const oc__kernels *kt, const oc__conv_geom *g,
-                          const float *w, float *packed) {
-    winograd_plan p = plan_of(kt, g);
-    size_t c = p.c, step = p.in_blocks * p.out_blocks * c * c;
-    size_t in_c = (size_t)g->in_c, out_c = (size_t)g->out_c;
+typedef struct pack_job {
+    winograd_plan plan;
     double matrix[MAX_N][3];
-    filter_matrix(p.n, matrix);
-    memset(packed, 0, step * p.points * sizeof *packed);
-    for (size_t o = 0; o < p.out_blocks; o += OC_CONV_MAX_BLOCKS) {
-        size_t width = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p.out_blocks - o) * c;
-        float *out = packed + o * p.in_blocks * c * c;
+    const float *w;
+    float *packed;
+} pack_job;
+
+/* Items are pairs of output blocks. */
+static void pack_task(void *ctx, int task, int worker) {
+    const oc__share *s = ctx;
+    pack_job *j = s->ctx;
+    const winograd_plan *p = &j->plan;
+    size_t c = p->c, step = p->in_blocks * p->out_blocks * c * c;
+    size_t in_c = (size_t)p->g->in_c, out_c = (size_t)p->g->out_c;
+    (void)worker;
+    for (size_t k = oc__share_begin(s, (size_t)task);
+         k < oc__share_end(s, (size_t)task); k++) {
+        size_t o = k * OC_CONV_MAX_BLOCKS;
+        size_t width =
+            OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p->out_blocks - o) * c;
+        float *out = j->packed + o * p->in_blocks * c * c;
+        for (size_t i = 0; i < p->points; i++)
+            memset(out + i * step, 0, width * p->in_blocks * c * sizeof *out);
         for (size_t i = 0; i < in_c; i++)
-            pack_filters(p.n, matrix, w + (o * c * in_c + i) * 9, in_c * 9,
-                         OC_MIN(width, out_c - o * c), out + i * width, step);
+            pack_filters(p->n, j->matrix, j->w + (o * c * in_c + i) * 9,
+                         in_c * 9, OC_MIN(width, out_c - o * c),
+                         out + i * width, step);
     }
+}
+
+static void winograd_pack(const oc__kernels *kt, oc__pool *pool,
+                          const oc__conv_geom *g, const float *w,
+                          float *packed) {
+    pack_job j = {.plan = plan_of(kt, g), .w = w, .packed = packed};
+    filter_matrix(j.plan.n, j.matrix);
+    /* A filter's transform is about 200 operations in double. */
+    double work = 200.0 * (double)g->in_c * OC_CONV_MAX_BLOCKS * kt->block;
+    oc__share_run(pool, j.plan.pairs, work, pack_task, &j);
 }
 
 /* ---- the three steps ----------------------------------------------------- */

@@ -153,7 +153,7 @@ static oc_status infer_pack_conv(oc__ctx *c) {
 static oc_status run_pack_conv(oc__ctx *c) {
     oc__conv_geom g;
     OC_TRY(oc__geom_read(c, &g));
-    oc__conv_f32_pack(c->kernels, &g, algo_of(c), oc__in(c, 0)->data,
+    oc__conv_f32_pack(c->kernels, c->pool, &g, algo_of(c), oc__in(c, 0)->data,
                       oc__out(c, 0)->data);
     return OC_OK;
 }

@@ -234,7 +234,7 @@ static void check_conv(const oc__kernels *k, const oc__conv_geom *g,
                  (int)g->pad_top, (int)g->pad_left, (int)g->group, e.act,
                  e.bias, e.residual);
     float *packed = new_floats((int64_t)oc__conv_f32_packed_elems(k, g, way));
-    oc__conv_f32_pack(k, g, way, w, packed);
+    oc__conv_f32_pack(k, pool, g, way, w, packed);
     a.packed_w = packed;
     float *bias = new_floats(out_c);
     check_fill(bias, (size_t)out_c, -1, 1);
@@ -406,7 +406,7 @@ static void each_thread_count(const oc__kernels *k) {
         check_fill(w, (size_t)w_elems, -1, 1);
         float *packed = new_floats(
             (int64_t)oc__conv_f32_packed_elems(k, &g, (oc__conv_algo)way));
-        oc__conv_f32_pack(k, &g, (oc__conv_algo)way, w, packed);
+        oc__conv_f32_pack(k, NULL, &g, (oc__conv_algo)way, w, packed);
         oc__conv_f32_args a = {.g = g,
                                .algo = (oc__conv_algo)way,
                                .in = in,
