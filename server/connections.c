@@ -12,19 +12,21 @@ struct connection {
     connection *next, *before;
     int fd;
     int64_t deadline_ns; /* 0: none */
+    int rests, is_cut_off;
     request *working;
 };
 
 struct connections {
     pthread_mutex_t lock;
-    connection *first;
-    size_t n;
+    connection *first, *last; /* first who came to rest last */
+    size_t n, n_cut_off, most;
 };
 
-oc_status connections_create(connections **out, oc_error *err) {
+oc_status connections_create(connections **out, int most, oc_error *err) {
     connections *c = calloc(1, sizeof *c);
     if (!c) return server_fail(err, OC_E_NOMEM, "no memory for connections");
     pthread_mutex_init(&c->lock, NULL);
+    c->most = (size_t)most;
     *out = c;
     return OC_OK;
 }
@@ -44,15 +46,41 @@ static int64_t in_seconds(double seconds) {
     return seconds > 0 ? now_ns() + (int64_t)(seconds * 1e9) : 0;
 }
 
+/* ---- the list, under the lock ----------------------------------------------
+ */
+
+static void put_first(connections *c, connection *link) {
+    link->before = NULL;
+    link->next = c->first;
+    if (c->first)
+        c->first->before = link;
+    else
+        c->last = link;
+    c->first = link;
+}
+
+static void take_out(connections *c, connection *link) {
+    if (link->before)
+        link->before->next = link->next;
+    else
+        c->first = link->next;
+    if (link->next)
+        link->next->before = link->before;
+    else
+        c->last = link->before;
+}
+
+/* ---- one of them ----------------------------------------------------------
+ */
+
 connection *connections_add(connections *c, int fd, double seconds) {
     connection *link = calloc(1, sizeof *link);
     if (!link) return NULL;
     link->fd = fd;
     link->deadline_ns = in_seconds(seconds);
+    link->rests = 1;
     pthread_mutex_lock(&c->lock);
-    link->next = c->first;
-    if (c->first) c->first->before = link;
-    c->first = link;
+    put_first(c, link);
     c->n++;
     pthread_mutex_unlock(&c->lock);
     return link;
@@ -61,19 +89,28 @@ connection *connections_add(connections *c, int fd, double seconds) {
 void connections_remove(connections *c, connection *link) {
     if (!link) return;
     pthread_mutex_lock(&c->lock);
-    if (link->before)
-        link->before->next = link->next;
-    else
-        c->first = link->next;
-    if (link->next) link->next->before = link->before;
+    take_out(c, link);
     c->n--;
+    if (link->is_cut_off) c->n_cut_off--;
     pthread_mutex_unlock(&c->lock);
     free(link);
+}
+
+void connections_rest(connections *c, connection *link, double seconds) {
+    if (!link) return;
+    pthread_mutex_lock(&c->lock);
+    link->working = NULL;
+    link->deadline_ns = in_seconds(seconds);
+    link->rests = 1;
+    take_out(c, link);
+    put_first(c, link);
+    pthread_mutex_unlock(&c->lock);
 }
 
 void connections_allow(connections *c, connection *link, double seconds) {
     if (!link) return;
     pthread_mutex_lock(&c->lock);
+    link->rests = 0;
     link->deadline_ns = in_seconds(seconds);
     pthread_mutex_unlock(&c->lock);
 }
@@ -99,18 +136,44 @@ static void watch_work(connection *link, scheduler *s, int64_t now) {
         scheduler_stop(s, j, STOP_LATE);
 }
 
-void connections_watch(connections *c, scheduler *s) {
+/* libmicrohttpd finds it closed, and then it is taken out. */
+static void cut_off(connections *c, connection *link) {
+    link->deadline_ns = 0;
+    link->rests = 0;
+    link->is_cut_off = 1;
+    c->n_cut_off++;
+    shutdown(link->fd, SHUT_RDWR);
+}
+
+/*
+ * Places are kept free, not made when they are wanted: who comes while all are
+ * taken waits unaccepted, and nobody would tell us.
+ */
+static size_t make_places(connections *c) {
+    size_t taken = c->n - c->n_cut_off + c->most / 16, n = 0;
+    size_t want = taken > c->most ? taken - c->most : 0;
+    for (connection *link = c->last; link && n < want; link = link->before) {
+        if (!link->rests) continue;
+        cut_off(c, link);
+        n++;
+    }
+    return n;
+}
+
+size_t connections_watch(connections *c, scheduler *s) {
     int64_t now = now_ns();
     pthread_mutex_lock(&c->lock);
     for (connection *link = c->first; link; link = link->next) {
         if (link->working) {
             watch_work(link, s, now);
-        } else if (link->deadline_ns && now >= link->deadline_ns) {
-            link->deadline_ns = 0;
-            shutdown(link->fd, SHUT_RDWR);
+        } else if (link->deadline_ns && !link->is_cut_off &&
+                   now >= link->deadline_ns) {
+            cut_off(c, link);
         }
     }
+    size_t n = make_places(c);
     pthread_mutex_unlock(&c->lock);
+    return n;
 }
 
 void connections_stop_all(connections *c, scheduler *s) {

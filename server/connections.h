@@ -9,6 +9,10 @@
  *
  * While a worker has a request its connection is suspended and nobody reads
  * from it; whether the other side is still there is looked up here.
+ *
+ * When nearly all places are taken, those who have been silent longest between
+ * requests lose theirs: however many somebody opens, there is one for who has
+ * something to ask.
  */
 #ifndef OCELLI_SERVER_CONNECTIONS_H
 #define OCELLI_SERVER_CONNECTIONS_H
@@ -18,19 +22,25 @@
 
 typedef struct connection connection;
 
-oc_status connections_create(connections **out, oc_error *err);
+/** most: how many there may be at once. */
+oc_status connections_create(connections **out, int most, oc_error *err);
 void connections_destroy(connections *c);
 
-/** NULL: no memory. */
+/** NULL: no memory.  It rests, see connections_rest(). */
 connection *connections_add(connections *c, int fd, double seconds);
 void connections_remove(connections *c, connection *link);
+/** It is between requests, for at most so long. */
+void connections_rest(connections *c, connection *link, double seconds);
 /** From now on it has this long; 0: any time. */
 void connections_allow(connections *c, connection *link, double seconds);
 /** A worker gets the request, or (NULL) gives it back. */
 void connections_work(connections *c, connection *link, request *r);
 
-/** Cuts off who is late; stops the work of who went away or is late. */
-void connections_watch(connections *c, scheduler *s);
+/**
+ * Cuts off who is late; stops the work of who went away or is late.  Returns
+ * how many were cut off for want of places.
+ */
+size_t connections_watch(connections *c, scheduler *s);
 /** Stops all work. */
 void connections_stop_all(connections *c, scheduler *s);
 size_t connections_count(connections *c);

@@ -402,8 +402,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **place,
     (void)mhd;
     if (!r) return;
     *place = NULL;
-    connections_work(s->connections, r->link, NULL);
-    connections_allow(s->connections, r->link, s->opt.idle_s);
+    connections_rest(s->connections, r->link, s->opt.idle_s);
     int64_t total = now_ns() - r->begun_ns;
     metrics_request m = {r->route ? r->route->name : "none",
                          r->model_label,

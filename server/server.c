@@ -121,6 +121,13 @@ static void reload_files(server *s, int always) {
  */
 
 /* The next signal within some time, 0 for none. */
+static void watch(server *s) {
+    size_t n = connections_watch(s->connections, s->sched);
+    for (; n; n--) {
+        metrics_add_refusal(s->metrics, "places");
+    }
+}
+
 static int next_signal(const sigset_t *set, int64_t ms) {
     struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * NS_PER_MS};
     int n = sigtimedwait(set, NULL, &t);
@@ -142,7 +149,7 @@ static void serve(server *s, loader *l, const sigset_t *set) {
             reload_files(s, 1);
             loader_tell(l, 0);
         }
-        connections_watch(s->connections, s->sched);
+        watch(s);
         if (now_ns() - files_ns >= (int64_t)FILES_MS * NS_PER_MS) {
             reload_files(s, 0);
             files_ns = now_ns();
@@ -155,7 +162,7 @@ static int go_on(server *s, const sigset_t *set, double seconds) {
     int64_t end = now_ns() + (int64_t)(seconds * 1e9);
     while (now_ns() < end) {
         if (ends(next_signal(set, TICK_MS))) return 1;
-        connections_watch(s->connections, s->sched);
+        watch(s);
     }
     return 0;
 }
@@ -168,7 +175,7 @@ static int wait_for_quiet(server *s, const sigset_t *set, double seconds) {
     int64_t end = now_ns() + (int64_t)(seconds * 1e9), quiet_ns = now_ns();
     while (now_ns() < end) {
         if (ends(next_signal(set, 10))) return 1;
-        connections_watch(s->connections, s->sched);
+        watch(s);
         if (atomic_load(&s->active) || connections_have_bytes(s->connections))
             quiet_ns = now_ns();
         if (now_ns() - quiet_ns >= (int64_t)QUIET_MS * NS_PER_MS) return 0;
@@ -196,17 +203,22 @@ static void drain(server *s, http *h, const sigset_t *set) {
     }
 }
 
-static void raise_file_limit(const server *s) {
+/* Each connection is an open file, and so is what the rest of us needs. */
+static void raise_file_limit(server *s) {
+    enum { OTHER_FILES = 64 };
     struct rlimit files;
-    rlim_t want = (rlim_t)s->opt.max_connections + 64;
+    rlim_t want = (rlim_t)s->opt.max_connections + OTHER_FILES;
     if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= want) return;
     files.rlim_cur = files.rlim_max < want ? files.rlim_max : want;
     setrlimit(RLIMIT_NOFILE, &files);
-    if (files.rlim_cur < want)
-        log_say(LOG_WARN,
-                "fewer connections than asked for: the limit of open "
-                "files is too low",
-                NULL, NULL);
+    if (files.rlim_cur >= want) return;
+    s->opt.max_connections = files.rlim_cur > 2 * OTHER_FILES
+                                 ? (int)files.rlim_cur - OTHER_FILES
+                                 : (int)files.rlim_cur / 2 + 1;
+    log_say(LOG_WARN,
+            "fewer connections than asked for: the limit of open "
+            "files is too low",
+            NULL, NULL);
 }
 
 static oc_status make_parts(server *s, oc_error *err) {
@@ -217,7 +229,7 @@ static oc_status make_parts(server *s, oc_error *err) {
                                (int64_t)(o->batch_delay_s * 1e9)};
     oc_status st = auth_create(&s->auth, o->keys, o->rate, o->burst, err);
     if (!st) st = repo_create(&s->repo, &repo, err);
-    if (!st) st = connections_create(&s->connections, err);
+    if (!st) st = connections_create(&s->connections, o->max_connections, err);
     if (!st && o->tls_cert)
         st = tls_create(&s->tls, o->tls_cert, o->tls_key, err);
     if (!st && !(s->metrics = metrics_create()))

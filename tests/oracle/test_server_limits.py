@@ -217,6 +217,35 @@ def idle_connections_do_no_harm():
     return None if most == 10000 else f"only {most} connections here"
 
 
+def silent_connections_make_places():
+    silent = []
+    with Server(at("slow"), "--max-connections", "64", "--workers",
+                "1") as s, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        kept = s.connect()
+        try:
+            # Who is being served, and who asks now and then, keep theirs.
+            job = pool.submit(s.ask, "POST", "/v2/models/slow/infer",
+                              slow_request())
+            wait_until(lambda: metric(s, "ocelli_running") == 1)
+            for i in range(400):
+                silent.append(socket.create_connection((s.host, s.port), 20))
+                if i % 2:
+                    silent[-1].sendall(b"GET /v2 HT")
+                if i % 20 == 0:
+                    kept.request("GET", "/v2/health/ready")
+                    assert kept.getresponse().read() == b""
+                    start = time.monotonic()
+                    assert s.ask("GET", "/v2/health/ready")[0] == 200
+                    assert time.monotonic() - start < 5, i
+            assert job.result()[0] == 200
+            assert metric(s, "ocelli_connections") <= 64
+            assert metric(s, "ocelli_refused_total") >= 300
+        finally:
+            kept.close()
+            for c in silent:
+                c.close()
+
+
 # ---- keys ------------------------------------------------------------------
 
 def key_line(key, rest):
@@ -760,7 +789,8 @@ TESTS = [
     large_bodies_are_refused_before_they_come,
     large_chunked_bodies_are_refused, a_body_of_the_limit_is_taken,
     bodies_are_limited_altogether, slow_clients_are_cut_off,
-    idle_connections_do_no_harm, keys_open_everything_but_health,
+    idle_connections_do_no_harm, silent_connections_make_places,
+    keys_open_everything_but_health,
     rates_are_limited_by_key, full_queues_answer_at_once, deadlines_are_kept,
     work_of_vanished_clients_ends, the_urgent_go_first, pages_need_leave,
     sigterm_loses_no_request, draining_finishes_slow_work,
