@@ -45,6 +45,7 @@ static int take_integers(const cli_args *args, server_options *o) {
         {"threads", 1, 1024, 1, 0},
         {"queue", 1, 1000000, 256, 0},
         {"batch", 1, 256, 1, 0},
+        {"keep-answers", 0, 1 << 20, 0, 0},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         number *n = &list[i];
@@ -61,6 +62,7 @@ static int take_integers(const cli_args *args, server_options *o) {
     o->threads = (int)value_of(list, "threads");
     o->queue = (size_t)value_of(list, "queue");
     o->batch = (int)value_of(list, "batch");
+    o->answers_bytes = (size_t)value_of(list, "keep-answers") * MIB;
     return CLI_OK;
 }
 
@@ -185,6 +187,8 @@ static const cli_option options[] = {
      "its first dimension is free (default 1)", NULL},
     {"batch-delay", 0, "MS", "milliseconds to wait for them (default 0)",
      NULL},
+    {"keep-answers", 0, "MIB", "room for answers, given again to the same "
+     "request while the same models serve (default 0: none are kept)", NULL},
     {"drain-delay", 0, "S", "seconds to go on accepting after SIGTERM "
      "(default 0)", NULL},
     {"drain", 0, "S", "then seconds for requests to end (default 30)", NULL},

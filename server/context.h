@@ -12,6 +12,7 @@
 
 typedef struct connections connections;
 typedef struct tls tls;
+typedef struct answer_cache answer_cache;
 
 typedef struct server {
     server_options opt;
@@ -20,7 +21,8 @@ typedef struct server {
     repository *repo;
     scheduler *sched;
     connections *connections;
-    tls *tls; /* NULL without */
+    tls *tls;              /* NULL without */
+    answer_cache *answers; /* the same */
     atomic_int draining;
     atomic_int hurry;           /* the time for that is over */
     atomic_int active;          /* requests begun and not yet ended */

@@ -3,6 +3,7 @@
 
 #include "http.h"
 
+#include "answer_cache.h"
 #include "connections.h"
 #include "listen.h"
 #include "log.h"
@@ -282,6 +283,7 @@ static void take_body(request *r, const char *data, size_t n) {
 
 void request_done(request *r) {
     struct MHD_Connection *mhd = r->connection;
+    answer_cache_put(r->server->answers, r);
     job_finished(r->server->sched, &r->job);
     MHD_resume_connection(mhd);
 }
@@ -290,7 +292,9 @@ static job_result work(job *j) {
     request *r = (request *)j;
     unsigned flags = r->route->flags;
     r->ns[STAGE_QUEUE] = j->started_ns - j->queued_ns;
-    job_result result = r->route->handle(r);
+    job_result result = JOB_ENDED;
+    if (!(flags & ROUTE_KEEP) || !answer_cache_get(r->server->answers, r))
+        result = r->route->handle(r);
     if (result == JOB_ENDED && !(flags & ROUTE_STREAM)) request_done(r);
     return result;
 }

@@ -303,6 +303,19 @@ static double resident_bytes(void) {
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
+static void write_answers(const metrics_gauges *g, FILE *f) {
+    if (!g->keeps_answers) return;
+    head(f, "answers_found_total", "counter",
+         "Requests by whether their answer had been kept.");
+    fprintf(f,
+            "ocelli_answers_found_total{found=\"yes\"} %llu\n"
+            "ocelli_answers_found_total{found=\"no\"} %llu\n",
+            (unsigned long long)g->answer_hits,
+            (unsigned long long)g->answer_misses);
+    gauge(f, "answers", "Answers that are kept.", (double)g->answers);
+    gauge(f, "answers_bytes", "Bytes of them.", (double)g->answers_bytes);
+}
+
 void metrics_write(metrics *m, const metrics_gauges *g, FILE *f) {
     struct timespec cpu;
     gauge(f, "queue_depth", "Requests that wait for a worker.",
@@ -317,6 +330,7 @@ void metrics_write(metrics *m, const metrics_gauges *g, FILE *f) {
           (double)g->models_failed);
     gauge(f, "draining", "1 while the server finishes its last requests.",
           g->draining);
+    write_answers(g, f);
     fprintf(f,
             "# HELP process_resident_memory_bytes Memory in use.\n"
             "# TYPE process_resident_memory_bytes gauge\n"

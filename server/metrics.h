@@ -35,6 +35,9 @@ typedef struct metrics_gauges {
     size_t queue_depth, queue_limit, running, connections, workers;
     size_t models_ready, models_failed;
     int draining;
+    int keeps_answers;
+    uint64_t answer_hits, answer_misses;
+    size_t answers, answers_bytes;
 } metrics_gauges;
 
 metrics *metrics_create(void);

@@ -53,6 +53,7 @@ struct repository {
     pthread_mutex_t loading, lock;
     model *models; /* never shrinks: names stay valid */
     atomic_int is_loaded;
+    atomic_uint_fast64_t state;
     int64_t next_poll_ns;
 };
 
@@ -331,6 +332,18 @@ static int same_model(const model_stamp *a, const model_stamp *b) {
            same_stamp(&a->card[1], &b->card[1]);
 }
 
+/*
+ * Behind the change, under the lock: who saw the number before may still have
+ * been answered by the new model, which nobody will ask for by that number.
+ */
+static void count_change(repository *r) {
+    atomic_fetch_add(&r->state, 1);
+}
+
+uint64_t repo_state(const repository *r) {
+    return atomic_load(&((repository *)r)->state);
+}
+
 /* What serves is replaced only by what has been loaded. */
 static oc_status load_version(repository *r, model *m, version *v,
                               oc_error *err) {
@@ -347,6 +360,7 @@ static oc_status load_version(repository *r, model *m, version *v,
         old = v->serving;
         v->serving = fresh;
         v->reason[0] = '\0';
+        count_change(r);
     }
     pthread_mutex_unlock(&r->lock);
     served_unref(old);
@@ -363,6 +377,7 @@ static void stop_version(repository *r, model *m, version *v,
     pthread_mutex_lock(&r->lock);
     served *old = v->serving;
     v->serving = NULL;
+    if (old) count_change(r);
     v->has_failed = 0;
     copy_text(v->reason, sizeof v->reason, reason);
     pthread_mutex_unlock(&r->lock);
@@ -464,6 +479,7 @@ void repo_poll(repository *r) {
 
 void repo_reload(repository *r) {
     update(r, AGAIN);
+    count_change(r); /* what else answers rest on is read anew too */
 }
 
 oc_status repo_load(repository *r, const char *name, oc_error *err) {

@@ -41,6 +41,8 @@ void repo_destroy(repository *r);
 /** Loads what is there; afterwards repo_is_loaded(). */
 void repo_load_all(repository *r);
 int repo_is_loaded(const repository *r);
+/** Another number once something else serves, so that answers differ. */
+uint64_t repo_state(const repository *r);
 /** Looks once for what has changed, when it is time; often called. */
 void repo_poll(repository *r);
 /** Looks now, and tries again what failed. */

@@ -23,6 +23,7 @@ enum {
     REQUEST_MAX_HEADERS = 8,
     REQUEST_MAX_TRACE = 56,
     REQUEST_MAX_PATH = 512,
+    REQUEST_KEY_BYTES = 32, /* SHA-256 */
 };
 
 /** What a route needs. */
@@ -32,6 +33,7 @@ enum {
     ROUTE_ADMIN = 4,   /* a key with the right to it */
     ROUTE_QUIET = 8,   /* asked for all the time: not in the log */
     ROUTE_STREAM = 16, /* its handler calls request_done() */
+    ROUTE_KEEP = 32,   /* the same question has the same answer */
 };
 
 /** A query parameter, for the OpenAPI document. */
@@ -53,6 +55,12 @@ typedef struct route {
 
 extern const route routes[];
 extern const size_t route_count;
+
+/** One more header of an answer. */
+typedef struct request_reply_header {
+    const char *name; /* static */
+    char value[200];
+} request_reply_header;
 
 typedef enum request_state {
     REQUEST_READING,
@@ -77,6 +85,9 @@ struct request {
     buffer body;
     size_t body_reserved;    /* of server.bodies_bytes */
     const char *model_label; /* for metrics; "" none */
+    /* Under which the answer may be kept (answer_cache.h). */
+    unsigned char key[REQUEST_KEY_BYTES];
+    int has_key;
     int64_t begun_ns, read_ns, ns[STAGE_COUNT];
     void *user; /* of the handler, freed by free_user */
     void (*free_user)(void *user);
@@ -91,10 +102,7 @@ struct request {
     const char *cache; /* static, for Cache-Control; NULL: "no-store" */
     const char *const *fixed_headers; /* static names and values, or NULL */
     int n_headers;
-    struct {
-        const char *name; /* static */
-        char value[200];
-    } headers[REQUEST_MAX_HEADERS];
+    request_reply_header headers[REQUEST_MAX_HEADERS];
     char why[240]; /* the error's sentence, for the log */
 };
 

@@ -3,6 +3,7 @@
 
 #include "routes.h"
 
+#include "answer_cache.h"
 #include "connections.h"
 #include "page.h"
 
@@ -70,9 +71,9 @@ const route routes[] = {
      "Statistics of a model", NULL, "json", NULL},
     {"GET", VERSION "/stats", "model_version_statistics", 0,
      kserve_model_stats, "Statistics of a version", NULL, "json", NULL},
-    {"POST", MODEL "/infer", "infer", ROUTE_WORK, kserve_infer,
+    {"POST", MODEL "/infer", "infer", ROUTE_WORK | ROUTE_KEEP, kserve_infer,
      "Runs a model on tensors", "infer", "infer", query_infer},
-    {"POST", VERSION "/infer", "infer_version", ROUTE_WORK, kserve_infer,
+    {"POST", VERSION "/infer", "infer_version", ROUTE_WORK | ROUTE_KEEP, kserve_infer,
      "Runs a version on tensors", "infer", "infer", query_infer},
     {"POST", "/v2/repository/index", "repository_index", 0, kserve_index,
      "All models there are, and why some do not serve", "object", "json",
@@ -83,15 +84,15 @@ const route routes[] = {
     {"POST", "/v2/repository/models/{model}/unload", "repository_unload",
      ROUTE_ADMIN | ROUTE_WORK, kserve_unload, "Stops serving a model",
      "object", "empty", NULL},
-    {"POST", "/v1/classify", "classify", ROUTE_WORK, task_classify,
+    {"POST", "/v1/classify", "classify", ROUTE_WORK | ROUTE_KEEP, task_classify,
      "Says what is in a picture", "picture", "result", query_find},
-    {"POST", "/v1/detect", "detect", ROUTE_WORK, task_detect,
+    {"POST", "/v1/detect", "detect", ROUTE_WORK | ROUTE_KEEP, task_detect,
      "Finds objects in a picture", "picture", "result", query_find},
-    {"POST", "/v1/segment", "segment", ROUTE_WORK, task_segment,
+    {"POST", "/v1/segment", "segment", ROUTE_WORK | ROUTE_KEEP, task_segment,
      "Tells which pixels belong to what", "picture", "result", query_segment},
-    {"POST", "/v1/restore", "restore", ROUTE_WORK, task_restore,
+    {"POST", "/v1/restore", "restore", ROUTE_WORK | ROUTE_KEEP, task_restore,
      "Makes a better picture", "picture", "picture", query_restore},
-    {"POST", "/v1/describe", "describe", ROUTE_WORK, task_describe,
+    {"POST", "/v1/describe", "describe", ROUTE_WORK | ROUTE_KEEP, task_describe,
      "Says in words what is in a picture", "picture", "description",
      query_describe},
     {"POST", "/v1/audio/speech", "speech", ROUTE_WORK | ROUTE_STREAM,
@@ -161,6 +162,7 @@ const route *routes_find(request *r, char *allowed, size_t room) {
 job_result metrics_text(request *r) {
     server *s = r->server;
     scheduler_state now;
+    answer_cache_state kept;
     metrics_gauges g = {0};
     reply_text t;
     if (reply_begin(r, &t)) return JOB_ENDED;
@@ -171,6 +173,12 @@ job_result metrics_text(request *r) {
     g.workers = now.workers;
     g.connections = connections_count(s->connections);
     g.draining = atomic_load(&s->draining);
+    answer_cache_look(s->answers, &kept);
+    g.keeps_answers = s->answers != NULL;
+    g.answer_hits = kept.hits;
+    g.answer_misses = kept.misses;
+    g.answers = kept.entries;
+    g.answers_bytes = kept.bytes;
     repo_count(s->repo, &g.models_ready, &g.models_failed);
     metrics_write(s->metrics, &g, t.f);
     reply_end(r, &t, 200, "text/plain; version=0.0.4; charset=utf-8");

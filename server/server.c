@@ -8,6 +8,7 @@
 
 #include "server.h"
 
+#include "answer_cache.h"
 #include "connections.h"
 #include "context.h"
 #include "http.h"
@@ -120,7 +121,6 @@ static void reload_files(server *s, int always) {
 /* ---- life -----------------------------------------------------------------
  */
 
-/* The next signal within some time, 0 for none. */
 static void watch(server *s) {
     size_t n = connections_watch(s->connections, s->sched);
     for (; n; n--) {
@@ -128,6 +128,7 @@ static void watch(server *s) {
     }
 }
 
+/* The next signal within some time, 0 for none. */
 static int next_signal(const sigset_t *set, int64_t ms) {
     struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * NS_PER_MS};
     int n = sigtimedwait(set, NULL, &t);
@@ -234,12 +235,14 @@ static oc_status make_parts(server *s, oc_error *err) {
         st = tls_create(&s->tls, o->tls_cert, o->tls_key, err);
     if (!st && !(s->metrics = metrics_create()))
         st = server_fail(err, OC_E_NOMEM, "no memory for metrics");
+    if (!st) st = answer_cache_create(&s->answers, o->answers_bytes, err);
     if (!st) st = scheduler_create(&s->sched, &sched, err);
     return st;
 }
 
 static void free_parts(server *s) {
     scheduler_destroy(s->sched);
+    answer_cache_destroy(s->answers);
     repo_destroy(s->repo);
     metrics_destroy(s->metrics);
     tls_destroy(s->tls);

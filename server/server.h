@@ -16,6 +16,7 @@
  * kserve_tensor.c routes_task.c pictures in, results out   multipart.c  forms
  *     routes_words.c the same in words   routes_speech.c text in, sound out
  *     answer_stream.c  answers that are made while they are sent
+ *     answer_cache.c   answers that were given before
  *     metrics.c, log.c, json_read.c, basics.c
  */
 #ifndef OCELLI_SERVER_SERVER_H
@@ -49,6 +50,7 @@ typedef struct server_options {
     int workers;
     size_t queue;
     int batch;
+    size_t answers_bytes; /* to keep answers in; 0: none are kept */
     double batch_delay_s;
     /* Life. */
     double drain_delay_s; /* go on accepting after SIGTERM */

@@ -415,6 +415,62 @@ def the_urgent_go_first():
         assert order == ["first", "urgent", "middle", "late"], order
 
 
+# ---- answers that are kept --------------------------------------------------
+
+def kept(s):
+    return metric(s, "ocelli_answers") or 0
+
+
+def found(headers):
+    return headers["Cache-Status"] == "ocelli; hit"
+
+
+def answers_are_kept_while_the_models_stay():
+    path = at("keep", "hot", "1", "model.onnx")
+    scale_model(path, 2)
+    route = "/v2/models/hot/infer"
+    with Server(at("keep"), "--keep-answers", "1", "--poll", "0.1",
+                "--batch", "4") as s:
+        status, headers, first = s.ask("POST", route, REQUEST)
+        assert status == 200 and headers["Cache-Status"] == "ocelli; fwd=miss"
+        status, headers, again = s.ask("POST", route + "?priority=1", REQUEST)
+        assert status == 200 and found(headers) and again == first
+        # Another body, form or query is another question.
+        other = REQUEST.replace(b"[1, 2, 3, 4]", b"[1, 2, 3, 5]")
+        assert not found(s.ask("POST", route, other)[1])
+        assert not found(s.ask("POST", route + "?x=1", REQUEST)[1])
+        x = np.arange(4, dtype=np.float32).tobytes()
+        raw_form = {"Inference-Header-Content-Length": "0"}
+        one = s.ask("POST", route, x, raw_form)
+        two = s.ask("POST", route, x, raw_form)
+        assert found(two[1]) and one[2] == two[2]
+        name = "Inference-Header-Content-Length"
+        assert one[1][name] == two[1][name]
+        # What is wrong is told anew.
+        for _ in range(2):
+            status, headers, _ = s.ask("POST", route, b"{}")
+            assert status == 400 and not found(headers)
+        scale_model(path, 5)
+        wait_until(lambda: scaled(s) == (5, "1"))
+        status, headers, data = s.ask("POST", route, REQUEST)
+        assert json.loads(data)["outputs"][0]["data"] == [5, 10, 15, 20]
+        s.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not found(s.ask("POST", route, REQUEST)[1]))
+        # There is an end to it, and the last ones are there.
+        def ask(i):
+            return s.ask("POST", route, json.dumps({"inputs": [{
+                "name": "x", "datatype": "FP32", "shape": [64, 4],
+                "data": [i] * 256}]}))
+        for i in range(1500):
+            assert ask(i)[0] == 200
+        assert metric(s, "ocelli_answers_bytes") <= 1 << 20
+        assert 100 < kept(s) < 1500
+        assert found(ask(1499)[1]) and not found(ask(0)[1])
+    assert metric(S, "ocelli_answers") is None
+    assert "Cache-Status" not in S.ask(
+        "POST", "/v2/models/scale/infer", REQUEST)[1]
+
+
 # ---- browsers --------------------------------------------------------------
 
 def pages_need_leave():
@@ -790,7 +846,7 @@ TESTS = [
     large_chunked_bodies_are_refused, a_body_of_the_limit_is_taken,
     bodies_are_limited_altogether, slow_clients_are_cut_off,
     idle_connections_do_no_harm, silent_connections_make_places,
-    keys_open_everything_but_health,
+    answers_are_kept_while_the_models_stay, keys_open_everything_but_health,
     rates_are_limited_by_key, full_queues_answer_at_once, deadlines_are_kept,
     work_of_vanished_clients_ends, the_urgent_go_first, pages_need_leave,
     sigterm_loses_no_request, draining_finishes_slow_work,

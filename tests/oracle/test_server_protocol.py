@@ -549,6 +549,26 @@ def restored_pictures_are_the_programs():
         assert np.array_equal(pixels(data), pixels(f.read()))
 
 
+def answers_about_pictures_are_kept():
+    if needs_shared():
+        return needs_shared()
+    with Server(None, "--model", "m=" + model_path("mnist"), "--keep-answers",
+                "8") as s:
+        for how in ({}, {"Accept": "image/png"}, {"Accept": "image/jpeg"}):
+            answers = [s.ask("POST", "/v1/classify?top=2", picture("pets.jpg"),
+                             how) for _ in range(2)]
+            assert [a[0] for a in answers] == [200, 200]
+            assert [a[1]["Cache-Status"] for a in answers] == [
+                "ocelli; fwd=miss", "ocelli; hit"]
+            assert answers[0][2] == answers[1][2]
+            assert answers[0][1]["Content-Type"] == answers[1][1][
+                "Content-Type"]
+        _, headers, data = s.ask("POST", "/v1/classify?top=3",
+                                 picture("pets.jpg"))
+        assert "miss" in headers["Cache-Status"]
+        assert len(json.loads(data)["results"][0]["labels"]) == 3
+
+
 def pictures_that_are_none_are_refused():
     if needs_shared():
         return needs_shared()
@@ -638,7 +658,7 @@ TESTS = [
     statistics_count_what_was_done, batches_give_everybody_their_rows,
     the_openapi_document_is_one, every_route_described_is_there,
     results_are_the_programs, restored_pictures_are_the_programs,
-    pictures_that_are_none_are_refused,
+    answers_about_pictures_are_kept, pictures_that_are_none_are_refused,
     a_restored_connection_serves_many_requests, chunked_bodies_are_read,
     coded_bodies_are_refused,
 ]
