@@ -14,6 +14,7 @@ static const struct {
     {"401", "No API key, or one that is not known"},
     {"403", "The key may not do this"},
     {"404", "There is no such model"},
+    {"406", "A type of answer that is not made"},
     {"413", "Too large"},
     {"415", "A format that is not read"},
     {"429", "The rate limit of the key is reached; see Retry-After"},
@@ -42,6 +43,40 @@ static void put_content(json *j, const char *type, const char *schema) {
     json_end(j);
 }
 
+/* To begin with; nothing else in a body of this kind is as short. */
+static void put_example(json *j, const char *kind) {
+    json_object(j, "example");
+    if (!strcmp(kind, "infer")) {
+        json_array(j, "inputs");
+        json_object(j, NULL);
+        json_string(j, "name", "x");
+        json_string(j, "datatype", "FP32");
+        json_row(j, "shape");
+        json_int(j, NULL, 1);
+        json_int(j, NULL, 2);
+        json_end(j);
+        json_row(j, "data");
+        json_double(j, NULL, 0.5);
+        json_double(j, NULL, 1.5);
+        json_end(j);
+        json_end(j);
+        json_end(j);
+    } else if (!strcmp(kind, "speech")) {
+        json_string(j, "input", "A bus ahead.");
+        json_double(j, "speed", 1);
+        json_string(j, "response_format", "wav");
+    }
+    json_end(j);
+}
+
+/* The same with what one may begin with. */
+static void put_json_body(json *j, const char *kind, const char *schema) {
+    json_object(j, TYPE_JSON);
+    put_schema_ref(j, schema);
+    put_example(j, kind);
+    json_end(j);
+}
+
 static void put_pictures(json *j) {
     put_content(j, "image/png", NULL);
     put_content(j, "image/jpeg", NULL);
@@ -53,16 +88,16 @@ static void put_body(json *j, const char *kind) {
     json_bool(j, "required", strcmp(kind, "object") != 0);
     json_object(j, "content");
     if (!strcmp(kind, "infer")) {
-        put_content(j, TYPE_JSON, "InferRequest");
+        put_json_body(j, kind, "InferRequest");
         put_content(j, TYPE_BYTES, NULL);
     } else if (!strcmp(kind, "picture")) {
         put_pictures(j);
         put_content(j, TYPE_BYTES, NULL);
         put_content(j, "multipart/form-data", "PictureForm");
     } else if (!strcmp(kind, "speech")) {
-        put_content(j, TYPE_JSON, "SpeechRequest");
+        put_json_body(j, kind, "SpeechRequest");
     } else {
-        put_content(j, TYPE_JSON, "Object");
+        put_json_body(j, kind, "Object");
     }
     json_end(j);
     json_end(j);
@@ -131,13 +166,38 @@ static void put_parameters(json *j, const route *r) {
     for (const route_query *q = r->query; q && q->name; q++) {
         put_parameter(j, "query", q->name, q->type, q->help);
     }
+    if (r->body && !strcmp(r->body, "infer"))
+        put_parameter(j, "header", "Inference-Header-Content-Length", "integer",
+                      "bytes of JSON that tensors follow in a body with both; "
+                      "0: the body is the only input");
     json_end(j);
+}
+
+/* The first that fits; groups routes for whoever shows the document. */
+static const char *tag_of(const char *path) {
+    static const struct {
+        const char *begin, *tag;
+    } tags[] = {
+        {"/v1/audio", "speech"},
+        {"/v1", "pictures"},
+        {"/v2/repository", "repository"},
+        {"/v2/models", "models"},
+        {"/v2", "server"},
+        {"/", "watching"},
+    };
+    size_t i = 0;
+    while (strncmp(path, tags[i].begin, strlen(tags[i].begin)) != 0)
+        i++;
+    return tags[i].tag;
 }
 
 static void put_operation(json *j, const route *r) {
     json_object(j, strcmp(r->method, "GET") ? "post" : "get");
     json_string(j, "operationId", r->name);
     json_string(j, "summary", r->summary);
+    json_array(j, "tags");
+    json_string(j, NULL, tag_of(r->path));
+    json_end(j);
     put_parameters(j, r);
     if (r->body) put_body(j, r->body);
     put_answers(j, r);

@@ -27,7 +27,8 @@ expect.set_options(timeout=30000)  # machines are busy at times
 WEB = os.path.join(HERE, "..", "..", "server", "web")
 MODELS = ("yolox_nano_coco", "mobilenet_v2_imagenet_nhwc",
           "deeplabv3_mobilenet_v2_voc")
-PAGES = ("recognise", "detect", "segment", "describe", "disaster", "about")
+PAGES = ("recognise", "detect", "segment", "describe", "disaster", "api",
+         "about")
 DIALOGS = ("settings", "help", "info", "menu", "shot", "front")
 
 

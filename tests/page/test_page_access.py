@@ -38,6 +38,9 @@ def fill(page, name):
         page.wait_for_selector("#compare:not([hidden])")
     elif name == "recognise":
         sample(page, "A clock")
+    elif name == "api":
+        page.get_by_role("button", name="Send").click()
+        page.wait_for_selector("#try-answer:not([hidden])")
     elif name != "about":
         sample(page, "A street")
 
@@ -53,7 +56,7 @@ def check_both(page, what):
 
 # On a phone the pages have the same parts in other places: one of each kind.
 @pytest.mark.parametrize("size,pages", [
-    (DESKTOP, PAGES), (PHONE, ("detect", "disaster", "about"))],
+    (DESKTOP, PAGES), (PHONE, ("detect", "disaster", "api", "about"))],
     ids=["desktop", "phone"])
 def test_axe_finds_nothing_on_pages(watch, url, size, pages):
     page = watch.page(size=size)
@@ -119,7 +122,8 @@ def test_axe_finds_nothing_with_more_contrast(watch, url):
 # Reflow (1.4.10) and the size of targets (2.5.8).
 UNFIT = """() => [
   ...(document.documentElement.scrollWidth > innerWidth ? ["too wide"] : []),
-  ...[...document.querySelectorAll("button, a, select, input")].filter(e =>
+  ...[...document.querySelectorAll(
+      "button, a, select, input, textarea, summary")].filter(e =>
       e.checkVisibility() && getComputedStyle(e).display !== "inline" &&
       e.type !== "checkbox" && e.id !== "skip")
     .filter(e => { const r = e.getBoundingClientRect();

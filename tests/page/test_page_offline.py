@@ -28,7 +28,7 @@ def test_page_works_without_its_server(watch, models):
     until(page, lambda: "cannot be reached" in " ".join(
         page.evaluate("window.said")))
     # All of it is there: pages, pictures, styles.
-    for name in ("Recognise", "Segment", "Describe", "Disaster", "About",
+    for name in ("Recognise", "Segment", "Describe", "Disaster", "API", "About",
                  "Detect"):
         page.locator(".pages").get_by_role("link", name=name).click()
         assert page.locator("h1:visible").inner_text() == name

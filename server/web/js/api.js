@@ -15,6 +15,7 @@ export const server = {
   state: "wait", // wait, ready, key, gone
   models: [],
   routes: null, // paths, where it told them
+  document: null, // which tells of them (OpenAPI)
   version: "",
 };
 
@@ -50,14 +51,13 @@ async function refusal(answer) {
     answer.status);
 }
 
-/** fetch() to our server, with the key; throws Trouble. */
-export async function ask(path, options = {}) {
+/** fetch() to our server, with the key, whatever it answers. */
+export async function send(path, options = {}) {
   const headers = new Headers(options.headers);
   const key = settings.get("key");
   if (key) headers.set("Authorization", `Bearer ${key}`);
-  let answer;
   try {
-    answer = await fetch(path, { ...options, headers, cache: "no-store" });
+    return await fetch(path, { ...options, headers, cache: "no-store" });
   } catch (problem) {
     if (problem.name === "AbortError") throw problem;
     become("gone");
@@ -67,6 +67,11 @@ export async function ask(path, options = {}) {
         "The page itself works, and your picture stays here.",
     );
   }
+}
+
+/** The same; throws Trouble for what is no success. */
+export async function ask(path, options) {
+  const answer = await send(path, options);
   if (!answer.ok) throw await refusal(answer);
   return answer;
 }
@@ -90,6 +95,7 @@ export async function meet() {
 
 async function learnRoutes() {
   const document = await (await ask("/openapi.json")).json();
+  server.document = document;
   server.routes = new Set(Object.keys(document.paths));
   server.version = document.info.version;
 }

@@ -13,6 +13,7 @@ import * as settings from "./settings.js";
 import { openShot } from "./shot.js";
 import * as speech from "./speech.js";
 import { tasks } from "./tasks.js";
+import * as tryout from "./tryout.js";
 
 /* ---- pages ------------------------------------------------------------------- */
 
@@ -21,6 +22,7 @@ const pages = {
     [id, { section: "bench", title: tasks[id].title,
       open: () => bench.open(id) }])),
   disaster: { section: "disaster", title: "Disaster", open: disaster.open },
+  api: { section: "api", title: "API", open: tryout.open },
   about: { section: "about", title: "About", open: about.open },
 };
 
