@@ -301,9 +301,19 @@ static job_result work(job *j) {
 
 static void drop(job *j, job_stop why) {
     request *r = (request *)j;
+static void refuse_full(request *r) {
+    server *s = r->server;
+    metrics_add_refusal(s->metrics, "queue");
+    reply_header(r, "Retry-After", "%d", scheduler_retry_s(s->sched));
+    reply_error(r, 503, "the queue is full");
+}
+
     r->ns[STAGE_QUEUE] = now_ns() - j->queued_ns;
     if (why == STOP_LATE) metrics_add_refusal(r->server->metrics, "deadline");
-    reply_stopped(r, why);
+    if (why == STOP_CROWDED)
+        refuse_full(r);
+    else
+        reply_stopped(r, why);
     request_done(r);
 }
 
@@ -330,7 +340,6 @@ static int take_deadline(request *r) {
 /* Hands the request to the workers; it comes back by request_done(). */
 static enum MHD_Result queue_work(request *r) {
     server *s = r->server;
-    int retry_s;
     if (take_urgency(r) || take_deadline(r)) return send_answer(r);
     r->state = REQUEST_WORKING;
     r->job.run = work;
@@ -338,10 +347,8 @@ static enum MHD_Result queue_work(request *r) {
     /* First this: a worker may be done before we return. */
     MHD_suspend_connection(r->connection);
     connections_work(s->connections, r->link, r);
-    if (!scheduler_submit(s->sched, &r->job, &retry_s)) return MHD_YES;
-    metrics_add_refusal(s->metrics, "queue");
-    reply_header(r, "Retry-After", "%d", retry_s);
-    reply_error(r, 503, "the queue is full");
+    if (!scheduler_submit(s->sched, &r->job)) return MHD_YES;
+    refuse_full(r);
     MHD_resume_connection(r->connection);
     return MHD_YES;
 }

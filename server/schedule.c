@@ -292,13 +292,30 @@ void scheduler_destroy(scheduler *s) {
 /* ---- for owners of jobs ---------------------------------------------------
  */
 
-int scheduler_submit(scheduler *s, job *j, int *retry_s) {
+/* Out of the queue for one of this urgency; NULL: none is less urgent. */
+static job *give_way(scheduler *s, int urgency) {
+    for (int i = JOB_URGENCIES - 1; i > urgency; i--) {
+        job *j = s->queue[i].last;
+        int never = STOP_NOT;
+        if (!j) continue;
+        unlink_job(j);
+        s->waiting--;
+        j->state = RUNNING; /* nobody else may take it */
+        atomic_compare_exchange_strong(&j->stop, &never, STOP_CROWDED);
+        return j;
+    }
+    return NULL;
+}
+
+int scheduler_submit(scheduler *s, job *j) {
+    job *out = NULL;
     pthread_mutex_lock(&s->lock);
-    int full = s->waiting >= s->opt.queue_limit || s->stopping;
-    if (full) {
-        double wait = (double)s->waiting * s->run_ns / s->opt.workers / 1e9;
-        *retry_s = wait < 1 ? 1 : wait > 60 ? 60 : (int)wait + 1;
-    } else {
+    int full = s->stopping;
+    if (!full && s->waiting >= s->opt.queue_limit) {
+        out = give_way(s, j->urgency);
+        full = !out;
+    }
+    if (!full) {
         j->queued_ns = now_ns();
         j->state = QUEUED;
         push(&s->queue[j->urgency], j);
@@ -306,7 +323,15 @@ int scheduler_submit(scheduler *s, job *j, int *retry_s) {
         pthread_cond_signal(&s->work);
     }
     pthread_mutex_unlock(&s->lock);
+    if (out) out->drop(out, STOP_CROWDED);
     return full;
+}
+
+int scheduler_retry_s(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    double wait = (double)s->waiting * s->run_ns / s->opt.workers / 1e9;
+    pthread_mutex_unlock(&s->lock);
+    return wait < 1 ? 1 : wait > 60 ? 60 : (int)wait + 1;
 }
 
 void scheduler_stop(scheduler *s, job *j, job_stop why) {

@@ -4,7 +4,8 @@
  *     submitted --> queued --> run() --> finished
  *                     |          |
  *                     |          +--> waits in a batch --> run_batch()
- *                     +--> drop(): too late, or nobody waits for it
+ *                     +--> drop(): too late, nobody waits for it, or it gave
+ *                          its place to one that is more urgent
  *
  * A job lies in its owner's memory and is the owner's again from the moment
  * it calls job_finished(), which run, run_batch and drop must do.
@@ -32,8 +33,9 @@ typedef struct job job;
 /** Why a job should end early. */
 typedef enum job_stop {
     STOP_NOT,
-    STOP_GONE, /* the client went away */
-    STOP_LATE, /* its deadline has passed */
+    STOP_GONE,    /* the client went away */
+    STOP_LATE,    /* its deadline has passed */
+    STOP_CROWDED, /* the queue was full, and a more urgent one came */
 } job_stop;
 
 typedef enum job_result { JOB_ENDED, JOB_WAITS } job_result;
@@ -72,8 +74,13 @@ oc_status scheduler_create(scheduler **out, const scheduler_options *opt,
 /** Runs what is queued, then ends the workers. */
 void scheduler_destroy(scheduler *s);
 
-/** Nonzero: the queue is full, *retry_s says when it may have room. */
-int scheduler_submit(scheduler *s, job *j, int *retry_s);
+/**
+ * Nonzero: the queue is full, and of what is as urgent or more.  Otherwise the
+ * least urgent that came last may have been dropped for this one.
+ */
+int scheduler_submit(scheduler *s, job *j);
+/** In how many seconds a full queue may have room. */
+int scheduler_retry_s(scheduler *s);
 /** Ends a job early: at once while it waits, soon while it runs. */
 void scheduler_stop(scheduler *s, job *j, job_stop why);
 /** Between these, stopping a job cancels the session it runs in. */

@@ -415,6 +415,30 @@ def the_urgent_go_first():
         assert order == ["first", "urgent", "middle", "late"], order
 
 
+def the_urgent_take_places_of_a_full_queue():
+    with Server(at("slow"), "--workers", "1", "--queue", "2") as s:
+        def ask(priority):
+            return s.ask("POST", f"/v2/models/slow/infer?priority={priority}",
+                         slow_request())
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            first = pool.submit(ask, 7)
+            wait_until(lambda: metric(s, "ocelli_running") == 1)
+            waiting = []
+            for n in (1, 2):
+                waiting.append(pool.submit(ask, 5))
+                wait_until(lambda: metric(s, "ocelli_queue_depth") == n)
+            for priority in (5, 7):  # no more urgent than those who wait
+                assert ask(priority)[0] == 503
+            urgent = pool.submit(ask, 4)
+            status, headers, data = waiting[1].result()
+            assert status == 503 and int(headers["Retry-After"]) >= 1
+            assert json.loads(data) == {"error": "the queue is full"}
+            assert metric(s, "ocelli_running") == 1, "it waited for nothing"
+            assert [j.result()[0] for j in (first, waiting[0], urgent)] == [
+                200] * 3
+        assert metric(s, "ocelli_refused_total") == 3
+
+
 # ---- answers that are kept --------------------------------------------------
 
 def kept(s):
@@ -848,7 +872,8 @@ TESTS = [
     idle_connections_do_no_harm, silent_connections_make_places,
     answers_are_kept_while_the_models_stay, keys_open_everything_but_health,
     rates_are_limited_by_key, full_queues_answer_at_once, deadlines_are_kept,
-    work_of_vanished_clients_ends, the_urgent_go_first, pages_need_leave,
+    work_of_vanished_clients_ends, the_urgent_go_first,
+    the_urgent_take_places_of_a_full_queue, pages_need_leave,
     sigterm_loses_no_request, draining_finishes_slow_work,
     draining_ends_in_time, a_wrong_start_is_one_sentence,
     it_writes_nothing_and_needs_no_rights,
