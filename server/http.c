@@ -20,8 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Enough for a control request; models' requests may be larger. */
-enum { SEND_SECONDS = 60, DEFAULT_URGENCY = 3 };
+/* A client has so long to take an answer, and longer for a long one. */
+enum { SEND_SECONDS = 60, SEND_BYTES_PER_S = 32768, DEFAULT_URGENCY = 3 };
 
 struct http {
     server *server;
@@ -59,9 +59,11 @@ static void add_cors(const request *r, struct MHD_Response *answer) {
 static enum MHD_Result send_answer(request *r) {
     server *s = r->server;
     connections_work(s->connections, r->link, NULL);
-    connections_allow(s->connections, r->link, SEND_SECONDS);
     r->state = REQUEST_ANSWERED;
     if (!r->status) reply_error(r, 500, "no answer was made");
+    connections_allow(s->connections, r->link,
+                      SEND_SECONDS +
+                          (double)r->answer_bytes / SEND_BYTES_PER_S);
     /* From here on the bytes are the response's. */
     struct MHD_Response *answer =
         r->stream ? stream_answer(r->stream, r)
@@ -299,8 +301,6 @@ static job_result work(job *j) {
     return result;
 }
 
-static void drop(job *j, job_stop why) {
-    request *r = (request *)j;
 static void refuse_full(request *r) {
     server *s = r->server;
     metrics_add_refusal(s->metrics, "queue");
@@ -308,6 +308,8 @@ static void refuse_full(request *r) {
     reply_error(r, 503, "the queue is full");
 }
 
+static void drop(job *j, job_stop why) {
+    request *r = (request *)j;
     r->ns[STAGE_QUEUE] = now_ns() - j->queued_ns;
     if (why == STOP_LATE) metrics_add_refusal(r->server->metrics, "deadline");
     if (why == STOP_CROWDED)

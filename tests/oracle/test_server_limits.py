@@ -676,6 +676,23 @@ def bad_models_leave_the_old_ones_serving():
         wait_until(lambda: s.infer("hot", [[1, 1, 1, 1]])[0] == 503)
 
 
+def sighup_reads_models_anew():
+    scale_model(at("hup", "scale.onnx"), 2)
+    write(at("hup", "late.onnx"), b"not yet a model")
+    with Server(at("hup"), "--poll", "0") as s:
+        assert scaled(s, "scale") == (2, "1")
+        assert scaled(s, "late")[0] == 503
+        scale_model(at("hup", "late.onnx"), 4)
+        scale_model(at("hup", "new.onnx"), 5)
+        scale_model(at("hup", "scale.onnx"), 3)
+        time.sleep(1)  # nobody looks by himself
+        assert scaled(s, "scale") == (2, "1")
+        assert scaled(s, "new")[0] == 404
+        s.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: (scaled(s, "scale"), scaled(s, "late"), scaled(
+            s, "new")) == ((3, "1"), (4, "1"), (5, "1")))
+
+
 def models_change_under_load():
     path = at("swap", "hot", "1", "model.onnx")
     scale_model(path, 1)
@@ -877,7 +894,8 @@ TESTS = [
     sigterm_loses_no_request, draining_finishes_slow_work,
     draining_ends_in_time, a_wrong_start_is_one_sentence,
     it_writes_nothing_and_needs_no_rights,
-    bad_models_leave_the_old_ones_serving, models_change_under_load,
+    bad_models_leave_the_old_ones_serving, sighup_reads_models_anew,
+    models_change_under_load,
     cards_lie_beside_models, a_missing_folder_unloads_nothing,
     tls_certificates_are_read_again, requests_have_names,
     metrics_are_prometheus_text, memory_stays_flat_under_load,
