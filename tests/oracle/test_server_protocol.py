@@ -316,6 +316,23 @@ def models_are_unloaded_and_loaded():
         assert "model.onnx" in str(e), e
 
 
+def versions_follow_the_policy():
+    folder = at("versions")
+    for n in (1, 2, 3, 10):
+        scale_model(os.path.join(folder, "v", str(n), "model.onnx"), n)
+    for policy, want in (("latest", [10]), ("latest:2", [3, 10]),
+                         ("all", [1, 2, 3, 10]), ("1,3", [1, 3]),
+                         ("3,7", [3])):
+        with Server(folder, "--versions", policy) as s:
+            m = s.json("GET", "/v2/models/v")[1]
+            assert m["versions"] == [str(n) for n in want], (policy, m)
+            for n in (1, 2, 3, 10):
+                status = s.infer("v/versions/%d" % n, np.ones((1, 4)))[0]
+                assert status == (200 if n in want else 503), (policy, n)
+            d = s.infer("v", np.ones((1, 4)))[1]
+            assert d["outputs"][0]["data"] == [want[-1]] * 4
+
+
 def statistics_count_what_was_done():
     c = client(S)
 
@@ -709,6 +726,7 @@ TESTS = [
     versions_are_chosen_by_the_path, wrong_requests_get_sentences,
     wrong_binary_requests_get_sentences,
     the_index_lists_versions_with_reasons, models_are_unloaded_and_loaded,
+    versions_follow_the_policy,
     statistics_count_what_was_done, batches_give_everybody_their_rows,
     the_openapi_document_is_one, every_route_described_is_there,
     results_are_the_programs, restored_pictures_are_the_programs,
