@@ -152,6 +152,12 @@ static void print_text(const evaluation *e) {
     out_table_deinit(&t);
 }
 
+static double figure(const evaluation *e, const char **name) {
+    const boxes_state *s = e->state;
+    *name = "mAP";
+    return s->figures[0] < 0 ? 0 : s->figures[0];
+}
+
 static void end(evaluation *e) {
     boxes_state *s = e->state;
     if (!s) return;
@@ -164,5 +170,5 @@ static void end(evaluation *e) {
     free(s);
 }
 
-const measure measure_boxes = {OC_TASK_DETECT, begin,      add, finish,
-                               print_json,     print_text, end};
+const measure measure_boxes = {OC_TASK_DETECT, begin,      add,    finish,
+                               print_json,     print_text, figure, end};

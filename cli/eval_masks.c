@@ -136,9 +136,15 @@ static void print_text(const evaluation *e) {
     out_table_deinit(&t);
 }
 
+static double figure(const evaluation *e, const char **name) {
+    const masks_state *s = e->state;
+    *name = "mIoU";
+    return s->mean_iou;
+}
+
 static void end(evaluation *e) {
     free(e->state);
 }
 
-const measure measure_masks = {OC_TASK_SEGMENT, begin,      add, finish,
-                               print_json,      print_text, end};
+const measure measure_masks = {OC_TASK_SEGMENT, begin,      add,    finish,
+                               print_json,      print_text, figure, end};

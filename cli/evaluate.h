@@ -1,7 +1,8 @@
 /*
- * evaluate.h - what the measures of `ocelli eval` share.
+ * evaluate.h - how well a model does on labelled pictures: `ocelli eval`, and
+ * whoever compares models by it.
  *
- *     verb_eval.c       options, the loop over pictures
+ *     evaluate.c        the data's classes, the loop over pictures
  *     eval_labels.c     top-1, top-5, confusions
  *     eval_boxes.c      COCO's figures
  *     eval_masks.c      mIoU, pixel accuracy
@@ -16,7 +17,8 @@
 
 typedef struct evaluation {
     const cli_args *args;
-    const oc_dataset *data;
+    const struct measure *how;
+    oc_dataset *data;
     const oc_vision *vision;
     oc_task task;
     int labels;     /* of the model */
@@ -24,10 +26,12 @@ typedef struct evaluation {
     int *class_of;  /* the data's class for each label of the model, or -1 */
     char **missing; /* the data's classes that the model does not know */
     int n_missing;
-    int images;    /* that were measured */
-    int skipped;   /* that could not be read or looked at */
-    int skip_code; /* exit code of the last one skipped */
-    void *state;   /* of the measure */
+    int images;     /* that were measured */
+    int skipped;    /* that could not be read or looked at */
+    int skip_code;  /* exit code of the last one skipped */
+    int begun;      /* there is a state */
+    void *state;    /* of the measure */
+    double seconds; /* of the loop */
 } evaluation;
 
 /** How one kind of truth is measured. */
@@ -43,10 +47,28 @@ typedef struct measure {
     int (*finish)(evaluation *e);
     void (*print_json)(const evaluation *e, json *j);
     void (*print_text)(const evaluation *e);
+    /** The figure models are compared by, 0..1, and its name. */
+    double (*figure)(const evaluation *e, const char **name);
     void (*end)(evaluation *e);
 } measure;
 
 extern const measure measure_labels, measure_boxes, measure_masks;
+
+/**
+ * Opens the data in dir and matches its classes with the model's labels,
+ * heeding
+ * --split, --limit and --quiet.  model: its name, for what is said.  Returns an
+ * exit code with the sentence printed; close in any case.
+ */
+int evaluation_open(evaluation *e, const cli_args *args,
+                    const oc_vision *vision, const char *dir,
+                    const char *model);
+/** Looks at all pictures with v, a model with the same labels; may be called
+ * again with another.  label: of the progress bar. */
+int evaluation_measure(evaluation *e, oc_vision *v, const char *label);
+/** Top-1, mAP or mIoU of the last measure, 0..1, and what it is called. */
+double evaluation_figure(const evaluation *e, const char **name);
+void evaluation_close(evaluation *e);
 
 /** Name of the data's class i, or its number in `room`. */
 const char *evaluation_class(const evaluation *e, int i, char *room,
