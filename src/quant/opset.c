@@ -122,25 +122,29 @@ static oc_status raise_resize(oc__graph *g, oc__node *n, int from_upsample,
     return OC_OK;
 }
 
-/* Softmax and its kin flattened behind `axis`; now they go along it alone. */
-static oc_status raise_softmax(const oc__graph *g, oc__node *n, oc_error *err) {
+/* Softmax and its kin flattened behind `axis`, 1 where none was given; now they
+ * go along it alone, the last where none is.  So it is written down. */
+static oc_status raise_softmax(oc__graph *g, oc__node *n, oc_error *err) {
     const oc__value_def *x = &g->values[n->in[0]];
-    int64_t axis = oc__attr_int(n, "axis", 1);
-    if (axis == -1 || (x->rank >= 0 && axis == x->rank - 1)) {
-        for (int i = 0; i < n->n_attrs; i++)
-            if (!strcmp(n->attrs[i].name, "axis")) return OC_OK;
-        return oc__fail(err, OC_E_UNSUPPORTED,
-                        "node \"%s\" (%s): its axis is not written down",
-                        n->name, n->op->name);
-    }
-    int64_t behind = x->rank < 0 ? 2 : 1;
+    int64_t axis = oc__attr_int(n, "axis", 1), behind = 1;
+    if (axis < 0 && x->rank >= 0) axis += x->rank;
     for (int64_t i = axis + 1; i < x->rank; i++)
         behind *= x->dims[i];
-    if (behind == 1) return OC_OK;
-    return oc__fail(err, OC_E_UNSUPPORTED,
-                    "node \"%s\" (%s) flattens its input, which operator set "
-                    "13 does not; export the model with a newer set",
-                    n->name, n->op->name);
+    if (axis != -1 && (x->rank < 0 || behind != 1))
+        return oc__fail(
+            err, OC_E_UNSUPPORTED,
+            "node \"%s\" (%s) flattens its input, which operator set "
+            "13 does not; export the model with a newer set",
+            n->name, n->op->name);
+    OC_TRY(drop_attr(g, n, "axis", err));
+    oc__attr *list =
+        oc__arena_array(g->arena, (size_t)n->n_attrs + 1, sizeof *list);
+    if (!list) return oc__fail_nomem(err);
+    if (n->n_attrs) memcpy(list, n->attrs, (size_t)n->n_attrs * sizeof *list);
+    list[n->n_attrs] = (oc__attr){0};
+    n->attrs = list;
+    oc__attr_set_int(n, n->n_attrs++, "axis", axis);
+    return OC_OK;
 }
 
 static oc_status raise_node(oc__graph *g, oc__node *n, oc_error *err) {

@@ -64,14 +64,14 @@ def yolox():
 
 
 def labels_stay():
-    name = "mobilenet_v2_imagenet_nhwc"
-    out, _ = quantized(name)
-    for p in PICTURES[:3]:
-        before, after = (
-            program.ask("classify", m, program.picture(p), "--top", 1)
-            ["results"][0]["labels"][0] for m in (program.model(name), out))
-        assert before["label"] == after["label"]
-        assert abs(before["score"] - after["score"]) < 0.25
+    for name in ("mobilenet_v2_imagenet_nhwc", "squeezenet1.1_imagenet"):
+        out, _ = quantized(name)
+        for p in PICTURES[:3]:
+            before, after = (
+                program.ask("classify", m, program.picture(p), "--top", 1)
+                ["results"][0]["labels"][0] for m in (program.model(name), out))
+            assert before["label"] == after["label"]
+            assert abs(before["score"] - after["score"]) < 0.25
 
 
 def weights_are_rounded():
