@@ -29,6 +29,17 @@ typedef enum oc_quant_range {
     OC_QUANT_PERCENTILE, /**< a share of all values lies inside */
 } oc_quant_range;
 
+/** What a node with weights becomes. */
+typedef enum oc_quant_precision {
+    OC_QUANT_INT8,    /**< its weights and its input are in 8 bits */
+    OC_QUANT_WEIGHTS, /**< its weights are, and it is computed in f32: as small,
+                           and as fast as it was */
+    OC_QUANT_F32,     /**< it stays as it is */
+} oc_quant_precision;
+
+/** "int8", "weights", "f32"; NULL for what is none.  Static storage. */
+OC_API const char *oc_quant_precision_name(oc_quant_precision p);
+
 /** How to quantize; all zeros are the defaults. */
 typedef struct oc_quantize_options {
     oc_quant_range range; /**< of activations */
@@ -73,17 +84,29 @@ OC_API oc_status oc_quantizer_add(oc_quantizer *q,
  */
 OC_API oc_status oc_quantizer_save(oc_quantizer *q, const char *path,
                                    oc_error *err);
+/**
+ * The same to memory, for trying it: oc_model_load_memory() reads it.
+ *   data, bytes  receive it; free it with oc_quantizer_release(), before q
+ */
+OC_API oc_status oc_quantizer_write(oc_quantizer *q, void **data, size_t *bytes,
+                                    oc_error *err);
+/** Frees what oc_quantizer_write() gave; NULL is ignored. */
+OC_API void oc_quantizer_release(oc_quantizer *q, void *data, size_t bytes);
 
 /** What was, or will be, done to a node with weights. */
 typedef struct oc_quantized_node {
-    const char *name; /**< lives as long as the quantizer */
+    const char *name; /**< lives as long as the quantizer; "Conv_12" where the
+                           model has none */
     const char *op;   /**< the operator; lives as long */
-    int quantized;    /**< 0: it stays in f32 */
-    int64_t weights;  /**< their number */
-    double sqnr_db;   /**< of its weights: signal to rounding noise */
-    float lo;         /**< lower limit of its input; 0 before a sample */
-    float hi;         /**< upper limit of its input; 0 before a sample */
-    float scale;      /**< of its input: one step */
+    int quantized;    /**< nonzero: its input is in 8 bits, too */
+    oc_quant_precision precision; /**< what it will be */
+    int ignored;                  /**< nonzero: a pattern keeps it in f32 */
+    int64_t weights;              /**< their number */
+    double sqnr_db;       /**< of its weights: signal to rounding noise */
+    double input_sqnr_db; /**< the same of its input; 0 before a sample */
+    float lo;             /**< lower limit of its input; 0 before a sample */
+    float hi;             /**< upper limit of its input; 0 before a sample */
+    float scale;          /**< of its input: one step */
 } oc_quantized_node;
 
 /** Nodes with weights, in the order they run. */
@@ -91,6 +114,19 @@ OC_API int oc_quantizer_node_count(const oc_quantizer *q);
 /** Node i of them; E_ARG, E_NOMEM. */
 OC_API oc_status oc_quantizer_node(const oc_quantizer *q, int i,
                                    oc_quantized_node *out);
+/**
+ * Decides what node i becomes.  What it reads and writes gets 8 bits only where
+ * a node in 8 bits needs it.
+ * Errors: E_ARG no such node, or one that is ignored.
+ */
+OC_API oc_status oc_quantizer_set(oc_quantizer *q, int i, oc_quant_precision p,
+                                  oc_error *err);
+/**
+ * How often the input of node i had which values, as the share of all in each
+ * of n bins from lo to hi, which are what was seen; all 0 before a sample.
+ */
+OC_API oc_status oc_quantizer_histogram(const oc_quantizer *q, int i, int n,
+                                        double *shares, float *lo, float *hi);
 
 #ifdef __cplusplus
 }

@@ -37,15 +37,12 @@ typedef struct decider {
     oc__graph *g;
     oc__index ix;
     oc__quant_plan *p;
-    const oc_quantize_options *opt;
-    char *leads; /* values on the way to a target */
-    int *root;   /* of what is moved: where it comes from */
 } decider;
 
-static int is_ignored(const decider *d, const oc__node *n) {
-    for (size_t i = 0; i < d->opt->n_ignore; i++)
-        if (oc__quant_matches(d->opt->ignore[i], n->name) ||
-            oc__quant_matches(d->opt->ignore[i], n->op->name))
+static int is_ignored(const oc_quantize_options *opt, const oc__node *n) {
+    for (size_t i = 0; i < opt->n_ignore; i++)
+        if (oc__quant_matches(opt->ignore[i], n->name) ||
+            oc__quant_matches(opt->ignore[i], n->op->name))
             return 1;
     return 0;
 }
@@ -121,7 +118,7 @@ static void mark(decider *d, int v) {
 
 static int leads_on(const decider *d, const oc__node *n) {
     for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] >= 0 && d->leads[n->out[i]]) return 1;
+        if (n->out[i] >= 0 && d->p->leads[n->out[i]]) return 1;
     return 0;
 }
 
@@ -130,19 +127,21 @@ static void find_ways(decider *d) {
         const oc__node *n = d->g->nodes[i];
         int on = leads_on(d, n);
         for (int k = 0; k < d->p->n_targets && !on; k++)
-            on = d->p->targets[k].node == i && d->p->targets[k].quantized;
+            on = d->p->targets[k].node == i &&
+                 d->p->targets[k].precision == OC_QUANT_INT8;
         /* Sizes and indices lead nowhere. */
         int data = oc__moves_codes(n) ? OC_MIN(n->n_in, 1) : n->n_in;
         for (int j = 0; on && j < data; j++)
-            if (n->in[j] >= 0) d->leads[n->in[j]] = 1;
+            if (n->in[j] >= 0) d->p->leads[n->in[j]] = 1;
     }
 }
 
-static void mark_node(decider *d, const oc__node *n) {
+static void mark_node(decider *d, int i) {
+    const oc__node *n = d->g->nodes[i];
     int activations = 0, on = leads_on(d, n);
     for (int j = 0; j < n->n_in; j++)
         activations += is_activation(d, n->in[j]);
-    if (!on || !(maps(n) || joins(n)) || is_ignored(d, n)) return;
+    if (!on || !(maps(n) || joins(n)) || d->p->ignored[i]) return;
     if (joins(n) && activations != n->n_in) return;
     for (int j = 0; j < n->n_in; j++)
         mark(d, n->in[j]);
@@ -161,11 +160,43 @@ static void follow_moves(decider *d) {
         const oc__node *n = d->g->nodes[i];
         if (!oc__moves_codes(n) || d->p->code[n->in[0]] < 0) continue;
         for (int k = 0; k < n->n_out; k++)
-            if (n->out[k] >= 0 && d->leads[n->out[k]] &&
+            if (n->out[k] >= 0 && d->p->leads[n->out[k]] &&
                 is_activation(d, n->out[k]))
                 d->p->code[n->out[k]] = d->p->code[n->in[0]];
     }
 }
+
+/* ---- what nobody in 8 bits reads ----------------------------------------- */
+
+static const oc__quant_target *target_of(const oc__quant_plan *p, int node) {
+    for (int k = 0; k < p->n_targets; k++)
+        if (p->targets[k].node == node) return &p->targets[k];
+    return NULL;
+}
+
+/* Layers that were put back to f32 since 8 bits did them harm should read what
+ * was computed, not its rounding: a code that nobody else reads goes. */
+static void spare_f32(decider *d) {
+    oc__quant_plan *p = d->p;
+    int *spared = p->code + p->n_values; /* 1: by f32, 2: by others, too */
+    memset(spared, 0, (size_t)p->n_values * sizeof *spared);
+    for (int i = 0; i < d->g->n_nodes; i++) {
+        const oc__node *n = d->g->nodes[i];
+        const oc__quant_target *t = target_of(p, i);
+        for (int j = 0; j < n->n_in; j++) {
+            int c = n->in[j] >= 0 ? p->code[n->in[j]] : -1;
+            if (c < 0) continue;
+            if (t && t->precision == OC_QUANT_F32)
+                spared[c] |= 1;
+            else if (!oc__moves_codes(n) || p->code[n->out[0]] != c)
+                spared[c] |= 2;
+        }
+    }
+    for (int v = 0; v < p->n_values; v++)
+        if (p->code[v] >= 0 && spared[p->code[v]] == 1) p->code[v] = -1;
+}
+
+/* ---- deciding ------------------------------------------------------------ */
 
 static int watch(oc__quant_plan *p, int v, int axis) {
     if (p->watch[v] < 0) {
@@ -179,44 +210,57 @@ static int watch(oc__quant_plan *p, int v, int axis) {
 
 static void decide(decider *d) {
     oc__quant_plan *p = d->p;
+    memset(p->code, -1, (size_t)p->n_values * sizeof *p->code);
+    memset(p->leads, 0, (size_t)p->n_values);
     find_ways(d);
     for (int i = 0; i < d->g->n_nodes; i++)
-        mark_node(d, d->g->nodes[i]);
+        mark_node(d, i);
     for (int k = 0; k < p->n_targets; k++) {
         const oc__node *n = d->g->nodes[p->targets[k].node];
-        if (!p->targets[k].quantized) continue;
+        if (p->targets[k].precision != OC_QUANT_INT8) continue;
         mark(d, n->in[0]);
         if (leads_on(d, n)) mark(d, n->out[0]);
     }
     follow_moves(d);
-    for (int v = 0; v < p->n_values; v++)
-        if (p->code[v] == v) watch(p, v, -2);
-    for (int k = 0; k < p->n_targets; k++)
-        watch(p, d->g->nodes[p->targets[k].node]->in[0], p->targets[k].in_axis);
+}
+
+oc_status oc__quant_decide_again(oc__quant_plan *p, oc__graph *g,
+                                 const oc_allocator *a, oc_error *err) {
+    decider d = {.g = g, .p = p};
+    OC_TRY(oc__index_init(&d.ix, g, a, err));
+    decide(&d);
+    for (int v = 0; v < p->n_values; v++) {
+        int w = p->code[v] < 0 ? -1 : p->watch[p->code[v]];
+        if (w < 0 || p->watches[w].absent) p->code[v] = -1;
+    }
+    spare_f32(&d);
+    oc__index_deinit(&d.ix);
+    return OC_OK;
 }
 
 oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
                            const oc_quantize_options *opt, oc__arena *arena,
                            const oc_allocator *a, oc_error *err) {
-    decider d = {.g = g, .p = p, .opt = opt};
+    decider d = {.g = g, .p = p};
     size_t n = (size_t)g->n_values;
     memset(p, 0, sizeof *p);
     p->n_values = g->n_values;
-    p->code = oc__arena_array(arena, n + 1, sizeof *p->code);
+    /* Twice: spare_f32() counts in the upper half. */
+    p->code = oc__arena_array(arena, 2 * n + 1, sizeof *p->code);
     p->watch = oc__arena_array(arena, n + 1, sizeof *p->watch);
     p->targets =
         oc__arena_array(arena, (size_t)g->n_nodes + 1, sizeof *p->targets);
-    d.leads = oc__arena_array(arena, n + 1, 1);
-    if (!p->code || !p->watch || !p->targets || !d.leads)
+    p->leads = oc__arena_array(arena, n + 1, 1);
+    p->ignored = oc__arena_array(arena, (size_t)g->n_nodes + 1, 1);
+    if (!p->code || !p->watch || !p->targets || !p->leads || !p->ignored)
         return oc__fail_nomem(err);
-    memset(p->code, -1, n * sizeof *p->code);
     memset(p->watch, -1, n * sizeof *p->watch);
-    memset(d.leads, 0, n);
     OC_TRY(oc__index_init(&d.ix, g, a, err));
     for (int i = 0; i < g->n_nodes; i++) {
         oc__quant_target t = {.node = i};
+        p->ignored[i] = (char)is_ignored(opt, g->nodes[i]);
         if (!read_target(&d, g->nodes[i], &t)) continue;
-        t.quantized = !is_ignored(&d, g->nodes[i]);
+        t.precision = p->ignored[i] ? OC_QUANT_F32 : OC_QUANT_INT8;
         p->targets[p->n_targets++] = t;
     }
     /* Large: a watch has a histogram. */
@@ -229,6 +273,12 @@ oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
     if (!st) {
         memset(p->watches, 0, most * sizeof *p->watches);
         decide(&d);
+        for (int v = 0; v < p->n_values; v++)
+            if (p->code[v] == v) watch(p, v, -2);
+        for (int k = 0; k < p->n_targets; k++)
+            watch(p, g->nodes[p->targets[k].node]->in[0],
+                  p->targets[k].in_axis);
+        spare_f32(&d);
     }
     oc__index_deinit(&d.ix);
     return st;

@@ -10,16 +10,17 @@
 
 /** A node with weights: Conv, Gemm, MatMul. */
 typedef struct oc__quant_target {
-    int node;      /* its number in the graph */
-    int axis;      /* of the weight: its output channels */
-    int in_axis;   /* of the input: its channels; -1: the last */
-    int quantized; /* 0: ignored */
+    int node;    /* its number in the graph */
+    int axis;    /* of the weight: its output channels */
+    int in_axis; /* of the input: its channels; -1: the last */
+    oc_quant_precision precision;
 } oc__quant_target;
 
 /** An activation that is looked at. */
 typedef struct oc__quant_watch {
     int value;
-    int axis; /* of the means; -1: the last, -2: none are wanted */
+    int axis;   /* of the means; -1: the last, -2: none are wanted */
+    int absent; /* is no f32 when the model runs, sizes for example */
     oc__range range;
     int64_t channels, counted; /* counted: samples of each channel */
     double *sums;              /* of each channel */
@@ -27,8 +28,10 @@ typedef struct oc__quant_watch {
 
 typedef struct oc__quant_plan {
     int n_values;
-    int *code;  /* the value whose scale it has; -1: it stays f32 */
-    int *watch; /* number of its watch, -1: none */
+    int *code;     /* the value whose scale it has; -1: it stays f32 */
+    int *watch;    /* number of its watch, -1: none */
+    char *leads;   /* values on the way to a target in 8 bits */
+    char *ignored; /* nodes that were asked to stay in f32 */
     int n_targets, n_watches;
     oc__quant_target *targets;
     oc__quant_watch *watches;
@@ -38,6 +41,11 @@ typedef struct oc__quant_plan {
 oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
                            const oc_quantize_options *opt, oc__arena *arena,
                            const oc_allocator *a, oc_error *err);
+/** Decides anew which values get codes, once targets have other precisions.
+ * None is watched that was not, all targets in 8 bits being the most there can
+ * be. */
+oc_status oc__quant_decide_again(oc__quant_plan *p, oc__graph *g,
+                                 const oc_allocator *a, oc_error *err);
 /** Whether text is what a pattern with * and ? says. */
 int oc__quant_matches(const char *pattern, const char *text);
 

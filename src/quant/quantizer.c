@@ -3,6 +3,7 @@
 #include "onnx/export.h"
 #include "quant/decide.h"
 
+#include <math.h>
 #include <string.h>
 
 struct oc_quantizer {
@@ -36,13 +37,25 @@ static oc_status make_seen(oc_quantizer *q, oc_error *err) {
     return OC_OK;
 }
 
+/* Layers are told apart by their names. */
+static oc_status name_nodes(oc_quantizer *q, oc_error *err) {
+    for (int i = 0; i < q->graph->n_nodes; i++) {
+        oc__node *n = q->graph->nodes[i];
+        if (*n->name) continue;
+        n->name = oc__arena_printf(&q->arena, "%s_%d", n->op->name, i);
+        if (!n->name) return oc__fail_nomem(err);
+    }
+    return OC_OK;
+}
+
 static oc_status setup(oc_quantizer *q, oc_error *err) {
     int only, quantized = 0;
     OC_TRY(oc__model_clone_graph(q->model, &q->graph, &q->arena, &only, err));
+    OC_TRY(name_nodes(q, err));
     OC_TRY(oc__quant_decide(&q->plan, q->graph, &q->opt, &q->arena,
                             q->allocator, err));
     for (int i = 0; i < q->plan.n_targets; i++)
-        quantized += q->plan.targets[i].quantized;
+        quantized += q->plan.targets[i].precision == OC_QUANT_INT8;
     if (!quantized)
         return oc__fail(err, OC_E_UNSUPPORTED,
                         "there is nothing to quantize: no Conv, Gemm or MatMul "
@@ -124,25 +137,21 @@ static oc_status add_means(const oc_quantizer *q, oc__quant_watch *w,
     return OC_OK;
 }
 
-/* What is no f32 when the model runs, sizes for example, gets no code. */
-static void leave_out(oc__quant_plan *p, int value) {
-    for (int v = 0; v < p->n_values; v++)
-        if (p->code[v] == value) p->code[v] = -1;
-}
-
 static oc_status look(oc_quantizer *q, oc_error *err) {
-    int own = q->seen->n_outputs - q->plan.n_watches;
+    int own = q->seen->n_outputs - q->plan.n_watches, fewer = 0;
     for (int i = 0; i < q->plan.n_watches; i++) {
         oc__quant_watch *w = &q->plan.watches[i];
         const oc_value *v = oc__exec_output(q->exec, own + i);
         if (!v || v->kind != OC_KIND_TENSOR || v->t.dtype != OC_DTYPE_F32) {
-            leave_out(&q->plan, w->value);
+            fewer |= !w->absent;
+            w->absent = 1;
             continue;
         }
         oc__range_add(&w->range, v->t.data, oc_tensor_elems(&v->t));
         if (w->axis > -2) OC_TRY(add_means(q, w, &v->t, err));
     }
-    return OC_OK;
+    return fewer ? oc__quant_decide_again(&q->plan, q->graph, q->allocator, err)
+                 : OC_OK;
 }
 
 oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
@@ -198,44 +207,111 @@ static oc_status header_of(const oc_quantizer *q, oc__arena *arena,
     return OC_OK;
 }
 
-static oc_status put_model(const oc_quantizer *q, oc__arena *arena,
-                           oc__graph *g, const char *path, oc_error *err) {
-    oc__wire_out o;
-    oc__onnx header;
+/* The file's pieces; the graph they point into lives in arena. */
+static oc_status put_model(oc_quantizer *q, oc__arena *arena, oc__graph **g,
+                           oc__wire_out *o, oc_error *err) {
+    oc__onnx *header = oc__arena_alloc(arena, sizeof *header);
     size_t n = (size_t)q->model->n_outputs;
     const char **names = oc__arena_array(arena, n + 1, sizeof *names);
-    if (!names) return oc__fail_nomem(err);
+    int version = oc__onnx_opset(oc__model_onnx(q->model), "");
+    *g = oc__graph_clone(q->graph, arena);
+    if (!*g || !names || !header) return oc__fail_nomem(err);
+    OC_TRY(oc__quant_raise(*g, version, err));
+    OC_TRY(oc__quant_rewrite(&q->plan, *g, &q->opt, q->allocator, err));
     for (size_t i = 0; i < n; i++)
         names[i] = q->model->outputs[i].name;
     oc__export_options opt = {names};
-    OC_TRY(header_of(q, arena, &header, err));
-    oc__put_init(&o, q->allocator);
-    oc_status st = oc__onnx_export(&o, &header, g, &opt, err);
-    if (!st) st = oc__put_save(&o, path, err);
-    oc__put_deinit(&o);
-    return st;
+    OC_TRY(header_of(q, arena, header, err));
+    return oc__onnx_export(o, header, *g, &opt, err);
 }
 
-oc_status oc_quantizer_save(oc_quantizer *q, const char *path, oc_error *err) {
+/* To a file, or with path NULL to memory. */
+static oc_status write_model(oc_quantizer *q, const char *path, void **data,
+                             size_t *bytes, oc_error *err) {
     oc__arena arena;
-    oc__error_clear(err);
-    if (!q || !path) return oc__fail(err, OC_E_ARG, "no quantizer or no path");
+    oc__graph *g = NULL;
+    oc__wire_out o;
+    oc__buf *flat = NULL;
     if (!q->samples)
         return oc__fail(err, OC_E_ARG,
                         "no sample was added, so no range is known");
     oc__arena_init(&arena, q->allocator);
-    oc__graph *g = oc__graph_clone(q->graph, &arena);
-    oc_status st = g ? OC_OK : oc__fail_nomem(err);
-    int version = oc__onnx_opset(oc__model_onnx(q->model), "");
-    if (!st) st = oc__quant_raise(g, version, err);
-    if (!st) st = oc__quant_rewrite(&q->plan, g, &q->opt, q->allocator, err);
-    if (!st) st = put_model(q, &arena, g, path, err);
+    oc__put_init(&o, q->allocator);
+    oc_status st = put_model(q, &arena, &g, &o, err);
+    if (!st && path) st = oc__put_save(&o, path, err);
+    if (!st && !path) st = oc__put_flatten(&o, &flat, err);
+    if (flat) {
+        void *copy = oc__alloc(q->allocator, o.total);
+        if (!copy) st = oc__fail_nomem(err);
+        if (copy) {
+            memcpy(copy, oc__buf_data(flat), o.total);
+            *data = copy;
+            *bytes = o.total;
+        }
+        oc__buf_release(flat);
+    }
+    oc__put_deinit(&o);
     if (g) oc__graph_release(g);
     oc__arena_deinit(&arena);
     return st;
 }
 
-/* ---- what there is to say ------------------------------------------------ */
+oc_status oc_quantizer_save(oc_quantizer *q, const char *path, oc_error *err) {
+    oc__error_clear(err);
+    if (!q || !path) return oc__fail(err, OC_E_ARG, "no quantizer or no path");
+    return write_model(q, path, NULL, NULL, err);
+}
+
+oc_status oc_quantizer_write(oc_quantizer *q, void **data, size_t *bytes,
+                             oc_error *err) {
+    oc__error_clear(err);
+    if (!q || !data || !bytes)
+        return oc__fail(err, OC_E_ARG, "no quantizer or no place for a model");
+    return write_model(q, NULL, data, bytes, err);
+}
+
+void oc_quantizer_release(oc_quantizer *q, void *data, size_t bytes) {
+    if (q && data) oc__release(q->allocator, data, bytes);
+}
+
+/* ---- what there is to say, and to choose --------------------------------- */
+
+const char *oc_quant_precision_name(oc_quant_precision p) {
+    static const char *const names[] = {"int8", "weights", "f32"};
+    return (size_t)p < OC_COUNT(names) ? names[p] : NULL;
+}
+
+oc_status oc_quantizer_set(oc_quantizer *q, int i, oc_quant_precision p,
+                           oc_error *err) {
+    oc__error_clear(err);
+    if (!q || i < 0 || i >= q->plan.n_targets || !oc_quant_precision_name(p))
+        return oc__fail(err, OC_E_ARG, "no quantizer, node or precision");
+    oc__quant_target *t = &q->plan.targets[i];
+    if (t->precision == p) return OC_OK;
+    if (q->plan.ignored[t->node])
+        return oc__fail(err, OC_E_ARG, "node \"%s\" is ignored",
+                        q->graph->nodes[t->node]->name);
+    t->precision = p;
+    return oc__quant_decide_again(&q->plan, q->graph, q->allocator, err);
+}
+
+/* The watch of target t's input. */
+static const oc__quant_watch *input_of(const oc_quantizer *q,
+                                       const oc__quant_target *t) {
+    int v = q->graph->nodes[t->node]->in[0];
+    return &q->plan.watches[q->plan.watch[v]];
+}
+
+oc_status oc_quantizer_histogram(const oc_quantizer *q, int i, int n,
+                                 double *shares, float *lo, float *hi) {
+    if (!q || !shares || !lo || !hi || n < 1 || i < 0 || i >= q->plan.n_targets)
+        return OC_E_ARG;
+    const oc__range *r = &input_of(q, &q->plan.targets[i])->range;
+    oc__range_shares(r, n, shares);
+    *lo = r->least;
+    *hi = r->most;
+    return OC_OK;
+}
 
 int oc_quantizer_node_count(const oc_quantizer *q) {
     return q->plan.n_targets;
@@ -252,7 +328,9 @@ oc_status oc_quantizer_node(const oc_quantizer *q, int i,
     memset(out, 0, sizeof *out);
     out->name = n->name;
     out->op = n->op->name;
-    out->quantized = t->quantized;
+    out->precision = t->precision;
+    out->quantized = t->precision == OC_QUANT_INT8;
+    out->ignored = q->plan.ignored[t->node];
     out->weights = (int64_t)elems;
     int8_t *codes = oc__alloc(q->allocator, elems);
     float *scales = oc__calloc(q->allocator, channels, sizeof *scales);
@@ -262,13 +340,17 @@ oc_status oc_quantizer_node(const oc_quantizer *q, int i,
                                         codes, scales);
     oc__release(q->allocator, codes, elems);
     oc__release(q->allocator, scales, channels * sizeof *scales);
-    int code = q->plan.code[n->in[0]];
-    if (!st && q->samples && code >= 0) {
+    const oc__quant_watch *x = input_of(q, t);
+    if (!st && q->samples && !x->absent) {
         uint8_t zero;
+        int code = q->plan.code[n->in[0]];
+        if (code >= 0) x = &q->plan.watches[q->plan.watch[code]];
         double share = q->opt.percentile > 0 ? q->opt.percentile / 100 : 0.9999;
-        oc__range_limits(&q->plan.watches[q->plan.watch[code]].range,
-                         q->opt.range, share, &out->lo, &out->hi);
+        oc__range_limits(&x->range, q->opt.range, share, &out->lo, &out->hi);
         oc__range_code(out->lo, out->hi, &out->scale, &zero);
+        double noise = oc__range_error(&x->range, out->lo, out->hi);
+        out->input_sqnr_db =
+            noise > 0 ? 10 * log10(oc__range_power(&x->range) / noise) : 200;
     }
     return st;
 }

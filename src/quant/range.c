@@ -61,6 +61,12 @@ void oc__range_add(oc__range *r, const float *x, int64_t n) {
     }
 }
 
+/* The middle of a bin, as far as there are values. */
+static double middle(const oc__range *r, int bin) {
+    double x = r->start + (bin + 0.5) * r->width;
+    return fmin(fmax(x, (double)r->least), (double)r->most);
+}
+
 /* Values beyond the limits are cut; within, the error is a twelfth of the
  * square of a step. */
 double oc__range_error(const oc__range *r, float lo, float hi) {
@@ -68,12 +74,30 @@ double oc__range_error(const oc__range *r, float lo, float hi) {
     if (!r->count) return 0;
     for (int i = 0; i < OC_RANGE_BINS; i++) {
         if (!r->bins[i]) continue;
-        double x = r->start + (i + 0.5) * r->width;
-        x = fmin(fmax(x, (double)r->least), (double)r->most);
+        double x = middle(r, i);
         double cut = x > hi ? x - hi : x < lo ? lo - x : 0;
         sum += r->bins[i] * (cut > 0 ? cut * cut : step * step / 12);
     }
     return sum / (double)r->count;
+}
+
+double oc__range_power(const oc__range *r) {
+    double sum = 0;
+    for (int i = 0; i < OC_RANGE_BINS; i++)
+        sum += r->bins[i] * middle(r, i) * middle(r, i);
+    return r->count ? sum / (double)r->count : 0;
+}
+
+void oc__range_shares(const oc__range *r, int n, double *shares) {
+    double span = (double)r->most - (double)r->least;
+    for (int k = 0; k < n; k++)
+        shares[k] = 0;
+    if (!r->count) return;
+    for (int i = 0; i < OC_RANGE_BINS; i++) {
+        double x = span > 0 ? (middle(r, i) - (double)r->least) / span : 0;
+        int k = OC_MIN(OC_MAX((int)(x * n), 0), n - 1);
+        shares[k] += r->bins[i] / (double)r->count;
+    }
 }
 
 /* Cuts what is beyond `share` of the values, half of it at either end. */

@@ -34,5 +34,9 @@ void oc__range_limits(const oc__range *r, oc_quant_range how, double share,
 void oc__range_code(float lo, float hi, float *scale, uint8_t *zero);
 /** Mean squared error that quantizing by these limits gives. */
 double oc__range_error(const oc__range *r, float lo, float hi);
+/** Mean square of the values. */
+double oc__range_power(const oc__range *r);
+/** The share of the values in each of n bins from least to most. */
+void oc__range_shares(const oc__range *r, int n, double *shares);
 
 #endif

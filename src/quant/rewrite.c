@@ -155,25 +155,45 @@ static void mean_shift(const writer *w, const oc__quant_target *t,
     }
 }
 
-/* A bias in the scale of the sums; of a MatMul there is none. */
-static oc_status code_bias(writer *w, oc__node *n, const float *scales,
-                           const double *shift, int64_t count) {
+/* n's third input is x. */
+static oc_status set_bias(const writer *w, oc__node *n, int x) {
+    int *in = oc__arena_array(w->g->arena, 3, sizeof *in);
+    if (!in) return oc__fail_nomem(w->err);
+    in[0] = n->in[0];
+    in[1] = n->in[1];
+    in[2] = x;
+    n->in = in;
+    n->n_in = n->n_explicit = 3;
+    return OC_OK;
+}
+
+/* A bias in the scale of the sums, or in f32 where sums are; of a MatMul there
+ * is none. */
+static oc_status code_bias(writer *w, oc__node *n, int is_f32,
+                           const float *scales, const double *shift,
+                           int64_t count) {
     void *data, *steps;
     const float *old = bias_of(w, n, count);
-    int c = w->p->code[n->in[0]], any = old != NULL;
+    int c = w->p->code[n->in[0]], any = old && !is_f32;
     for (int64_t o = 0; o < count; o++)
         any |= shift[o] != 0;
     if (!any || oc__is_op(n, "MatMul") ||
         (n->n_in > 2 && n->in[2] >= 0 && !old))
         return OC_OK;
-    float x_scale = *(const float *)oc__constant(w->g, w->scale[c])->data;
     int codes =
-        oc__new_constant(w->g, w->a, NULL, OC_DTYPE_I32, 1, &count, &data);
+        oc__new_constant(w->g, w->a, NULL, is_f32 ? OC_DTYPE_F32 : OC_DTYPE_I32,
+                         1, &count, &data);
+    if (codes < 0) return oc__fail_nomem(w->err);
+    if (is_f32) {
+        for (int64_t o = 0; o < count; o++)
+            ((float *)data)[o] = (float)((old ? (double)old[o] : 0) - shift[o]);
+        return set_bias(w, n, codes);
+    }
+    float x_scale = *(const float *)oc__constant(w->g, w->scale[c])->data;
     int scale =
         oc__new_constant(w->g, w->a, NULL, OC_DTYPE_F32, 1, &count, &steps);
     int x = oc__graph_add_value(w->g, NULL);
-    int *in = oc__arena_array(w->g->arena, 3, sizeof *in);
-    if (codes < 0 || scale < 0 || x < 0 || !in) return oc__fail_nomem(w->err);
+    if (scale < 0 || x < 0) return oc__fail_nomem(w->err);
     for (int64_t o = 0; o < count; o++) {
         float s = x_scale * scales[w->opt->per_tensor ? 0 : o];
         double b = (old ? (double)old[o] : 0) - shift[o];
@@ -183,11 +203,20 @@ static oc_status code_bias(writer *w, oc__node *n, const float *scales,
             (int32_t)fmin(fmax(isnan(q) ? 0 : q, -2147483647.0), 2147483647.0);
     }
     OC_TRY(add_decoder(w, 0, OC_DTYPE_I32, count, codes, scale, x));
-    in[0] = n->in[0];
-    in[1] = n->in[1];
-    in[2] = x;
-    n->in = in;
-    n->n_in = n->n_explicit = 3;
+    return set_bias(w, n, x);
+}
+
+/* A node between a weight and its reader, so that nobody takes the reader for
+ * an integer operator because all around it is in 8 bits. */
+static oc_status stay_f32(writer *w, int *x) {
+    int y = oc__graph_add_value(w->g, NULL);
+    oc__node *n = y < 0 ? NULL
+                        : oc__graph_add_node(w->g, oc__op_find("", "Identity"),
+                                             "", 13, 1, 1, 0);
+    if (!n) return oc__fail_nomem(w->err);
+    n->in[0] = *x;
+    n->out[0] = y;
+    *x = y;
     return OC_OK;
 }
 
@@ -197,6 +226,7 @@ static oc_status code_weight(writer *w, const oc__quant_target *t) {
     int axis = w->opt->per_tensor ? -1 : t->axis;
     int64_t out = weight.dims[t->axis], one = 1;
     const char *name = w->g->values[n->in[1]].name;
+    int is_f32 = t->precision == OC_QUANT_WEIGHTS;
     void *codes, *scales;
     double *shift = oc__calloc(w->a, (size_t)out, sizeof *shift);
     int x = oc__graph_add_value(w->g, NULL);
@@ -209,10 +239,13 @@ static oc_status code_weight(writer *w, const oc__quant_target *t) {
     if (!st) {
         oc__quant_weight(&weight, axis, codes, scales);
         mean_shift(w, t, n, &weight, codes, scales, shift);
-        n->in[1] = x;
         st = add_decoder(w, axis, OC_DTYPE_I8, out, q, s, x);
     }
-    if (!st) st = code_bias(w, n, scales, shift, out);
+    if (!st && is_f32 && w->p->code[n->in[0]] >= 0) st = stay_f32(w, &x);
+    if (!st) {
+        n->in[1] = x;
+        st = code_bias(w, n, is_f32, scales, shift, out);
+    }
     oc__release(w->a, shift, (size_t)out * sizeof *shift);
     return st;
 }
@@ -230,8 +263,10 @@ oc_status oc__quant_rewrite(const oc__quant_plan *p, oc__graph *g,
        other values, by which nothing is found: weights before uses move. */
     for (int k = 0; k < p->n_targets; k++) {
         int v = g->nodes[p->targets[k].node]->in[0];
-        if (!p->targets[k].quantized || p->code[v] < 0) continue;
-        OC_TRY(code_constants(&w, p->code[v]));
+        oc_quant_precision to = p->targets[k].precision;
+        if (to == OC_QUANT_F32 || (to == OC_QUANT_INT8 && p->code[v] < 0))
+            continue;
+        if (p->code[v] >= 0) OC_TRY(code_constants(&w, p->code[v]));
         OC_TRY(code_weight(&w, &p->targets[k]));
     }
     for (int v = 0; v < p->n_values; v++)
