@@ -114,6 +114,12 @@ OC_API int oc_quantizer_node_count(const oc_quantizer *q);
 /** Node i of them; E_ARG, E_NOMEM. */
 OC_API oc_status oc_quantizer_node(const oc_quantizer *q, int i,
                                    oc_quantized_node *out);
+/** Its name; "" out of range. */
+OC_API const char *oc_quantizer_name(const oc_quantizer *q, int i);
+/** What node i becomes; F32 out of range. */
+OC_API oc_quant_precision oc_quantizer_precision(const oc_quantizer *q, int i);
+/** Whether a pattern keeps node i in f32. */
+OC_API int oc_quantizer_is_ignored(const oc_quantizer *q, int i);
 /**
  * Decides what node i becomes.  What it reads and writes gets 8 bits only where
  * a node in 8 bits needs it.

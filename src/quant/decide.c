@@ -116,19 +116,27 @@ static void mark(decider *d, int v) {
     if (d->p->code[v] < 0) d->p->code[v] = v;
 }
 
-static int leads_on(const decider *d, const oc__node *n) {
+static int leads_on(const oc__quant_plan *p, const oc__node *n) {
     for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] >= 0 && d->p->leads[n->out[i]]) return 1;
+        if (n->out[i] >= 0 && p->leads[n->out[i]]) return 1;
     return 0;
 }
 
+static const oc__quant_target *target_of(const oc__quant_plan *p, int node) {
+    for (int k = 0; k < p->n_targets; k++)
+        if (p->targets[k].node == node) return &p->targets[k];
+    return NULL;
+}
+
+/* A layer that stays in f32 should read what was computed, not its rounding: no
+ * way leads through it. */
 static void find_ways(decider *d) {
     for (int i = d->g->n_nodes; i-- > 0;) {
         const oc__node *n = d->g->nodes[i];
-        int on = leads_on(d, n);
-        for (int k = 0; k < d->p->n_targets && !on; k++)
-            on = d->p->targets[k].node == i &&
-                 d->p->targets[k].precision == OC_QUANT_INT8;
+        const oc__quant_target *t = target_of(d->p, i);
+        int on = t && t->precision != OC_QUANT_WEIGHTS
+                     ? t->precision == OC_QUANT_INT8
+                     : leads_on(d->p, n);
         /* Sizes and indices lead nowhere. */
         int data = oc__moves_codes(n) ? OC_MIN(n->n_in, 1) : n->n_in;
         for (int j = 0; on && j < data; j++)
@@ -136,13 +144,47 @@ static void find_ways(decider *d) {
     }
 }
 
+/* What becomes of v, where that is one thing. */
+static oc__range_use use_of(const decider *d, int v) {
+    int sigmoid = -1, times = 0, swish = 0, others = 0;
+    for (int i = 0; i < d->g->n_nodes; i++) {
+        const oc__node *n = d->g->nodes[i];
+        for (int j = 0; j < n->n_in; j++) {
+            if (n->in[j] != v) continue;
+            if (oc__is_op(n, "HardSwish"))
+                swish++;
+            else if (oc__is_op(n, "Sigmoid"))
+                sigmoid = n->out[0];
+            else if (oc__is_op(n, "Mul") && sigmoid >= 0 &&
+                     n->in[!j] == sigmoid)
+                times++;
+            else
+                others++;
+        }
+    }
+    if (others || oc__graph_is_output(d->g, v)) return OC_RANGE_ANY;
+    if (swish && sigmoid < 0) return OC_RANGE_HARD_SWISH;
+    return times == 1 && !swish && oc__used_once(&d->ix, sigmoid)
+               ? OC_RANGE_SILU
+               : OC_RANGE_ANY;
+}
+
+/* A SiLU in pieces is computed in f32 on its 8-bit input: codes between the
+ * pieces would cost more accuracy than all else. */
+static int is_silu(const decider *d, const oc__node *n) {
+    if (oc__is_op(n, "Sigmoid")) return use_of(d, n->in[0]) == OC_RANGE_SILU;
+    return oc__is_op(n, "Mul") && (use_of(d, n->in[0]) == OC_RANGE_SILU ||
+                                   use_of(d, n->in[1]) == OC_RANGE_SILU);
+}
+
 static void mark_node(decider *d, int i) {
     const oc__node *n = d->g->nodes[i];
-    int activations = 0, on = leads_on(d, n);
+    int activations = 0, on = leads_on(d->p, n);
     for (int j = 0; j < n->n_in; j++)
         activations += is_activation(d, n->in[j]);
     if (!on || !(maps(n) || joins(n)) || d->p->ignored[i]) return;
     if (joins(n) && activations != n->n_in) return;
+    if (is_silu(d, n)) return;
     for (int j = 0; j < n->n_in; j++)
         mark(d, n->in[j]);
     mark(d, n->out[0]);
@@ -166,34 +208,11 @@ static void follow_moves(decider *d) {
     }
 }
 
-/* ---- what nobody in 8 bits reads ----------------------------------------- */
-
-static const oc__quant_target *target_of(const oc__quant_plan *p, int node) {
-    for (int k = 0; k < p->n_targets; k++)
-        if (p->targets[k].node == node) return &p->targets[k];
-    return NULL;
-}
-
-/* Layers that were put back to f32 since 8 bits did them harm should read what
- * was computed, not its rounding: a code that nobody else reads goes. */
-static void spare_f32(decider *d) {
-    oc__quant_plan *p = d->p;
-    int *spared = p->code + p->n_values; /* 1: by f32, 2: by others, too */
-    memset(spared, 0, (size_t)p->n_values * sizeof *spared);
-    for (int i = 0; i < d->g->n_nodes; i++) {
-        const oc__node *n = d->g->nodes[i];
-        const oc__quant_target *t = target_of(p, i);
-        for (int j = 0; j < n->n_in; j++) {
-            int c = n->in[j] >= 0 ? p->code[n->in[j]] : -1;
-            if (c < 0) continue;
-            if (t && t->precision == OC_QUANT_F32)
-                spared[c] |= 1;
-            else if (!oc__moves_codes(n) || p->code[n->out[0]] != c)
-                spared[c] |= 2;
-        }
-    }
-    for (int v = 0; v < p->n_values; v++)
-        if (p->code[v] >= 0 && spared[p->code[v]] == 1) p->code[v] = -1;
+int oc__quant_is_spared(const oc__quant_plan *p, const oc__graph *g, int node) {
+    const oc__quant_target *t = target_of(p, node);
+    if (t && t->precision != OC_QUANT_WEIGHTS)
+        return t->precision == OC_QUANT_F32;
+    return !leads_on(p, g->nodes[node]);
 }
 
 /* ---- deciding ------------------------------------------------------------ */
@@ -219,7 +238,7 @@ static void decide(decider *d) {
         const oc__node *n = d->g->nodes[p->targets[k].node];
         if (p->targets[k].precision != OC_QUANT_INT8) continue;
         mark(d, n->in[0]);
-        if (leads_on(d, n)) mark(d, n->out[0]);
+        if (leads_on(d->p, n)) mark(d, n->out[0]);
     }
     follow_moves(d);
 }
@@ -233,7 +252,6 @@ oc_status oc__quant_decide_again(oc__quant_plan *p, oc__graph *g,
         int w = p->code[v] < 0 ? -1 : p->watch[p->code[v]];
         if (w < 0 || p->watches[w].absent) p->code[v] = -1;
     }
-    spare_f32(&d);
     oc__index_deinit(&d.ix);
     return OC_OK;
 }
@@ -245,8 +263,7 @@ oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
     size_t n = (size_t)g->n_values;
     memset(p, 0, sizeof *p);
     p->n_values = g->n_values;
-    /* Twice: spare_f32() counts in the upper half. */
-    p->code = oc__arena_array(arena, 2 * n + 1, sizeof *p->code);
+    p->code = oc__arena_array(arena, n + 1, sizeof *p->code);
     p->watch = oc__arena_array(arena, n + 1, sizeof *p->watch);
     p->targets =
         oc__arena_array(arena, (size_t)g->n_nodes + 1, sizeof *p->targets);
@@ -278,7 +295,8 @@ oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
         for (int k = 0; k < p->n_targets; k++)
             watch(p, g->nodes[p->targets[k].node]->in[0],
                   p->targets[k].in_axis);
-        spare_f32(&d);
+        for (int k = 0; k < p->n_watches; k++)
+            p->watches[k].range.use = use_of(&d, p->watches[k].value);
     }
     oc__index_deinit(&d.ix);
     return st;

@@ -46,6 +46,9 @@ oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
  * be. */
 oc_status oc__quant_decide_again(oc__quant_plan *p, oc__graph *g,
                                  const oc_allocator *a, oc_error *err);
+/** Whether node i of g, the plan's graph or a clone, reads what was computed
+ * also where it is rounded for others: nothing in 8 bits comes of it. */
+int oc__quant_is_spared(const oc__quant_plan *p, const oc__graph *g, int node);
 /** Whether text is what a pattern with * and ? says. */
 int oc__quant_matches(const char *pattern, const char *text);
 

@@ -281,6 +281,22 @@ const char *oc_quant_precision_name(oc_quant_precision p) {
     return (size_t)p < OC_COUNT(names) ? names[p] : NULL;
 }
 
+const char *oc_quantizer_name(const oc_quantizer *q, int i) {
+    return i < 0 || i >= q->plan.n_targets
+               ? ""
+               : q->graph->nodes[q->plan.targets[i].node]->name;
+}
+
+oc_quant_precision oc_quantizer_precision(const oc_quantizer *q, int i) {
+    return i < 0 || i >= q->plan.n_targets ? OC_QUANT_F32
+                                           : q->plan.targets[i].precision;
+}
+
+int oc_quantizer_is_ignored(const oc_quantizer *q, int i) {
+    return i < 0 || i >= q->plan.n_targets ||
+           q->plan.ignored[q->plan.targets[i].node];
+}
+
 oc_status oc_quantizer_set(oc_quantizer *q, int i, oc_quant_precision p,
                            oc_error *err) {
     oc__error_clear(err);
@@ -330,7 +346,6 @@ oc_status oc_quantizer_node(const oc_quantizer *q, int i,
     out->op = n->op->name;
     out->precision = t->precision;
     out->quantized = t->precision == OC_QUANT_INT8;
-    out->ignored = q->plan.ignored[t->node];
     out->weights = (int64_t)elems;
     int8_t *codes = oc__alloc(q->allocator, elems);
     float *scales = oc__calloc(q->allocator, channels, sizeof *scales);

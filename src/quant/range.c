@@ -67,18 +67,52 @@ static double middle(const oc__range *r, int bin) {
     return fmin(fmax(x, (double)r->least), (double)r->most);
 }
 
+/* What is made of x. */
+static double used(oc__range_use use, double x) {
+    if (use == OC_RANGE_SILU) return x / (1 + exp(-x));
+    if (use == OC_RANGE_HARD_SWISH) return x * fmin(fmax(x / 6 + 0.5, 0), 1);
+    return x;
+}
+
+/* Of each bin: its middle, what is made of it, and how much of the square of a
+ * small error is left of it. */
+typedef struct table {
+    double x[OC_RANGE_BINS], made[OC_RANGE_BINS], left[OC_RANGE_BINS];
+} table;
+
+static void fill(table *t, const oc__range *r) {
+    const double h = 1e-3;
+    for (int i = 0; i < OC_RANGE_BINS; i++) {
+        double x = middle(r, i), slope = 1;
+        if (r->bins[i] && r->use != OC_RANGE_ANY)
+            slope = (used(r->use, x + h) - used(r->use, x - h)) / (2 * h);
+        t->x[i] = x;
+        t->made[i] = r->bins[i] ? used(r->use, x) : 0;
+        t->left[i] = slope * slope;
+    }
+}
+
 /* Values beyond the limits are cut; within, the error is a twelfth of the
  * square of a step. */
-double oc__range_error(const oc__range *r, float lo, float hi) {
+static double error_by(const oc__range *r, const table *t, float lo, float hi) {
     double step = ((double)hi - (double)lo) / 255, sum = 0;
-    if (!r->count) return 0;
-    for (int i = 0; i < OC_RANGE_BINS; i++) {
+    double fine = step * step / 12;
+    double first = used(r->use, (double)lo), last = used(r->use, (double)hi);
+    for (int i = 0; i < OC_RANGE_BINS && r->count; i++) {
         if (!r->bins[i]) continue;
-        double x = middle(r, i);
-        double cut = x > hi ? x - hi : x < lo ? lo - x : 0;
-        sum += r->bins[i] * (cut > 0 ? cut * cut : step * step / 12);
+        double cut = t->x[i] > (double)hi   ? t->made[i] - last
+                     : t->x[i] < (double)lo ? t->made[i] - first
+                                            : 0;
+        int is_cut = t->x[i] > (double)hi || t->x[i] < (double)lo;
+        sum += r->bins[i] * (is_cut ? cut * cut : fine * t->left[i]);
     }
-    return sum / (double)r->count;
+    return r->count ? sum / (double)r->count : 0;
+}
+
+double oc__range_error(const oc__range *r, float lo, float hi) {
+    table t;
+    fill(&t, r);
+    return error_by(r, &t, lo, hi);
 }
 
 double oc__range_power(const oc__range *r) {
@@ -116,14 +150,16 @@ static void percentile(const oc__range *r, double share, float *lo, float *hi) {
 static void least_error(const oc__range *r, float *lo, float *hi) {
     enum { STEPS = 64 };
     float full_lo = *lo, full_hi = *hi;
-    double best = oc__range_error(r, full_lo, full_hi);
+    table t;
+    fill(&t, r);
+    double best = error_by(r, &t, full_lo, full_hi);
     for (int pass = 0; pass < 2; pass++)
         for (int end = 0; end < 2; end++)
             for (int i = 1; i < STEPS; i++) {
                 float k = 1 - (float)i / STEPS;
                 float l = end ? *lo : full_lo * k;
                 float h = end ? full_hi * k : *hi;
-                double e = h > l ? oc__range_error(r, l, h) : best;
+                double e = h > l ? error_by(r, &t, l, h) : best;
                 if (e >= best) continue;
                 best = e;
                 *lo = l;

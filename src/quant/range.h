@@ -14,11 +14,19 @@
 
 enum { OC_RANGE_BINS = 2048 };
 
+/** What is made of the values: an error counts as far as it is left of it. */
+typedef enum oc__range_use {
+    OC_RANGE_ANY,
+    OC_RANGE_SILU,      /* x / (1 + exp(-x)) and nothing else */
+    OC_RANGE_HARD_SWISH /* x * clip(x / 6 + 1/2, 0, 1) */
+} oc__range_use;
+
 typedef struct oc__range {
     int64_t count; /* finite values seen */
     double start;  /* of the first bin */
     double width;  /* of a bin; 0: nothing seen, or all the same */
     float least, most;
+    oc__range_use use;
     uint32_t bins[OC_RANGE_BINS];
 } oc__range;
 
@@ -32,7 +40,8 @@ void oc__range_limits(const oc__range *r, oc_quant_range how, double share,
                       float *lo, float *hi);
 /** Scale and zero point in u8 for limits that have 0 between them. */
 void oc__range_code(float lo, float hi, float *scale, uint8_t *zero);
-/** Mean squared error that quantizing by these limits gives. */
+/** Mean squared error that quantizing by these limits gives, of what is made of
+ * the values. */
 double oc__range_error(const oc__range *r, float lo, float hi);
 /** Mean square of the values. */
 double oc__range_power(const oc__range *r);

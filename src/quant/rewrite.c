@@ -65,16 +65,19 @@ static oc_status code_constants(writer *w, int c) {
     return OC_OK;
 }
 
-/* v goes through 8 bits on its way to all readers. */
-static oc_status code_value(writer *w, int v) {
+/* v goes through 8 bits on its way to readers, but for those nothing in 8 bits
+ * comes of.  own: nodes the graph had. */
+static oc_status code_value(writer *w, int v, int own) {
     int c = w->p->code[v], nodes = w->g->n_nodes;
     OC_TRY(code_constants(w, c));
     int q = oc__graph_add_value(w->g, NULL),
         x = oc__graph_add_value(w->g, NULL);
     if (q < 0 || x < 0) return oc__fail_nomem(w->err);
-    for (int i = 0; i < nodes; i++)
+    for (int i = 0; i < nodes; i++) {
+        if (i < own && oc__quant_is_spared(w->p, w->g, i)) continue;
         for (int j = 0; j < w->g->nodes[i]->n_in; j++)
             if (w->g->nodes[i]->in[j] == v) w->g->nodes[i]->in[j] = x;
+    }
     if (!add_coder(w, "QuantizeLinear", -1, (int[]){v, w->scale[c], w->zero[c]},
                    3, q) ||
         !add_coder(w, "DequantizeLinear", -1,
@@ -261,6 +264,7 @@ oc_status oc__quant_rewrite(const oc__quant_plan *p, oc__graph *g,
     memset(w.scale, -1, n * sizeof *w.scale);
     /* Biases want the scales of inputs, so codes first; but inputs are then
        other values, by which nothing is found: weights before uses move. */
+    int own = g->n_nodes;
     for (int k = 0; k < p->n_targets; k++) {
         int v = g->nodes[p->targets[k].node]->in[0];
         oc_quant_precision to = p->targets[k].precision;
@@ -270,6 +274,6 @@ oc_status oc__quant_rewrite(const oc__quant_plan *p, oc__graph *g,
         OC_TRY(code_weight(&w, &p->targets[k]));
     }
     for (int v = 0; v < p->n_values; v++)
-        if (p->code[v] >= 0) OC_TRY(code_value(&w, v));
+        if (p->code[v] >= 0) OC_TRY(code_value(&w, v, own));
     return oc__graph_sort(g, err);
 }

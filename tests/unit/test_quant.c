@@ -73,6 +73,48 @@ static void outliers_are_cut(void **state) {
     test_free(r);
 }
 
+/* Far below 0 nothing is left of a value behind a SiLU, so no code is spent on
+ * it; the same values for another use keep their range. */
+static void limits_heed_the_use(void **state) {
+    (void)state;
+    oc__range *r = new_range();
+    oc__rng rng;
+    float x[1000], lo, hi;
+    oc__rng_init(&rng, 7);
+    for (int k = 0; k < 50; k++) {
+        oc__rng_fill(&rng, x, 1000, -100, 12);
+        oc__range_add(r, x, 1000);
+    }
+    oc__range_limits(r, OC_QUANT_MSE, 1, &lo, &hi);
+    assert_true(lo < -90 && hi > 11);
+    r->use = OC_RANGE_SILU;
+    oc__range_limits(r, OC_QUANT_MSE, 1, &lo, &hi);
+    assert_true(lo > -15 && lo < -3 && hi > 11);
+    r->use = OC_RANGE_HARD_SWISH;
+    oc__range_limits(r, OC_QUANT_MSE, 1, &lo, &hi);
+    assert_true(lo > -6 && lo < -2 && hi > 11);
+    test_free(r);
+}
+
+static void shares_and_power_are_exact(void **state) {
+    (void)state;
+    oc__range *r = new_range();
+    double shares[4], sum = 0;
+    oc__range_shares(r, 4, shares);
+    assert_true(shares[0] == 0 && shares[3] == 0 && oc__range_power(r) == 0);
+    for (int i = 0; i < 400; i++) {
+        float x = (float)(i % 4);
+        oc__range_add(r, &x, 1);
+    }
+    oc__range_shares(r, 4, shares);
+    for (int k = 0; k < 4; k++) {
+        assert_true(fabs(shares[k] - 0.25) < 1e-9);
+        sum += k * k / 4.0;
+    }
+    assert_true(fabs(oc__range_power(r) - sum) < 0.02 * sum);
+    test_free(r);
+}
+
 static void patterns_match(void **state) {
     (void)state;
     static const struct {
@@ -111,6 +153,8 @@ int main(void) {
         cmocka_unit_test(minmax_is_exact),
         cmocka_unit_test(zero_is_inside),
         cmocka_unit_test(outliers_are_cut),
+        cmocka_unit_test(limits_heed_the_use),
+        cmocka_unit_test(shares_and_power_are_exact),
         cmocka_unit_test(patterns_match),
         cmocka_unit_test(weights_round_to_the_nearest),
     };
