@@ -209,6 +209,12 @@ int evaluation_measure(evaluation *e, oc_vision *v, const char *label) {
     return code ? code : look_at_all(e, e->how, v, label);
 }
 
+void evaluation_limits(oc_task task, double *threshold, int *top) {
+    /* Precision is measured over all recalls, so weak boxes count too. */
+    *threshold = task == OC_TASK_DETECT ? 0.001 : 0;
+    *top = task == OC_TASK_CLASSIFY ? 5 : 100;
+}
+
 double evaluation_figure(const evaluation *e, const char **name) {
     return e->how->figure(e, name);
 }

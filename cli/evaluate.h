@@ -66,6 +66,8 @@ int evaluation_open(evaluation *e, const cli_args *args,
 /** Looks at all pictures with v, a model with the same labels; may be called
  * again with another.  label: of the progress bar. */
 int evaluation_measure(evaluation *e, oc_vision *v, const char *label);
+/** Least score and most results a picture, as measures want them. */
+void evaluation_limits(oc_task task, double *threshold, int *top);
 /** Top-1, mAP or mIoU of the last measure, 0..1, and what it is called. */
 double evaluation_figure(const evaluation *e, const char **name);
 void evaluation_close(evaluation *e);

@@ -59,7 +59,8 @@ static int evaluate(const cli_args *args, cli_vision *v) {
 static int run_eval(cli_args *args) {
     cli_vision v = {0};
     int64_t top;
-    double threshold;
+    int most;
+    double threshold, least;
     if (!cli_has(args, "data"))
         return cli_fail(CLI_USAGE, "eval needs labelled pictures: --data DIR");
     int code = cli_get_int(args, "top", 1, 100000, 100, &top);
@@ -69,10 +70,9 @@ static int run_eval(cli_args *args) {
         cli_vision_deinit(&v);
         return code;
     }
-    /* Precision is measured over all recalls, so weak boxes count too. */
-    if (oc_card_task(v.card) == OC_TASK_DETECT && !cli_has(args, "threshold"))
-        threshold = 0.001;
-    if (oc_card_task(v.card) == OC_TASK_CLASSIFY) top = 5;
+    evaluation_limits(oc_card_task(v.card), &least, &most);
+    if (!cli_has(args, "threshold")) threshold = least;
+    if (oc_card_task(v.card) == OC_TASK_CLASSIFY) top = most;
     code = cli_vision_start(&v, args, threshold, (int)top);
     if (!code && !cli_has(args, "quiet") && !cli_has(args, "json"))
         cli_vision_guesses(v.card, NULL);

@@ -1,35 +1,35 @@
 /* verb_quantize.c - ocelli quantize: a model in 8 bits. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "cli.h"
-#include "json.h"
-#include "out.h"
-#include "pictures.h"
-#include "vision_args.h"
+#include "quantize.h"
 
-#include <ocelli/quant.h>
+#include "out.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { IMAGES = 300, MAX_IGNORE = 64 };
-
-typedef struct run {
-    const cli_args *args;
-    cli_vision v;
-    oc_quantizer *q;
-    picture_list pictures;
-    char *output;
-    size_t used, skipped;
-    double seconds;
-} run;
 
 /* ---- samples --------------------------------------------------------------
  */
 
-static int add_picture(run *r, const char *path) {
+/* A copy of what the model was given. */
+static int keep_sample(quantize *r, const oc_tensor *t, int input) {
+    oc_tensor *to = &r->samples[r->n_samples];
+    size_t bytes = oc_dtype_bytes(t->dtype);
+    for (int i = 0; i < t->rank; i++)
+        bytes *= (size_t)t->dims[i];
+    *to = *t;
+    to->data = malloc(bytes + 1);
+    if (!to->data) return cli_fail(CLI_RESOURCES, "out of memory");
+    memcpy(to->data, t->data, bytes);
+    r->input = input;
+    r->n_samples++;
+    return CLI_OK;
+}
+
+static int add_picture(quantize *r, const char *path, int keep) {
     oc_image_options opt = {0};
     oc_image img = {0};
     oc_tensor t;
@@ -51,6 +51,8 @@ static int add_picture(run *r, const char *path) {
         }
         if (st) code = cli_report(&err, path);
         r->used += !st;
+        if (!st && keep && r->n_samples < QUANTIZE_SAMPLES)
+            code = keep_sample(r, &t, input);
     }
     oc_image_deinit(&img);
     free(inputs);
@@ -58,7 +60,7 @@ static int add_picture(run *r, const char *path) {
 }
 
 /* As many as asked for, evenly out of all. */
-static int calibrate(run *r) {
+static int calibrate(quantize *r) {
     int64_t most;
     out_progress bar;
     int code = cli_get_int(r->args, "images", 1, 1000000, IMAGES, &most);
@@ -67,74 +69,15 @@ static int calibrate(run *r) {
     out_progress_begin(&bar, "calibrate", (int64_t)take,
                        cli_has(r->args, "quiet"));
     for (size_t i = 0; i < take && !code; i++) {
-        code = add_picture(r, r->pictures.paths[i * n / take]);
+        size_t every = (take + QUANTIZE_SAMPLES - 1) / QUANTIZE_SAMPLES;
+        code = add_picture(r, r->pictures.paths[i * n / take],
+                           i % every == 0 || !r->n_samples);
         out_progress_add(&bar, 1);
     }
     out_progress_end(&bar);
     if (!code && !r->used)
         code = cli_fail(CLI_BAD_INPUT, "none of the pictures could be read");
     return code;
-}
-
-/* ---- the report -----------------------------------------------------------
- */
-
-static double file_bytes(const char *path) {
-    struct stat s;
-    return stat(path, &s) ? 0 : (double)s.st_size;
-}
-
-static void report_json(const run *r) {
-    json j;
-    json_begin(&j, stdout);
-    json_object(&j, NULL);
-    json_string(&j, "model", r->args->operands[0]);
-    json_string(&j, "output", r->output);
-    json_int(&j, "images", (int64_t)r->used);
-    json_int(&j, "skipped", (int64_t)r->skipped);
-    json_double(&j, "seconds", r->seconds);
-    json_double(&j, "bytes_before", file_bytes(r->args->operands[0]));
-    json_double(&j, "bytes_after", file_bytes(r->output));
-    json_array(&j, "layers");
-    for (int i = 0; i < oc_quantizer_node_count(r->q); i++) {
-        oc_quantized_node n;
-        if (oc_quantizer_node(r->q, i, &n)) continue;
-        json_object(&j, NULL);
-        json_string(&j, "name", n.name);
-        json_string(&j, "op", n.op);
-        json_string(&j, "precision", n.quantized ? "int8" : "f32");
-        json_int(&j, "weights", n.weights);
-        json_double(&j, "sqnr_db", n.sqnr_db);
-        json_double(&j, "lo", (double)n.lo);
-        json_double(&j, "hi", (double)n.hi);
-        json_double(&j, "scale", (double)n.scale);
-        json_end(&j);
-    }
-    json_end(&j);
-    json_end(&j);
-}
-
-static void report(const run *r) {
-    char before[16], after[16];
-    int total = oc_quantizer_node_count(r->q), quantized = 0;
-    oc_quantized_node n, worst = {0};
-    if (cli_has(r->args, "quiet")) return;
-    for (int i = 0; i < total; i++) {
-        if (oc_quantizer_node(r->q, i, &n) || !n.quantized) continue;
-        if (!quantized || n.sqnr_db < worst.sqnr_db) worst = n;
-        quantized++;
-    }
-    printf("%d of %d layers with weights in 8 bits, from %zu pictures in "
-           "%.1f s\n",
-           quantized, total, r->used, r->seconds);
-    printf(
-        "%s -> %s: ", out_bytes(file_bytes(r->args->operands[0]), before, 16),
-        out_bytes(file_bytes(r->output), after, 16));
-    out_text(stdout, r->output);
-    printf("\n%sroundest weights: ", out_color(stdout, OUT_DIM));
-    out_text(stdout, *worst.name ? worst.name : worst.op);
-    printf(", %.1f dB over their rounding%s\n", worst.sqnr_db,
-           out_color(stdout, OUT_PLAIN));
 }
 
 /* ---- the verb -------------------------------------------------------------
@@ -154,18 +97,15 @@ static char *output_for(const cli_args *args) {
     return out;
 }
 
-static int create(run *r) {
+static int create(quantize *r) {
     const char *ignore[MAX_IGNORE];
     oc_quantize_options opt = {.ignore = ignore};
     const char *range = cli_get(r->args, "range", "mse"), *pattern;
-    int64_t threads;
     oc_error err;
-    int code = cli_get_int(r->args, "threads", 1, 1024, 0, &threads);
-    if (!code)
-        code = cli_get_double(r->args, "percentile", 50, 100, 99.99,
-                              &opt.percentile);
+    int code =
+        cli_get_double(r->args, "percentile", 50, 100, 99.99, &opt.percentile);
     if (code) return code;
-    opt.threads = (int)threads;
+    opt.threads = r->threads;
     opt.range = !strcmp(range, "minmax")       ? OC_QUANT_MINMAX
                 : !strcmp(range, "percentile") ? OC_QUANT_PERCENTILE
                                                : OC_QUANT_MSE;
@@ -183,31 +123,86 @@ static int create(run *r) {
     return CLI_OK;
 }
 
-static int run_quantize(cli_args *args) {
-    run r = {.args = args};
+/* Room for what is found out about layers. */
+static int make_layers(quantize *r) {
+    r->n_layers = oc_quantizer_node_count(r->q);
+    r->layers = calloc((size_t)r->n_layers + 1, sizeof *r->layers);
+    if (!r->layers) return cli_fail(CLI_RESOURCES, "out of memory");
+    for (int i = 0; i < r->n_layers; i++) {
+        layer *l = &r->layers[i];
+        l->damage_db = l->ms_before = l->ms_int8 = l->ms_after = NAN;
+        quantize_because(
+            r, i, quantize_may(r, i) ? "asked for" : "asked for by --ignore");
+    }
+    return CLI_OK;
+}
+
+/* Rounding less never makes it slower, but where 8 bits end and begin again
+ * more often it may be. */
+static int choose_layers(quantize *r) {
+    int here = strcmp(cli_get(r->args, "machine", "this"), "any") != 0;
+    int eval = cli_has(r->args, "eval");
+    int code = here ? quantize_for_speed(r) : CLI_OK;
+    if (!code && eval) code = quantize_for_accuracy(r);
+    if (!code) code = quantize_time(r);
+    if (code || !here || !quantize_count(r, OC_QUANT_INT8) ||
+        r->ms_after <= r->ms_before)
+        return code;
+    for (int i = 0; i < r->n_layers && !code; i++) {
+        if (quantize_get(r, i) != OC_QUANT_INT8) continue;
+        code = quantize_set(r, i, OC_QUANT_WEIGHTS);
+        quantize_because(r, i, "speed: too few layers are left in 8 bits");
+    }
+    if (!code && eval) code = quantize_for_accuracy(r);
+    return code ? code : quantize_time(r);
+}
+
+static int save(quantize *r) {
     oc_error err;
-    const char *data = cli_get(args, "data", NULL);
-    if (!data && args->n_operands < 2)
+    r->output = output_for(r->args);
+    if (!r->output) return cli_fail(CLI_RESOURCES, "out of memory");
+    if (!oc_quantizer_save(r->q, r->output, &err)) return CLI_OK;
+    int code = cli_report(&err, err.status == OC_E_IO ? r->output
+                                                      : r->args->operands[0]);
+    return err.status == OC_E_IO ? CLI_FAILED : code;
+}
+
+static int check_options(quantize *r) {
+    const cli_args *args = r->args;
+    int64_t threads;
+    if (!cli_has(args, "data") && args->n_operands < 2)
         return cli_fail(CLI_USAGE, "quantize needs pictures like those the "
                                    "model will see: --data DIR, or their names "
                                    "behind the model's");
+    if (cli_has(args, "max-drop") && !cli_has(args, "eval"))
+        return cli_fail(CLI_USAGE, "--max-drop needs labelled pictures to "
+                                   "measure on: --eval DIR");
+    int code = cli_get_int(args, "threads", 1, 1024, 0, &threads);
+    r->threads = (int)threads;
+    return code ? code : quantize_max_drop(args, &r->max_drop);
+}
+
+static int run_quantize(cli_args *args) {
+    quantize r = {.args = args, .quiet = cli_has(args, "quiet")};
+    const char *data = cli_get(args, "data", NULL);
     double start = out_seconds();
-    int code = cli_vision_init(&r.v, args, OC_TASK_NONE, 0, 0);
+    int code = check_options(&r);
+    if (!code) code = cli_vision_init(&r.v, args, OC_TASK_NONE, 0, 0);
     if (!code) code = create(&r);
+    if (!code) code = make_layers(&r);
     if (!code && data) code = pictures_add(&r.pictures, data);
     for (int i = 1; i < args->n_operands && !code; i++)
         code = pictures_add(&r.pictures, args->operands[i]);
     if (!code) code = calibrate(&r);
-    r.output = output_for(args);
-    if (!code && !r.output) code = cli_fail(CLI_RESOURCES, "out of memory");
-    if (!code && oc_quantizer_save(r.q, r.output, &err)) {
-        code = cli_report(&err,
-                          err.status == OC_E_IO ? r.output : args->operands[0]);
-        if (err.status == OC_E_IO) code = CLI_FAILED;
-    }
+    if (!code) code = choose_layers(&r);
+    if (!code) code = save(&r);
     r.seconds = out_seconds() - start;
-    if (!code && cli_has(args, "json")) report_json(&r);
-    if (!code && !cli_has(args, "json")) report(&r);
+    if (!code && cli_has(args, "json")) quantize_report_json(&r);
+    if (!code && !cli_has(args, "json")) quantize_report_text(&r);
+    if (!code) quantize_warn(&r);
+    for (int i = 0; i < r.n_samples; i++)
+        free(r.samples[i].data);
+    free(r.layers);
     free(r.output);
     pictures_deinit(&r.pictures);
     oc_quantizer_destroy(r.q);
@@ -222,6 +217,17 @@ static const cli_option options[] = {
      NULL},
     {"images", 'n', "N", "pictures to look at, evenly out of all (default 300)",
      NULL},
+    {"machine", 0, "WHICH",
+     "this: 8 bits only where they are faster on this machine, other layers "
+     "keep their weights in 8 bits (default); any: 8 bits everywhere",
+     "this|any"},
+    {"eval", 0, "DIR", "labelled pictures to measure the accuracy on", NULL},
+    {"max-drop", 0, "P",
+     "how far the accuracy may fall; layers go back to f32 until it does not "
+     "fall further (default 0.5%)",
+     NULL},
+    {"split", 0, "NAME", "part of --eval (default: val or test)", NULL},
+    {"limit", 0, "N", "look at the first N pictures of --eval only", NULL},
     {"range", 0, "HOW", "how ranges of activations are found (default mse)",
      "mse|minmax|percentile"},
     {"percentile", 0, "P",
@@ -250,7 +256,12 @@ const cli_verb cli_verb_quantize = {
     "model with weights and activations in 8 bits, as standard ONNX "
     "(QuantizeLinear, DequantizeLinear) that other runtimes load too. A few "
     "hundred pictures are enough; they need no labels.\n\n"
-    "Whether the result is as good as the original, `ocelli eval` measures.",
+    "The result is never slower than the model was on this machine: layers "
+    "that 8 bits make slower are computed in f32, and only their weights are "
+    "in 8 bits. For other machines, --machine any.\n\n"
+    "With labelled pictures (--eval DIR, as for ocelli eval) it is no worse "
+    "than --max-drop says: top-1, mAP or mIoU is measured, and the layers that "
+    "do most harm stay in f32.",
     options,
     1,
     -1,

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 import program
 from peer import session
@@ -16,9 +17,10 @@ PICTURES = ("bus.jpg", "cat_720p.jpg", "pets.jpg", "faces.jpg",
             "street_people.jpg")
 
 
-def quantized(name, *args):
+def quantized(name, *args, machine="any"):
     out = program.path(name + ".int8.onnx")
     report = program.ask("quantize", program.model(name), "-o", out,
+                         "--machine", machine,
                          *[program.picture(p) for p in PICTURES], *args)
     return out, report
 
@@ -122,11 +124,136 @@ def sizes_are_no_activations():
     onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[
         helper.make_opsetid("", 12)]), path)
     report = program.ask("quantize", path, "-o", out, "--decode", "logits",
-                         program.picture("bus.jpg"))
+                         "--machine", "any", program.picture("bus.jpg"))
     assert {n["precision"] for n in report["layers"]} == {"int8"}
     x = rng.random((2, 3, 32, 32), np.float32)
     a, b = (session(p).run(None, {"x": x})[0] for p in (path, out))
     assert np.abs(a - b).max() <= 0.1 * (a.max() - a.min())
+
+
+def colour_net():
+    """Logits are the mean red, green and blue.  A fourth channel, read by
+    nobody, is so large that all others round to the same 8 bits."""
+    value, node = helper.make_tensor_value_info, helper.make_node
+    wide, sums = np.zeros((2, 4, 4, 1, 1), np.float32)
+    wide, sums = wide[:, :3], sums[:3]
+    wide[[0, 1, 2], [0, 1, 2]] = 1
+    wide[3] = 4000
+    sums[[0, 1, 2], [0, 1, 2]] = 1
+    graph = helper.make_graph(
+        [node("Conv", ["x", "wide"], ["a"], "wide"),
+         node("Relu", ["a"], ["b"], "relu"),
+         node("Conv", ["b", "sums"], ["c"], "sums"),
+         node("Relu", ["c"], ["d"], "relu2"),
+         node("GlobalAveragePool", ["d"], ["p"], "pool"),
+         node("Flatten", ["p"], ["y"], "flat")], "g",
+        [value("x", TensorProto.FLOAT, (1, 3, 16, 16))],
+        [value("y", TensorProto.FLOAT, (1, 3))],
+        [numpy_helper.from_array(wide, "wide"),
+         numpy_helper.from_array(sums, "sums")])
+    path = program.path("colours.onnx")
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[
+        helper.make_opsetid("", 13)]), path)
+    return path
+
+
+def colour_data():
+    rng, classes = np.random.default_rng(6), ("red", "green", "blue")
+    truth = []
+    for k, name in enumerate(classes):
+        os.makedirs(program.path("colours/" + name), exist_ok=True)
+        for i in range(4):
+            x = rng.integers(0, 120, (16, 16, 3))
+            x[..., k] += 60
+            file = program.path(f"colours/{name}/{i}.png")
+            Image.fromarray(x.astype(np.uint8)).save(file)
+            truth.append((x.astype(np.float32).transpose(2, 0, 1) / 255, k))
+    with open(program.path("names"), "w") as f:
+        f.write("\n".join(classes))
+    return truth
+
+
+def top1(path, truth):
+    net = session(path)
+    return np.mean([net.run(None, {"x": x[None]})[0].argmax() == k
+                    for x, k in truth])
+
+
+def accuracy_is_kept():
+    """Of two layers the harmful one goes back to f32 and no other."""
+    path, truth = colour_net(), colour_data()
+    data, out = program.path("colours"), program.path("colours8.onnx")
+    args = ("quantize", path, "-o", out, "--machine", "any", "--data", data,
+            "--labels", program.path("names"), "--scale", 1 / 255,
+            "--mean", 0, "--std", 1, "--range", "minmax")
+    program.ask(*args)
+    assert top1(path, truth) == 1 and top1(out, truth) < 0.9
+    report = program.ask(*args, "--eval", data, "--max-drop", "1%")
+    assert top1(out, truth) == 1
+    figures = report["accuracy"]
+    assert (figures["metric"], figures["before"], figures["after"]) == (
+        "top-1", 1, 1)
+    assert [n["precision"] for n in report["layers"]] == ["int8", "f32"]
+    wide, sums = report["layers"]
+    assert "harm" in sums["why"] and "harm" not in wide["why"]
+    assert sums["output_sqnr_db"] < wide["output_sqnr_db"]
+    # What it reads is not rounded either.
+    graph = onnx.load(out).graph
+    reads = next(n for n in graph.node if n.name == "sums").input[0]
+    assert next(n for n in graph.node if reads in n.output).op_type == "Relu"
+
+
+def rounded(model):
+    """The model with its weights rounded to 8 bits, by numpy."""
+    for init in model.graph.initializer:
+        node = next((n for n in model.graph.node if init.name in n.input[1:2]
+                     and n.op_type in ("Conv", "MatMul", "Gemm")), None)
+        if node is None:
+            continue
+        w = numpy_helper.to_array(init)
+        first = node.op_type == "Conv" or any(
+            a.name == "transB" and a.i for a in node.attribute)
+        rest = tuple(range(1, w.ndim)) if first else (0,)
+        step = np.abs(w).max(rest, keepdims=True) / 127
+        step[step == 0] = 1
+        new = (np.rint(w / step) * step).astype(np.float32)
+        init.CopyFrom(numpy_helper.from_array(new, init.name))
+    return model
+
+
+def weights_alone():
+    """Computed in f32 from weights in 8 bits: nothing else is rounded."""
+    name = "resnet8_cifar10"
+    out, report = quantized(name, "--cpu", "avx2", "--no-bias-correction",
+                            machine="this")
+    layers = report["layers"]
+    assert {n["precision"] for n in layers} <= {"int8", "weights"}
+    assert report["ms_after"] < 1.5 * report["ms_before"]
+    if any(n["precision"] == "int8" for n in layers):
+        raise program.Skip("8 bits are faster here")
+    nodes = onnx.load(out).graph.node
+    assert "QuantizeLinear" not in {n.op_type for n in nodes}
+    assert os.path.getsize(out) < 0.35 * os.path.getsize(program.model(name))
+    path = program.path("rounded.onnx")
+    onnx.save(rounded(onnx.load(program.model(name))), path)
+    x = session(path).get_inputs()[0]
+    feed = {x.name: np.random.default_rng(3).normal(0.2, 0.5, [
+        d if isinstance(d, int) else 1 for d in x.shape]).astype(np.float32)}
+    full, a, b = (session(p).run(None, feed)[0]
+                  for p in (program.model(name), path, out))
+    assert np.abs(a - b).max() <= 1e-4 < np.abs(full - b).max()
+
+
+def report_adds_up():
+    """Histograms are shares of one, between limits that were seen."""
+    _, report = quantized("squeezenet1.1_imagenet")
+    for n in report["layers"]:
+        h = n["input"]
+        assert abs(sum(h["histogram"]) - 1) < 1e-4
+        assert h["least"] <= n["lo"] + 1e-6 or n["lo"] == 0
+        assert n["hi"] <= h["most"] + 1e-6 or n["hi"] == 0
+        # A step of 1/255 of the range and a uniform error.
+        assert n["input_sqnr_db"] > 5 and n["ms_before"] >= 0
 
 
 def bad_input():
@@ -134,6 +261,12 @@ def bad_input():
     for args, code, words in (
             ([model], 2, "--data"),
             ([model, "/nowhere.jpg"], 3, "nowhere"),
+            ([model, program.picture("bus.jpg"), "--max-drop", "1%"], 2,
+             "--eval"),
+            ([model, program.picture("bus.jpg"), "--eval", "/nowhere",
+              "--max-drop", "50"], 2, "--max-drop takes points"),
+            ([model, program.picture("bus.jpg"), "--eval", "/nowhere"], 3,
+             "/nowhere"),
             ([model, program.picture("bus.jpg"), "--ignore", "*"], 3,
              "nothing to quantize"),
             ([model, program.picture("bus.jpg"), "-o", "/nowhere/x.onnx"], 1,
@@ -151,4 +284,7 @@ if __name__ == "__main__":
         ("weights are rounded", weights_are_rounded),
         ("nodes can stay in f32", nodes_can_stay),
         ("sizes are no activations", sizes_are_no_activations),
+        ("accuracy is kept", accuracy_is_kept),
+        ("weights alone in 8 bits", weights_alone),
+        ("the report adds up", report_adds_up),
         ("bad input", bad_input)]))

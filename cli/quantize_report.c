@@ -1,0 +1,162 @@
+/* quantize_report.c - what was done to which layer, and why. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "quantize.h"
+
+#include "json.h"
+#include "out.h"
+
+#include <math.h>
+#include <sys/stat.h>
+
+enum { BINS = 32 };
+
+static double file_bytes(const char *path) {
+    struct stat s;
+    return stat(path, &s) ? 0 : (double)s.st_size;
+}
+
+/* ---- JSON -----------------------------------------------------------------
+ */
+
+static void json_layer(const quantize *r, int i, json *j) {
+    const layer *l = &r->layers[i];
+    oc_quantized_node n;
+    double shares[BINS];
+    float least, most;
+    if (oc_quantizer_node(r->q, i, &n)) return;
+    json_object(j, NULL);
+    json_string(j, "name", n.name);
+    json_string(j, "op", n.op);
+    json_string(j, "precision", oc_quant_precision_name(n.precision));
+    json_string(j, "why", l->why);
+    json_int(j, "weights", n.weights);
+    json_double(j, "sqnr_db", n.sqnr_db);
+    json_double(j, "input_sqnr_db", n.input_sqnr_db);
+    json_double(j, "output_sqnr_db", l->damage_db);
+    json_double(j, "lo", (double)n.lo);
+    json_double(j, "hi", (double)n.hi);
+    json_double(j, "scale", (double)n.scale);
+    json_double(j, "ms_before", l->ms_before);
+    json_double(j, "ms_after", l->ms_after);
+    if (!oc_quantizer_histogram(r->q, i, BINS, shares, &least, &most)) {
+        json_object(j, "input");
+        json_double(j, "least", (double)least);
+        json_double(j, "most", (double)most);
+        json_row(j, "histogram");
+        for (int k = 0; k < BINS; k++)
+            json_float(j, NULL, (float)shares[k]);
+        json_end(j);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+void quantize_report_json(const quantize *r) {
+    json j;
+    json_begin(&j, stdout);
+    json_object(&j, NULL);
+    json_string(&j, "model", r->args->operands[0]);
+    json_string(&j, "output", r->output);
+    json_int(&j, "images", (int64_t)r->used);
+    json_int(&j, "skipped", (int64_t)r->skipped);
+    json_double(&j, "seconds", r->seconds);
+    json_double(&j, "bytes_before", file_bytes(r->args->operands[0]));
+    json_double(&j, "bytes_after", file_bytes(r->output));
+    json_double(&j, "ms_before", r->ms_before);
+    json_double(&j, "ms_after", r->ms_after);
+    if (r->metric) {
+        json_object(&j, "accuracy");
+        json_string(&j, "metric", r->metric);
+        json_double(&j, "before", r->figure_before);
+        json_double(&j, "after", r->figure_after);
+        json_double(&j, "max_drop", r->max_drop);
+        json_int(&j, "measured", r->measured);
+        json_end(&j);
+    }
+    json_array(&j, "layers");
+    for (int i = 0; i < r->n_layers; i++)
+        json_layer(r, i, &j);
+    json_end(&j);
+    json_end(&j);
+}
+
+/* ---- text -----------------------------------------------------------------
+ */
+
+/* Which layers are not in 8 bits though they might be, by reason. */
+static void text_layers(const quantize *r) {
+    int i8 = quantize_count(r, OC_QUANT_INT8);
+    int weights = quantize_count(r, OC_QUANT_WEIGHTS);
+    int f32 = quantize_count(r, OC_QUANT_F32);
+    printf("%d of %d layers with weights in 8 bits, from %zu pictures in "
+           "%.1f s\n",
+           i8, r->n_layers, r->used, r->seconds);
+    if (weights)
+        printf("%d computed in f32, which is faster on this machine; their "
+               "weights are in 8 bits\n",
+               weights);
+    if (f32)
+        printf("%d stay in f32 as they were%s\n", f32,
+               r->metric ? ", for the accuracy or as asked for" : "");
+}
+
+static void text_worst(const quantize *r) {
+    oc_quantized_node n, worst = {0};
+    int any = 0;
+    for (int i = 0; i < r->n_layers; i++) {
+        if (oc_quantizer_node(r->q, i, &n) || n.precision == OC_QUANT_F32)
+            continue;
+        if (!any || n.sqnr_db < worst.sqnr_db) worst = n;
+        any = 1;
+    }
+    if (!any) return;
+    printf("%sroundest weights: ", out_color(stdout, OUT_DIM));
+    out_text(stdout, worst.name);
+    printf(", %.1f dB over their rounding%s\n", worst.sqnr_db,
+           out_color(stdout, OUT_PLAIN));
+}
+
+static void text_kept(const quantize *r) {
+    out_table t;
+    if (!r->metric) return;
+    out_table_init(&t, "lll");
+    for (int i = 0; i < r->n_layers; i++) {
+        if (!isfinite(r->layers[i].damage_db) ||
+            quantize_get(r, i) != OC_QUANT_F32)
+            continue;
+        out_cell(&t, "  %.40s", oc_quantizer_name(r->q, i));
+        out_cell(&t, "f32");
+        out_cell(&t, "%s", r->layers[i].why);
+    }
+    out_table_print(&t, stdout, 0);
+    out_table_deinit(&t);
+}
+
+void quantize_report_text(const quantize *r) {
+    char before[16], after[16];
+    if (r->quiet) return;
+    text_layers(r);
+    text_kept(r);
+    if (r->metric)
+        printf("%s %.4f -> %.4f, measured %d times\n", r->metric,
+               r->figure_before, r->figure_after, r->measured);
+    printf("%.2f ms -> %.2f ms a run\n", r->ms_before, r->ms_after);
+    printf(
+        "%s -> %s: ", out_bytes(file_bytes(r->args->operands[0]), before, 16),
+        out_bytes(file_bytes(r->output), after, 16));
+    out_text(stdout, r->output);
+    putchar('\n');
+    text_worst(r);
+}
+
+void quantize_warn(const quantize *r) {
+    if (!(r->ms_after > 1.03 * r->ms_before) ||
+        !quantize_count(r, OC_QUANT_INT8))
+        return;
+    fprintf(stderr,
+            "%son this machine the model is slower in 8 bits: %.2f ms, in f32 "
+            "%.2f ms; --machine this gives one that is not%s\n",
+            out_color(stderr, OUT_YELLOW), r->ms_after, r->ms_before,
+            out_color(stderr, OUT_PLAIN));
+}

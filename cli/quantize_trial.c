@@ -1,0 +1,94 @@
+/* quantize_trial.c - the model as it would be written now, made to run. */
+#include "quantize.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void quantize_because(quantize *r, int i, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(r->layers[i].why, sizeof r->layers[i].why, format, args);
+    va_end(args);
+}
+
+oc_quant_precision quantize_get(const quantize *r, int i) {
+    return oc_quantizer_precision(r->q, i);
+}
+
+int quantize_set(quantize *r, int i, oc_quant_precision p) {
+    oc_error err;
+    if (quantize_get(r, i) == p) return CLI_OK;
+    if (oc_quantizer_set(r->q, i, p, &err))
+        return cli_report(&err, r->args->operands[0]);
+    return CLI_OK;
+}
+
+int quantize_may(const quantize *r, int i) {
+    return !oc_quantizer_is_ignored(r->q, i);
+}
+
+int quantize_count(const quantize *r, oc_quant_precision p) {
+    int n = 0;
+    for (int i = 0; i < r->n_layers; i++)
+        n += quantize_get(r, i) == p;
+    return n;
+}
+
+/* The current model, or with all layers in f32, which is the original with
+ * names for all layers. */
+static int write_trial(trial *t, int original) {
+    quantize *r = t->r;
+    size_t n = (size_t)r->n_layers;
+    oc_error err;
+    int code = CLI_OK;
+    oc_quant_precision *was = calloc(n + 1, sizeof *was);
+    if (!was) return cli_fail(CLI_RESOURCES, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        was[i] = quantize_get(r, (int)i);
+        if (original && !code) code = quantize_set(r, (int)i, OC_QUANT_F32);
+    }
+    if (!code && oc_quantizer_write(r->q, &t->data, &t->bytes, &err))
+        code = cli_report(&err, r->args->operands[0]);
+    for (size_t i = 0; i < n && !code; i++)
+        code = quantize_set(r, (int)i, was[i]);
+    free(was);
+    return code;
+}
+
+int trial_open(trial *t, quantize *r, int original) {
+    oc_options opt = {.cpu_mask = cli_cpu_mask(r->args)};
+    oc_error err;
+    memset(t, 0, sizeof *t);
+    t->r = r;
+    int code = write_trial(t, original);
+    if (!code && oc_model_load_memory(&t->model, t->data, t->bytes, &opt, &err))
+        code = cli_report(&err, r->args->operands[0]);
+    return code;
+}
+
+void trial_close(trial *t) {
+    oc_session_destroy(t->session);
+    oc_model_destroy(t->model);
+    if (t->data) oc_quantizer_release(t->r->q, t->data, t->bytes);
+    memset(t, 0, sizeof *t);
+}
+
+int trial_start(trial *t, int profile) {
+    oc_session_options opt = {.threads = t->r->threads, .profile = profile};
+    oc_error err;
+    oc_session_destroy(t->session);
+    t->session = NULL;
+    if (oc_session_create(&t->session, t->model, &opt, &err))
+        return cli_report(&err, t->r->args->operands[0]);
+    return CLI_OK;
+}
+
+int trial_run(trial *t, int sample) {
+    oc_error err;
+    const oc_tensor *x = &t->r->samples[sample % t->r->n_samples];
+    if (oc_session_set_input(t->session, t->r->input, x, &err) ||
+        oc_session_run(t->session, &err))
+        return cli_report(&err, t->r->args->operands[0]);
+    return CLI_OK;
+}
