@@ -15,14 +15,15 @@ BEGIN {
     allow("runtime", "base cpu kernels graph ops passes onnx")
     allow("image", "base")
     allow("card", "base")
-    allow("quant", "base cpu kernels graph ops passes onnx runtime")
+    allow("page", "base")
+    allow("quant", "base cpu kernels graph ops passes onnx runtime page")
     # data loads pictures, and changes them for training.
     allow("data", "base image")
     allow("words", "base")
     allow("speech", "base")
     allow("video", "base")
     allow("train", "base cpu kernels graph ops passes onnx runtime arch image " \
-                   "card data tasks")
+                   "card data tasks page")
     # tasks looks at graphs to infer cards, runs and differentiates them.
     allow("tasks", "base cpu image card graph ops passes runtime")
     allow("arch", "base graph ops")

@@ -3,7 +3,7 @@
  *
  *     report_page.c   the page: one HTML file, nothing outside of it
  *     report_svg.c    curves, reliability diagram
- *     report_text.c   numbers, escapes, base64
+ *     ../page         numbers, escapes, style
  *
  * Pages are light or dark as the reader has it, print on paper, and can be
  * used without seeing: every drawing has a title and a description, every

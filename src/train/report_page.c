@@ -17,41 +17,9 @@ enum {
 };
 
 static const char css[] =
-    "*{box-sizing:border-box}html{color-scheme:light dark}"
-    "body{margin:0;background:var(--ground);color:var(--ink);"
-    "font:16px/1.5 system-ui,-apple-system,\"Segoe UI\",sans-serif}"
-    "main{max-width:1120px;margin:0 auto;padding:40px 24px 80px}"
-    "h1{font-size:30px;line-height:1.2;margin:0;letter-spacing:-.01em;"
-    "overflow-wrap:anywhere}"
-    "h2{font-size:19px;margin:48px 0 4px}"
-    ".sub,.note{color:var(--soft);margin:4px 0 0}.note{font-size:14px}"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(124px,"
-    "1fr));border:1px solid var(--line);"
-    "border-radius:10px;overflow:hidden;margin:28px 0 0}"
-    ".tiles div{box-shadow:1px 1px 0 var(--line);padding:14px 18px}"
-    ".tiles dt{color:var(--soft);font-size:13px}"
-    ".tiles dd{margin:0;font-size:25px;font-weight:600;"
-    "font-variant-numeric:tabular-nums}"
-    ".charts{display:grid;grid-template-columns:repeat(auto-fit,"
-    "minmax(min(100%,440px),1fr));gap:16px 24px;margin-top:12px}"
-    "svg{width:100%;height:auto;display:block}"
-    ".charts .all{grid-column:1/-1}"
     ".two{display:grid;grid-template-columns:minmax(240px,320px) 1fr;"
     "gap:32px;align-items:center}"
-    "@media(max-width:640px){.two{grid-template-columns:1fr}"
-    "th,td{padding:5px 7px}.wide .bar,.wide thead th:last-child{display:none}"
-    ".recipe.wide thead th:last-child{display:table-cell}}"
-    ".scroll{overflow-x:auto;margin-top:12px}"
-    "table{border-collapse:collapse;font-size:14px;"
-    "font-variant-numeric:tabular-nums}"
-    "th,td{padding:5px 12px;text-align:right;white-space:nowrap}"
-    "th{font-weight:600}thead th{color:var(--soft);font-weight:500;"
-    "border-bottom:1px solid var(--line)}"
-    "tbody th,th:first-child{text-align:left}.wide{width:100%}"
-    ".wide tbody tr+tr>*{border-top:1px solid var(--line)}"
-    ".bar{width:34%;min-width:120px}.bar i{display:block;height:8px;"
-    "border-radius:4px;background:var(--good);min-width:2px;"
-    "print-color-adjust:exact;-webkit-print-color-adjust:exact}"
+    "@media(max-width:640px){.two{grid-template-columns:1fr}}"
     ".matrix td{min-width:44px;text-align:center;border:2px solid "
     "var(--ground);border-radius:6px;background:color-mix(in srgb,"
     "var(--c) calc(var(--v)*1%),var(--faint));"
@@ -59,22 +27,12 @@ static const char css[] =
     ".matrix td{--c:var(--gap)}.matrix td.yes{--c:var(--good)}"
     ".matrix td.deep{color:var(--ground);font-weight:600}"
     ".matrix td.zero{color:transparent}"
-    ":root{--faint:#f4f6f8}@media(prefers-color-scheme:dark)"
-    "{:root{--faint:#18202a}}@media print{:root{--faint:#f4f6f8}}"
     ".thumbs{display:grid;grid-template-columns:repeat(auto-fill,"
     "minmax(132px,1fr));gap:20px 16px;margin-top:16px}"
     "figure{margin:0;break-inside:avoid;font-size:13px;line-height:1.35}"
     "figure img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:8px;"
     "background:var(--faint)}figcaption{margin-top:6px;overflow-wrap:anywhere}"
-    "figcaption b{display:block}figcaption span{color:var(--soft)}"
-    ".recipe th{vertical-align:top}.recipe td{text-align:left;"
-    "white-space:normal}.recipe td+td{color:var(--soft)}"
-    "pre{background:var(--faint);border:1px solid var(--line);"
-    "border-radius:8px;padding:12px 16px;overflow-x:auto;font-size:14px;"
-    "white-space:pre-wrap;overflow-wrap:anywhere}"
-    "footer{margin-top:64px;color:var(--soft);font-size:13px}"
-    "@media print{main{padding:0;max-width:none}h2{break-after:avoid}"
-    "table,svg{break-inside:avoid}.scroll{overflow:visible}}";
+    "figcaption b{display:block}figcaption span{color:var(--soft)}";
 
 /* ---- parts ----------------------------------------------------------------
  */
@@ -461,27 +419,6 @@ static void put_recipe(oc__page *p, const oc__report *r) {
     }
 }
 
-static void put_head(oc__page *p, const oc__report *r) {
-    oc__page_text(p, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
-                     "<meta charset=\"utf-8\"><meta name=\"viewport\" "
-                     "content=\"width=device-width,initial-scale=1\">");
-    if (r->running)
-        oc__page_text(p, "<meta http-equiv=\"refresh\" content=\"10\">");
-    oc__page_text(p, "<title>");
-    oc__page_escaped(p, r->title);
-    oc__page_text(p, "</title><style>");
-    oc__page_text(p, oc__report_svg_css);
-    oc__page_text(p, css);
-    oc__page_text(p, "</style></head>\n<body><main><h1>");
-    oc__page_escaped(p, r->title);
-    oc__page_text(p, r->running ? " \xe2\x80\x93 running</h1>" : "</h1>");
-    if (r->subtitle) {
-        oc__page_text(p, "<p class=\"sub\">");
-        oc__page_escaped(p, r->subtitle);
-        oc__page_text(p, "</p>\n");
-    }
-}
-
 static oc_status put_measured(oc__page *p, const oc__report *r,
                               const oc__figures *f, const oc__figures *raw) {
     if (!f->n) return OC_OK;
@@ -511,15 +448,12 @@ oc_status oc__report_page(oc_bytes *out, const oc__report *r, oc_error *err) {
         st = oc__figures_single(&raw, r->logits, r->label, r->n, r->n_classes,
                                 1, a, err);
     if (!st) {
-        put_head(&p, r);
+        oc__page_begin(&p, r->title, r->subtitle, css, r->running);
         put_tiles(&p, r, &f);
         put_curves(&p, r);
         st = put_measured(&p, r, &f, raw.n ? &raw : NULL);
         put_recipe(&p, r);
-        oc__page_print(&p,
-                       "<footer>Made by ocelli %s.</footer></main></body>"
-                       "</html>\n",
-                       oc_version());
+        oc__page_end(&p);
         if (st || p.failed) st = oc__fail_nomem(err);
     }
     oc__figures_deinit(&f);

@@ -5,35 +5,6 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Both themes: colours that are told apart without red and green, and at 3:1
-   at least against their ground. */
-const char oc__report_svg_css[] =
-    ":root{--ground:#fff;--ink:#1c2733;--soft:#5b6b7b;--line:#dfe5eb;"
-    "--train:#7b93ad;--val:#0b62c4;--rate:#8a5a00;--good:#0b62c4;"
-    "--gap:#d9480f}"
-    "@media(prefers-color-scheme:dark){:root{--ground:#10161d;--ink:#e6edf3;"
-    "--soft:#9aa9b8;--line:#2a3541;--train:#71869c;--val:#5cb3ff;"
-    "--rate:#f0b64a;--good:#5cb3ff;--gap:#ff9466}}"
-    "@media print{:root{--ground:#fff;--ink:#000;--soft:#444;--line:#ccc;"
-    "--train:#7b93ad;--val:#0b62c4;--rate:#8a5a00;--good:#0b62c4;"
-    "--gap:#d9480f}}"
-    "svg text{font:12px system-ui,sans-serif;fill:var(--soft);"
-    "font-variant-numeric:tabular-nums}"
-    "svg .name{font-weight:600;fill:var(--ink);font-size:14px}"
-    "svg .fact{fill:var(--ink)}"
-    "svg .grid{stroke:var(--line);stroke-width:1}"
-    "svg .train{stroke:var(--train)}svg .val{stroke:var(--val)}"
-    "svg .rate{stroke:var(--rate)}"
-    "svg text.train{fill:var(--train);stroke:none}"
-    "svg text.val{fill:var(--val);stroke:none;font-weight:600}"
-    "svg text.rate{fill:var(--rate);stroke:none}"
-    "svg .curve{fill:none;stroke-width:2;stroke-linejoin:round;"
-    "stroke-linecap:round}"
-    "svg circle.val{fill:var(--ground);stroke-width:2}"
-    "svg .best{stroke:var(--soft);stroke-dasharray:3 4}"
-    "svg .bar{fill:var(--good)}svg .over{fill:var(--gap)}"
-    "svg .even{stroke:var(--soft);stroke-dasharray:4 4;fill:none}";
-
 enum { W = 520, H = 250, LEFT = 52, RIGHT = 74, TOP = 34, BOTTOM = 34 };
 enum { CURVE_MOST = 300 };
 
@@ -371,7 +342,7 @@ oc_status oc__report_curves(oc_bytes *out, const oc__report *r, oc_error *err) {
                       "epochs");
     oc__page_text(&p, r->running ? ", still running</desc>\n<style>"
                                  : "</desc>\n<style>");
-    oc__page_text(&p, oc__report_svg_css);
+    oc__page_text(&p, oc__page_svg_css);
     oc__page_text(&p, "</style><rect width=\"100%\" height=\"100%\" "
                       "fill=\"var(--ground)\"/><text class=\"name\" x=\"20\" "
                       "y=\"28\">");

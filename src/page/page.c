@@ -1,5 +1,5 @@
-/* report_text.c - see report_parts.h. */
-#include "train/report_parts.h"
+/* page.c - see page.h. */
+#include "page/page.h"
 
 #include <math.h>
 #include <stdarg.h>
