@@ -99,6 +99,8 @@ int quantize_max_drop(const cli_args *args, double *out);
 
 void quantize_report_json(const quantize *r);
 void quantize_report_text(const quantize *r);
+/** The page of --report; an exit code. */
+int quantize_report_page(const quantize *r);
 /** Says so where the result is slower than what was given. */
 void quantize_warn(const quantize *r);
 

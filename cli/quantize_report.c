@@ -7,6 +7,8 @@
 #include "out.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 enum { BINS = 32 };
@@ -79,6 +81,74 @@ void quantize_report_json(const quantize *r) {
         json_layer(r, i, &j);
     json_end(&j);
     json_end(&j);
+}
+
+/* ---- the page -------------------------------------------------------------
+ */
+
+static const char *base_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The command line as it was given, malloc'ed. */
+static char *command_of(const cli_args *args) {
+    size_t bytes = 32;
+    for (int i = 0; i < args->n_operands; i++)
+        bytes += strlen(args->operands[i]) + 1;
+    for (int i = 0; i < args->n_given; i++)
+        bytes += strlen(args->given[i].option->name) +
+                 strlen(args->given[i].value) + 4;
+    char *out = malloc(bytes);
+    if (!out) return NULL;
+    strcpy(out, "ocelli quantize");
+    for (int i = 0; i < args->n_operands; i++) {
+        strcat(out, " ");
+        strcat(out, args->operands[i]);
+    }
+    for (int i = 0; i < args->n_given; i++) {
+        strcat(strcat(out, " --"), args->given[i].option->name);
+        if (*args->given[i].value)
+            strcat(strcat(out, " "), args->given[i].value);
+    }
+    return out;
+}
+
+int quantize_report_page(const quantize *r) {
+    const char *path = cli_get(r->args, "report", NULL);
+    size_t n = (size_t)r->n_layers;
+    oc_quant_note *notes = calloc(n + 1, sizeof *notes);
+    char *command = command_of(r->args);
+    oc_error err;
+    int code = CLI_OK;
+    if (!notes || !command) {
+        free(notes);
+        free(command);
+        return cli_fail(CLI_RESOURCES, "out of memory");
+    }
+    for (size_t i = 0; i < n; i++)
+        notes[i] =
+            (oc_quant_note){r->layers[i].why, r->layers[i].damage_db,
+                            r->layers[i].ms_before, r->layers[i].ms_after};
+    oc_quant_report page = {.title = base_of(r->output),
+                            .command = command,
+                            .images = r->used,
+                            .bytes_before = file_bytes(r->args->operands[0]),
+                            .bytes_after = file_bytes(r->output),
+                            .ms_before = r->ms_before,
+                            .ms_after = r->ms_after,
+                            .metric = r->metric,
+                            .figure_before = r->figure_before,
+                            .figure_after = r->figure_after,
+                            .max_drop = r->max_drop,
+                            .notes = notes};
+    if (oc_quantizer_report(r->q, &page, path, &err)) {
+        code = cli_report(&err, path);
+        if (err.status == OC_E_IO) code = CLI_FAILED;
+    }
+    free(notes);
+    free(command);
+    return code;
 }
 
 /* ---- text -----------------------------------------------------------------

@@ -18,7 +18,7 @@
 
 /* Of each model: so many seconds, but so many runs at least and at most. */
 #define CHOOSE_SECONDS 0.4
-#define TELL_SECONDS 0.1
+#define TELL_SECONDS   0.1
 enum { RUNS = 4, MOST_RUNS = 200 };
 /* 8 bits must be faster by this much: less is noise. */
 #define WORTH 0.98

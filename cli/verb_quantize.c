@@ -197,6 +197,7 @@ static int run_quantize(cli_args *args) {
     if (!code) code = choose_layers(&r);
     if (!code) code = save(&r);
     r.seconds = out_seconds() - start;
+    if (!code && cli_has(args, "report")) code = quantize_report_page(&r);
     if (!code && cli_has(args, "json")) quantize_report_json(&r);
     if (!code && !cli_has(args, "json")) quantize_report_text(&r);
     if (!code) quantize_warn(&r);
@@ -228,6 +229,8 @@ static const cli_option options[] = {
      NULL},
     {"split", 0, "NAME", "part of --eval (default: val or test)", NULL},
     {"limit", 0, "N", "look at the first N pictures of --eval only", NULL},
+    {"report", 0, "FILE",
+     "write a page: what became of each layer and why (HTML)", NULL},
     {"range", 0, "HOW", "how ranges of activations are found (default mse)",
      "mse|minmax|percentile"},
     {"percentile", 0, "P",

@@ -134,6 +134,40 @@ OC_API oc_status oc_quantizer_set(oc_quantizer *q, int i, oc_quant_precision p,
 OC_API oc_status oc_quantizer_histogram(const oc_quantizer *q, int i, int n,
                                         double *shares, float *lo, float *hi);
 
+/** What a report says of a node beyond what the quantizer knows. */
+typedef struct oc_quant_note {
+    const char *why;       /**< its precision is what it is; NULL: not said */
+    double output_sqnr_db; /**< of the model's outputs, when it alone is in 8
+                                bits; NAN: not measured, as all below */
+    double ms_before;      /**< its time in the model as it was */
+    double ms_after;       /**< its time in what was written */
+} oc_quant_note;
+
+/** What a report says of the whole; 0 and NULL are left out. */
+typedef struct oc_quant_report {
+    const char *title;          /**< the model's name */
+    const char *command;        /**< that makes it again */
+    size_t images;              /**< samples that were looked at */
+    double bytes_before;        /**< the file as it was */
+    double bytes_after;         /**< the file that was written */
+    double ms_before;           /**< a run of the model as it was */
+    double ms_after;            /**< a run of what was written */
+    const char *metric;         /**< "top-1", "mAP" ... */
+    double figure_before;       /**< 0..1 */
+    double figure_after;        /**< 0..1 */
+    double max_drop;            /**< that was allowed */
+    const oc_quant_note *notes; /**< by the number of the node */
+} oc_quant_report;
+
+/**
+ * Writes a page that says what was done to which node and why: one HTML file,
+ * nothing outside of it.
+ * Errors: E_ARG, E_IO, E_NOMEM.
+ */
+OC_API oc_status oc_quantizer_report(const oc_quantizer *q,
+                                     const oc_quant_report *report,
+                                     const char *path, oc_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,6 +2,7 @@
  * page.h - reports as one HTML file: text that grows, and how it looks.
  *
  *     page.c    numbers, escapes, base64
+ *     axis.c    axes of drawings
  *     style.c   colours, type, tiles, tables, drawings
  *
  * A writer notes that memory ran out and goes on doing nothing, so that pages
@@ -37,6 +38,21 @@ void oc__page_percent(oc__page *p, double v);
 void oc__page_number(oc__page *p, double v);
 /** base64 */
 void oc__page_base64(oc__page *p, const void *data, size_t n);
+
+/** An axis of a drawing. */
+typedef struct oc__page_axis {
+    double lo, hi, step;
+    double from, to; /* in pixels */
+} oc__page_axis;
+/** Where v is, in pixels; at an end what lies beyond. */
+double oc__page_place(const oc__page_axis *a, double v);
+/** Covers lo to hi in steps of 1, 2 or 5 times a power of ten, about five of
+ * them. */
+oc__page_axis oc__page_nice(double lo, double hi);
+/** So many decimals that ticks differ and are of one form. */
+int oc__page_decimals(double step);
+/** name="v", with one decimal. */
+void oc__page_attribute(oc__page *p, const char *name, double v);
 
 /** Colours and lines of drawings, as CSS; inside <style>. */
 extern const char oc__page_svg_css[];

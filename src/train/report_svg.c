@@ -52,36 +52,8 @@ static double value(const oc__report_point *p, size_t field) {
 /* ---- axes -----------------------------------------------------------------
  */
 
-typedef struct {
-    double lo, hi, step;
-    double from, to; /* in pixels */
-} axis;
-
-static double place(const axis *a, double v) {
-    double share = (v - a->lo) / (a->hi - a->lo);
-    return a->from + fmin(fmax(share, 0), 1) * (a->to - a->from);
-}
-
-/* Steps of 1, 2 or 5 times a power of ten, about five of them. */
-static axis nice(double lo, double hi) {
-    axis a = {0};
-    if (!(hi > lo)) hi = lo + (lo > 0 ? lo : 1);
-    double raw = (hi - lo) / 4, ten = pow(10, floor(log10(raw)));
-    double lead = raw / ten;
-    a.step = ten * (lead > 5 ? 10 : lead > 2 ? 5 : lead > 1 ? 2 : 1);
-    a.lo = floor(lo / a.step + 1e-9) * a.step;
-    a.hi = ceil(hi / a.step - 1e-9) * a.step;
-    return a;
-}
-
-static void number_attribute(oc__page *p, const char *name, double v) {
-    oc__page_print(p, " %s=\"", name);
-    oc__page_fixed(p, v, 1);
-    oc__page_text(p, "\"");
-}
-
 /* The range of all lines: losses and rates from 0, shares up to 1. */
-static axis range_of(const oc__report *r, const chart *c) {
+static oc__page_axis range_of(const oc__report *r, const chart *c) {
     double lo = INFINITY, hi = -INFINITY;
     for (int i = 0; i < r->n_points; i++) {
         for (int k = 0; k < c->n; k++) {
@@ -92,49 +64,43 @@ static axis range_of(const oc__report *r, const chart *c) {
         }
     }
     if (!(lo <= hi)) lo = 0, hi = 1;
-    if (!c->share) return nice(fmin(lo, 0), hi);
-    axis a = nice(lo, 1);
+    if (!c->share) return oc__page_nice(fmin(lo, 0), hi);
+    oc__page_axis a = oc__page_nice(lo, 1);
     a.hi = 1;
     return a;
 }
 
-/* So many decimals that ticks differ and are of one form. */
-static int decimals_of(double step) {
-    int n = (int)ceil(-log10(step) - 1e-9);
-    return n < 0 ? 0 : n > 9 ? 9 : n;
-}
-
-static void put_axes(oc__page *p, const chart *c, const axis *x,
-                     const axis *y) {
+static void put_axes(oc__page *p, const chart *c, const oc__page_axis *x,
+                     const oc__page_axis *y) {
     double right = x->to, bottom = y->from;
     for (double v = y->lo; v <= y->hi + y->step / 2; v += y->step) {
         oc__page_text(p, "<line class=\"grid\"");
-        number_attribute(p, "x1", LEFT);
-        number_attribute(p, "x2", right);
-        number_attribute(p, "y1", place(y, v));
-        number_attribute(p, "y2", place(y, v));
+        oc__page_attribute(p, "x1", LEFT);
+        oc__page_attribute(p, "x2", right);
+        oc__page_attribute(p, "y1", oc__page_place(y, v));
+        oc__page_attribute(p, "y2", oc__page_place(y, v));
         oc__page_text(p, "/><text text-anchor=\"end\"");
-        number_attribute(p, "x", LEFT - 8);
-        number_attribute(p, "y", place(y, v) + 4);
+        oc__page_attribute(p, "x", LEFT - 8);
+        oc__page_attribute(p, "y", oc__page_place(y, v) + 4);
         oc__page_text(p, ">");
         if (c->share) {
             oc__page_fixed(p, 100 * v, y->step < 0.0099 ? 1 : 0);
             oc__page_text(p, " %");
         } else {
-            oc__page_fixed(p, v, decimals_of(y->step));
+            oc__page_fixed(p, v, oc__page_decimals(y->step));
         }
         oc__page_text(p, "</text>");
     }
     double step = fmax(x->step, 1);
     for (double v = x->lo; v <= x->hi + 1e-9; v += step) {
         oc__page_text(p, "<text text-anchor=\"middle\"");
-        number_attribute(p, "x", place(x, v));
-        number_attribute(p, "y", bottom + 18);
+        oc__page_attribute(p, "x", oc__page_place(x, v));
+        oc__page_attribute(p, "y", bottom + 18);
         oc__page_print(p, ">%d</text>", (int)v);
     }
     oc__page_text(p, "<text text-anchor=\"start\"");
-    number_attribute(p, "x", right + 16);
-    number_attribute(p, "y", bottom + 18);
+    oc__page_attribute(p, "x", right + 16);
+    oc__page_attribute(p, "y", bottom + 18);
     oc__page_text(p, ">epoch</text>");
 }
 
@@ -143,7 +109,8 @@ static void put_axes(oc__page *p, const chart *c, const axis *x,
 
 /* Points of one line; many are averaged to CURVE_MOST.  Returns the last y. */
 static double put_line(oc__page *p, const oc__report *r, const series *s,
-                       const axis *x, const axis *y, double *last) {
+                       const oc__page_axis *x, const oc__page_axis *y,
+                       double *last) {
     int n = 0, seen = 0, in = 0;
     double sx = 0, sy = 0, end = NAN;
     for (int i = 0; i < r->n_points; i++)
@@ -159,8 +126,8 @@ static double put_line(oc__page *p, const oc__report *r, const series *s,
         in++;
         if (++seen < n && in < group) continue;
         oc__page_text(p, isnan(end) ? "M" : " L");
-        end = place(y, sy / in);
-        oc__page_fixed(p, place(x, sx / in), 1);
+        end = oc__page_place(y, sy / in);
+        oc__page_fixed(p, oc__page_place(x, sx / in), 1);
         oc__page_text(p, " ");
         oc__page_fixed(p, end, 1);
         sx = sy = in = 0;
@@ -170,8 +137,8 @@ static double put_line(oc__page *p, const oc__report *r, const series *s,
         double v = value(&r->points[i], s->field);
         if (!isfinite(v)) continue;
         oc__page_print(p, "<circle class=\"%s\" r=\"2.5\"", s->css);
-        number_attribute(p, "cx", place(x, r->points[i].epoch));
-        number_attribute(p, "cy", place(y, v));
+        oc__page_attribute(p, "cx", oc__page_place(x, r->points[i].epoch));
+        oc__page_attribute(p, "cy", oc__page_place(y, v));
         oc__page_text(p, "/>");
     }
     return end;
@@ -191,8 +158,8 @@ static void put_names(oc__page *p, const chart *c, double end[2],
     for (int k = 0; k < c->n; k++) {
         if (!isfinite(end[k])) continue;
         oc__page_print(p, "<text class=\"%s\"", c->lines[k].css);
-        number_attribute(p, "x", right + 8);
-        number_attribute(p, "y", end[k] + 4);
+        oc__page_attribute(p, "x", right + 8);
+        oc__page_attribute(p, "y", end[k] + 4);
         oc__page_print(p, ">%s ", c->n > 1 ? c->lines[k].name : "");
         if (c->share)
             oc__page_fixed(p, 100 * last[k], 1);
@@ -232,7 +199,7 @@ void oc__report_chart_put(oc__page *p, const oc__report *r,
             if (isfinite(v)) last[k] = v;
         }
     }
-    axis x = nice(0, epochs), y = range_of(r, c);
+    oc__page_axis x = oc__page_nice(0, epochs), y = range_of(r, c);
     int w = wide ? 2 * W + 20 : W, h = wide ? 180 : H;
     double right = w - RIGHT, bottom = h - BOTTOM;
     x.hi = epochs;
@@ -250,13 +217,13 @@ void oc__report_chart_put(oc__page *p, const oc__report *r,
     put_axes(p, c, &x, &y);
     if (r->best_epoch > 0 && r->best_epoch <= x.hi) {
         oc__page_text(p, "<line class=\"best\"");
-        number_attribute(p, "x1", place(&x, r->best_epoch));
-        number_attribute(p, "x2", place(&x, r->best_epoch));
-        number_attribute(p, "y1", TOP - 6);
-        number_attribute(p, "y2", bottom);
+        oc__page_attribute(p, "x1", oc__page_place(&x, r->best_epoch));
+        oc__page_attribute(p, "x2", oc__page_place(&x, r->best_epoch));
+        oc__page_attribute(p, "y1", TOP - 6);
+        oc__page_attribute(p, "y2", bottom);
         oc__page_text(p, "/><text text-anchor=\"middle\"");
-        number_attribute(p, "x", place(&x, r->best_epoch));
-        number_attribute(p, "y", TOP - 10);
+        oc__page_attribute(p, "x", oc__page_place(&x, r->best_epoch));
+        oc__page_attribute(p, "y", TOP - 10);
         oc__page_text(p, ">kept</text>");
     }
     for (int k = 0; k < c->n && r->n_points; k++)
@@ -303,13 +270,13 @@ void oc__report_reliability(oc__page *p, const oc__figures *f) {
             double from = part ? lower : 0, to = part ? upper : lower;
             oc__page_print(p, "<rect class=\"%s\"", part ? "over" : "bar");
             /* Bins with few answers are pale. */
-            number_attribute(
+            oc__page_attribute(
                 p, "opacity",
                 0.3 + 0.7 * fmin(1, 20.0 * (double)bin->n / (double)n));
-            number_attribute(p, "x", x);
-            number_attribute(p, "width", w);
-            number_attribute(p, "y", 14 + BOX * (1 - to));
-            number_attribute(p, "height", BOX * (to - from));
+            oc__page_attribute(p, "x", x);
+            oc__page_attribute(p, "width", w);
+            oc__page_attribute(p, "y", 14 + BOX * (1 - to));
+            oc__page_attribute(p, "height", BOX * (to - from));
             oc__page_print(p, "><title>%lld answers, confidence ",
                            (long long)bin->n);
             oc__page_percent(p, bin->confidence);

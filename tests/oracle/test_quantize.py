@@ -4,6 +4,7 @@ Prints TAP."""
 import os
 import subprocess
 import sys
+from html.parser import HTMLParser
 
 import numpy as np
 import onnx
@@ -244,16 +245,52 @@ def weights_alone():
     assert np.abs(a - b).max() <= 1e-4 < np.abs(full - b).max()
 
 
+class Page(HTMLParser):
+    """Rows of tables; tags that are closed wrongly, what is fetched."""
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.rows, self.wrong, self.fetched = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append("")
+        self.fetched += [v for k, v in attrs if k in ("src", "href")]
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        if "tr" in self.open and self.rows:
+            self.rows[-1] += data + " "
+
+
 def report_adds_up():
-    """Histograms are shares of one, between limits that were seen."""
-    _, report = quantized("squeezenet1.1_imagenet")
+    """Histograms are shares of one, between limits that were seen; the page
+    says the same."""
+    file = program.path("page.html")
+    _, report = quantized("squeezenet1.1_imagenet", "--report", file)
     for n in report["layers"]:
         h = n["input"]
         assert abs(sum(h["histogram"]) - 1) < 1e-4
         assert h["least"] <= n["lo"] + 1e-6 or n["lo"] == 0
         assert n["hi"] <= h["most"] + 1e-6 or n["hi"] == 0
-        # A step of 1/255 of the range and a uniform error.
         assert n["input_sqnr_db"] > 5 and n["ms_before"] >= 0
+    with open(file, encoding="utf-8") as f:
+        page = Page(f.read())
+    assert (page.wrong, page.open, page.fetched) == ([], [], [])
+    rows = [r for r in page.rows if " weights " in r]
+    assert len(rows) == len(report["layers"])
+    for row, n in zip(rows, report["layers"]):
+        assert n["name"] in row and n["precision"] in row and n["why"] in row
+        assert f"{n['sqnr_db']:.1f}" in row
 
 
 def bad_input():

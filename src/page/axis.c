@@ -1,0 +1,33 @@
+/* axis.c - axes of drawings; see page.h. */
+#include "page/page.h"
+
+#include <math.h>
+
+double oc__page_place(const oc__page_axis *a, double v) {
+    double share = (v - a->lo) / (a->hi - a->lo);
+    return a->from + fmin(fmax(share, 0), 1) * (a->to - a->from);
+}
+
+/* Steps of 1, 2 or 5 times a power of ten, about five of them. */
+oc__page_axis oc__page_nice(double lo, double hi) {
+    oc__page_axis a = {0};
+    if (!(hi > lo)) hi = lo + (lo > 0 ? lo : 1);
+    double raw = (hi - lo) / 4, ten = pow(10, floor(log10(raw)));
+    double lead = raw / ten;
+    a.step = ten * (lead > 5 ? 10 : lead > 2 ? 5 : lead > 1 ? 2 : 1);
+    a.lo = floor(lo / a.step + 1e-9) * a.step;
+    a.hi = ceil(hi / a.step - 1e-9) * a.step;
+    return a;
+}
+
+void oc__page_attribute(oc__page *p, const char *name, double v) {
+    oc__page_print(p, " %s=\"", name);
+    oc__page_fixed(p, v, 1);
+    oc__page_text(p, "\"");
+}
+
+/* So many decimals that ticks differ and are of one form. */
+int oc__page_decimals(double step) {
+    int n = (int)ceil(-log10(step) - 1e-9);
+    return n < 0 ? 0 : n > 9 ? 9 : n;
+}
