@@ -1,5 +1,5 @@
-/* axis.c - axes of drawings; see page.h. */
-#include "page/page.h"
+/* axis.c - axes of drawings; see html.h. */
+#include "page/html.h"
 
 #include <math.h>
 

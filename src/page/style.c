@@ -1,5 +1,5 @@
-/* style.c - how reports look; see page.h. */
-#include "page/page.h"
+/* style.c - how reports look; see html.h. */
+#include "page/html.h"
 
 /* Both themes: colours that are told apart without red and green, and at 3:1
    at least against their ground. */

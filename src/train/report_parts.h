@@ -4,7 +4,7 @@
 #ifndef OC_TRAIN_REPORT_PARTS_H
 #define OC_TRAIN_REPORT_PARTS_H
 
-#include "page/page.h"
+#include "page/html.h"
 #include "train/report.h"
 
 /** Which drawing; each is an <svg> with title and description. */

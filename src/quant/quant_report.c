@@ -1,6 +1,6 @@
-/* report.c - what was done to which node and why, as a page. */
+/* quant_report.c - what was done to which node and why, as a page. */
 #include "base/file.h"
-#include "page/page.h"
+#include "page/html.h"
 
 #include <ocelli/quant.h>
 

@@ -1,5 +1,5 @@
-/* page.c - see page.h. */
-#include "page/page.h"
+/* html.c - see html.h. */
+#include "page/html.h"
 
 #include <math.h>
 #include <stdarg.h>

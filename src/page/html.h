@@ -1,7 +1,7 @@
 /*
- * page.h - reports as one HTML file: text that grows, and how it looks.
+ * html.h - reports as one HTML file: text that grows, and how it looks.
  *
- *     page.c    numbers, escapes, base64
+ *     html.c    numbers, escapes, base64
  *     axis.c    axes of drawings
  *     style.c   colours, type, tiles, tables, drawings
  *
@@ -9,8 +9,8 @@
  * are written without a check at every line.  Pages are light or dark as the
  * reader has it, print on paper, and need nothing outside of them.
  */
-#ifndef OC_PAGE_PAGE_H
-#define OC_PAGE_PAGE_H
+#ifndef OC_PAGE_HTML_H
+#define OC_PAGE_HTML_H
 
 #include "base/memory.h"
 #include "base/size.h"
