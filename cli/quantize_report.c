@@ -159,7 +159,7 @@ static void text_layers(const quantize *r) {
     int i8 = quantize_count(r, OC_QUANT_INT8);
     int weights = quantize_count(r, OC_QUANT_WEIGHTS);
     int f32 = quantize_count(r, OC_QUANT_F32);
-    printf("%d of %d layers with weights in 8 bits, from %zu pictures in "
+    printf("%d of %d layers computed in 8 bits, from %zu pictures in "
            "%.1f s\n",
            i8, r->n_layers, r->used, r->seconds);
     if (weights)
@@ -181,7 +181,7 @@ static void text_worst(const quantize *r) {
         any = 1;
     }
     if (!any) return;
-    printf("%sroundest weights: ", out_color(stdout, OUT_DIM));
+    printf("%smost rounded weights: ", out_color(stdout, OUT_DIM));
     out_text(stdout, worst.name);
     printf(", %.1f dB over their rounding%s\n", worst.sqnr_db,
            out_color(stdout, OUT_PLAIN));
