@@ -37,6 +37,7 @@ check  gcc-aarch64-linux-gnu   the ARM build
 check  libc6-dev-arm64-cross   the same, its C library
 check  qemu-user               runs the ARM tests
 page   chromium                the page's tests drive it
+page   curl                    the commands that the page shows
 page   fonts-inter             the letters of its pictures in docs/img
 lint   clang                   the second compiler
 lint   clang-format-14         the format check (one version, one format)
