@@ -172,22 +172,6 @@ typedef struct oc__conv_geom {
     int64_t group;
 } oc__conv_geom;
 
-/**
- * Gradients of the weights of a 3x3 convolution (stride and dilation 1) by
- * Winograd's transforms: x and the gradient blocked, dw
- * [out block][in block][tap][in c][out c].  pays() is 0 where there is no such
- * way or it does not pay.  scratch is aligned to 64.  Bitwise equal for any
- * thread count.
- */
-int oc__conv_grad_winograd_pays(const struct oc__kernels *kt,
-                                const oc__conv_geom *g);
-size_t oc__conv_grad_winograd_scratch_bytes(const struct oc__kernels *kt,
-                                            const oc__conv_geom *g,
-                                            int threads);
-void oc__conv_grad_winograd(const struct oc__kernels *kt, oc__pool *pool,
-                            const oc__conv_geom *g, const float *x,
-                            const float *grad, float *dw, void *scratch);
-
 /** How a convolution is done; chosen at planning, kept in the program. */
 typedef enum oc__conv_algo {
     OC_CONV_DIRECT,    /* NCHWc in, NCHWc out; any kernel */
@@ -222,7 +206,8 @@ oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
                                   const oc__conv_geom *g);
 size_t oc__conv_f32_packed_elems(const struct oc__kernels *kt,
                                  const oc__conv_geom *g, oc__conv_algo algo);
-/** w: (out_c, in_c/group, kernel_h, kernel_w), dense. */
+/** w: (out_c, in_c/group, kernel_h, kernel_w), dense.  pool: NULL for one
+ * thread. */
 void oc__conv_f32_pack(const struct oc__kernels *kt, oc__pool *pool,
                        const oc__conv_geom *g, oc__conv_algo algo,
                        const float *w, float *packed);
@@ -232,6 +217,22 @@ size_t oc__conv_f32_scratch_bytes(const struct oc__kernels *kt,
 /** scratch is aligned to 64.  Bitwise equal for any thread count. */
 void oc__conv_f32(const struct oc__kernels *kt, oc__pool *pool,
                   const oc__conv_f32_args *args, void *scratch);
+
+/**
+ * Gradients of the weights of a 3x3 convolution (stride and dilation 1) by
+ * Winograd's transforms: x and the gradient blocked, dw
+ * [out block][in block][tap][in c][out c].  pays() is 0 where there is no such
+ * way or it does not pay.  scratch is aligned to 64.  Bitwise equal for any
+ * thread count.
+ */
+int oc__conv_grad_winograd_pays(const struct oc__kernels *kt,
+                                const oc__conv_geom *g);
+size_t oc__conv_grad_winograd_scratch_bytes(const struct oc__kernels *kt,
+                                            const oc__conv_geom *g,
+                                            int threads);
+void oc__conv_grad_winograd(const struct oc__kernels *kt, oc__pool *pool,
+                            const oc__conv_geom *g, const float *x,
+                            const float *grad, float *dw, void *scratch);
 
 /**
  * The same on plain NCHW tensors with plain weights (out_c, in_c/group,

@@ -48,6 +48,7 @@ typedef struct winograd_plan {
 
 /* Tiles that a task holds: `chunk` of those from `first` on. */
 typedef struct tile_range {
+    const winograd_plan *plan;
     size_t first, count;
     float *v, *m;
 } tile_range;
@@ -280,8 +281,9 @@ const float *oc__winograd_window(const oc__plane *in, int64_t y, int64_t x,
 }
 
 /* Tile i of r, block b, to V. */
-static void transform_in(const winograd_plan *p, const tile_range *r, size_t b,
-                         size_t i) {
+static void transform_in(const void *ctx, size_t b, size_t i) {
+    const tile_range *r = ctx;
+    const winograd_plan *p = r->plan;
     const oc__conv_geom *g = p->g;
     _Alignas(64) float edge[OC_WINOGRAD_EDGE];
     place at = place_of(p, r->first + i);
@@ -298,8 +300,9 @@ static void transform_in(const winograd_plan *p, const tile_range *r, size_t b,
 }
 
 /* One point, one pair of output blocks, all tiles of r. */
-static void multiply(const winograd_plan *p, const tile_range *r, size_t point,
-                     size_t pair) {
+static void multiply(const void *ctx, size_t point, size_t pair) {
+    const tile_range *r = ctx;
+    const winograd_plan *p = r->plan;
     static const size_t no_offset = 0;
     size_t o = pair * OC_CONV_MAX_BLOCKS, c = p->c;
     oc__conv_tile t = {.c = c, .taps = &no_offset, .tap_count = 1};
@@ -331,8 +334,9 @@ static void multiply(const winograd_plan *p, const tile_range *r, size_t point,
 }
 
 /* Tile i of r, block b, from M to the output. */
-static void transform_out(const winograd_plan *p, const tile_range *r, size_t b,
-                          size_t i) {
+static void transform_out(const void *ctx, size_t b, size_t i) {
+    const tile_range *r = ctx;
+    const winograd_plan *p = r->plan;
     const oc__conv_geom *g = p->g;
     const oc__conv_f32_args *a = p->args;
     size_t c = p->c, out_h = (size_t)g->out_h, out_w = (size_t)g->out_w;
@@ -358,7 +362,7 @@ static void transform_out(const winograd_plan *p, const tile_range *r, size_t b,
 /* ---- sharing out --------------------------------------------------------- */
 
 static tile_range range_of(const winograd_plan *p, size_t chunk, int worker) {
-    tile_range r;
+    tile_range r = {.plan = p};
     r.first = p->tiles * chunk / p->chunks;
     r.count = p->tiles * (chunk + 1) / p->chunks - r.first;
     r.v = p->scratch + (size_t)worker * (v_elems(p) + m_elems(p));
@@ -371,31 +375,13 @@ static void chunk_task(void *ctx, int task, int worker) {
     tile_range r = range_of(p, (size_t)task, worker);
     for (size_t b = 0; b < p->in_blocks; b++)
         for (size_t i = 0; i < r.count; i++)
-            transform_in(p, &r, b, i);
+            transform_in(&r, b, i);
     for (size_t point = 0; point < p->points; point++)
         for (size_t pair = 0; pair < p->pairs; pair++)
-            multiply(p, &r, point, pair);
+            multiply(&r, point, pair);
     for (size_t b = 0; b < p->out_blocks; b++)
         for (size_t i = 0; i < r.count; i++)
-            transform_out(p, &r, b, i);
-}
-
-/* One of the three steps for all tiles: rows * cols calls of `each`. */
-typedef struct stage {
-    const winograd_plan *plan;
-    void (*each)(const winograd_plan *p, const tile_range *r, size_t row,
-                 size_t col);
-    size_t cols;
-} stage;
-
-static void stage_task(void *ctx, int task, int worker) {
-    const oc__share *s = ctx;
-    const stage *st = s->ctx;
-    tile_range r = range_of(st->plan, 0, 0);
-    (void)worker;
-    size_t end = oc__share_end(s, (size_t)task);
-    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
-        st->each(st->plan, &r, i / st->cols, i % st->cols);
+            transform_out(&r, b, i);
 }
 
 static void winograd_run(const oc__kernels *kt, oc__pool *pool,
@@ -415,13 +401,10 @@ static void winograd_run(const oc__kernels *kt, oc__pool *pool,
     double transform = 8.0 * (double)(p.points * p.c);
     double product =
         (double)(a->g.in_c * OC_CONV_MAX_BLOCKS * kt->block) * (double)p.tiles;
-    /* Items are (block, tile), (point, pair), (block, tile). */
-    stage in = {&p, transform_in, p.tiles};
-    stage mid = {&p, multiply, p.pairs};
-    stage out = {&p, transform_out, p.tiles};
-    oc__share_run(pool, p.in_blocks * p.tiles, transform, stage_task, &in);
-    oc__share_run(pool, p.points * p.pairs, product, stage_task, &mid);
-    oc__share_run(pool, p.out_blocks * p.tiles, transform, stage_task, &out);
+    tile_range all = range_of(&p, 0, 0);
+    oc__share_grid(pool, p.in_blocks, p.tiles, transform, transform_in, &all);
+    oc__share_grid(pool, p.points, p.pairs, product, multiply, &all);
+    oc__share_grid(pool, p.out_blocks, p.tiles, transform, transform_out, &all);
 }
 
 const oc__conv_way oc__conv_way_winograd = {

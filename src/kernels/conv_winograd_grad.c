@@ -38,6 +38,7 @@ typedef struct grad_plan {
 
 /* `count` tiles from `first` on: their V and U, and the M they add to. */
 typedef struct grad_range {
+    const grad_plan *plan;
     size_t first, count;
     float *v, *u, *m;
 } grad_range;
@@ -61,7 +62,8 @@ static grad_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
 int oc__conv_grad_winograd_pays(const oc__kernels *kt, const oc__conv_geom *g) {
     if (g->group != 1 || g->kernel_h != 3 || g->kernel_w != 3 ||
         g->stride_h != 1 || g->stride_w != 1 || g->dilation_h != 1 ||
-        g->dilation_w != 1 || g->batch < 1 || g->out_h < 1 || g->out_w < 1)
+        g->dilation_w != 1 || g->batch < 1 || g->in_c < 1 || g->out_c < 1 ||
+        g->out_h < 1 || g->out_w < 1)
         return 0;
     grad_plan p = plan_of(kt, g);
     double products = (double)g->in_c * (double)p.outs;
@@ -97,8 +99,9 @@ size_t oc__conv_grad_winograd_scratch_bytes(const oc__kernels *kt,
  */
 
 /* Tile i of r, block b of those of the input, then those of the gradient. */
-static void transform(const grad_plan *p, const grad_range *r, size_t b,
-                      size_t i) {
+static void transform(const void *ctx, size_t b, size_t i) {
+    const grad_range *r = ctx;
+    const grad_plan *p = r->plan;
     const oc__conv_geom *g = p->g;
     _Alignas(64) float edge[OC_WINOGRAD_EDGE];
     size_t tile = r->first + i, c = p->c;
@@ -126,8 +129,9 @@ static void transform(const grad_plan *p, const grad_range *r, size_t b,
 }
 
 /* One point, one block of outputs, all tiles of r. */
-static void multiply(const grad_plan *p, const grad_range *r, size_t point,
-                     size_t o) {
+static void multiply(const void *ctx, size_t point, size_t o) {
+    const grad_range *r = ctx;
+    const grad_plan *p = r->plan;
     size_t c = p->c;
     oc__weight_run run = {.c = c, .pics = 1, .rows = 1, .px = r->count};
     run.x_px = c;
@@ -140,8 +144,10 @@ static void multiply(const grad_plan *p, const grad_range *r, size_t point,
     }
 }
 
-/* The weights of pair number i of blocks, from M of all parts. */
-static void finish(const grad_plan *p, size_t pair) {
+/* The weights of one pair of blocks, from M of all parts. */
+static void finish(const void *ctx, size_t o, size_t i) {
+    const grad_plan *p = ctx;
+    size_t pair = o * p->ins + i;
     size_t cell = p->c * p->c, step = p->outs * p->ins * cell;
     float *m = p->sums + pair * cell;
     for (size_t part = 1; part < p->parts; part++)
@@ -165,7 +171,8 @@ static void finish(const grad_plan *p, size_t pair) {
 
 static grad_range range_of(const grad_plan *p, size_t first, size_t end,
                            size_t part, size_t worker) {
-    grad_range r = {first, OC_MIN(p->chunk, end - first), NULL, NULL, NULL};
+    grad_range r = {.plan = p, .first = first};
+    r.count = OC_MIN(p->chunk, end - first);
     r.v = p->scratch + worker * (v_elems(p) + u_elems(p));
     r.u = r.v + v_elems(p);
     r.m = p->sums + part * m_elems(p);
@@ -181,37 +188,11 @@ static void part_task(void *ctx, int task, int worker) {
         grad_range r = range_of(p, at, end, part, (size_t)worker);
         for (size_t b = 0; b < p->ins + p->outs; b++)
             for (size_t i = 0; i < r.count; i++)
-                transform(p, &r, b, i);
+                transform(&r, b, i);
         for (size_t point = 0; point < POINTS; point++)
             for (size_t o = 0; o < p->outs; o++)
-                multiply(p, &r, point, o);
+                multiply(&r, point, o);
     }
-}
-
-/* A step of one chunk: `rows` times `cols` calls of `each`. */
-typedef struct stage {
-    const grad_plan *plan;
-    const grad_range *range;
-    void (*each)(const grad_plan *p, const grad_range *r, size_t row,
-                 size_t col);
-    size_t cols;
-} stage;
-
-static void stage_task(void *ctx, int task, int worker) {
-    const oc__share *s = ctx;
-    const stage *st = s->ctx;
-    size_t end = oc__share_end(s, (size_t)task);
-    (void)worker;
-    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
-        st->each(st->plan, st->range, i / st->cols, i % st->cols);
-}
-
-static void finish_task(void *ctx, int task, int worker) {
-    const oc__share *s = ctx;
-    size_t end = oc__share_end(s, (size_t)task);
-    (void)worker;
-    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
-        finish(s->ctx, i);
 }
 
 static void run_chunks(const grad_plan *p, oc__pool *pool) {
@@ -219,11 +200,9 @@ static void run_chunks(const grad_plan *p, oc__pool *pool) {
     memset(p->sums, 0, m_elems(p) * sizeof(float));
     for (size_t at = 0; at < p->tiles; at += p->chunk) {
         grad_range r = range_of(p, at, p->tiles, 0, 0);
-        stage in = {p, &r, transform, r.count};
-        stage mid = {p, &r, multiply, p->outs};
-        oc__share_run(pool, (p->ins + p->outs) * r.count,
-                      8.0 * (double)(POINTS * p->c), stage_task, &in);
-        oc__share_run(pool, POINTS * p->outs, product, stage_task, &mid);
+        oc__share_grid(pool, p->ins + p->outs, r.count,
+                       8.0 * (double)(POINTS * p->c), transform, &r);
+        oc__share_grid(pool, POINTS, p->outs, product, multiply, &r);
     }
 }
 
@@ -240,7 +219,7 @@ void oc__conv_grad_winograd(const oc__kernels *kt, oc__pool *pool,
         oc__pool_run(pool, (int)p.parts, part_task, &p);
     else
         run_chunks(&p, pool);
-    oc__share_run(pool, p.ins * p.outs,
-                  (double)((POINTS + TAPS) * p.c * p.c * (p.parts + 1)),
-                  finish_task, &p);
+    oc__share_grid(pool, p.outs, p.ins,
+                   (double)((POINTS + TAPS) * p.c * p.c * (p.parts + 1)),
+                   finish, &p);
 }

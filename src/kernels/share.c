@@ -28,6 +28,27 @@ void oc__share_run(oc__pool *pool, size_t items, double item_work,
     oc__pool_run(pool, (int)s.tasks, fn, &s);
 }
 
+typedef struct grid {
+    oc__share_cell each;
+    const void *ctx;
+    size_t cols;
+} grid;
+
+static void grid_task(void *ctx, int task, int worker) {
+    const oc__share *s = ctx;
+    const grid *g = s->ctx;
+    size_t end = oc__share_end(s, (size_t)task);
+    (void)worker;
+    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
+        g->each(g->ctx, i / g->cols, i % g->cols);
+}
+
+void oc__share_grid(oc__pool *pool, size_t rows, size_t cols, double cell_work,
+                    oc__share_cell each, const void *ctx) {
+    grid g = {each, ctx, cols};
+    oc__share_run(pool, rows * cols, cell_work, grid_task, &g);
+}
+
 oc__act_args oc__act_clamp(int act, float a, float b, float *lo, float *hi) {
     oc__act_args rest = {OC_ACT_NONE, 0.0f, 0.0f};
     *lo = -INFINITY;

@@ -33,6 +33,13 @@ static inline size_t oc__share_end(const oc__share *s, size_t task) {
 void oc__share_run(oc__pool *pool, size_t items, double item_work,
                    oc__pool_fn fn, void *ctx);
 
+/** One cell of a grid of work. */
+typedef void (*oc__share_cell)(const void *ctx, size_t row, size_t col);
+
+/** Runs each(ctx, row, col) over rows * cols cells, as oc__share_run(). */
+void oc__share_grid(oc__pool *pool, size_t rows, size_t cols, double cell_work,
+                    oc__share_cell each, const void *ctx);
+
 /**
  * Splits a fused activation: the tiles clamp to lo..hi (the whole of NONE,
  * RELU and CLIP), and what is returned comes after (NONE, or all of it).

@@ -330,45 +330,39 @@ static void conv_plain_f32_matches_double(void **state) {
     check_each_mask(each_plain);
 }
 
-/* Every width of a tile, with one and with two blocks out; sums long enough
- * to be cut into parts. */
-static void each_width(const oc__kernels *k) {
-    for (int64_t w = 1; w <= 33; w++) {
-        oc__conv_geom g = {.batch = 1,
-                           .in_c = 37,
-                           .in_h = 3,
-                           .in_w = w,
-                           .out_c = k->block * (1 + w % 3),
-                           .out_h = 3,
-                           .out_w = w,
-                           .kernel_h = 3,
-                           .kernel_w = 3,
+/* A square kernel, no strides or groups, the same padding on all sides. */
+static oc__conv_geom plain_geom(int64_t batch, int64_t in_c, int64_t in_h,
+                                int64_t in_w, int64_t out_c, int64_t kernel,
+                                int64_t pad) {
+    return (oc__conv_geom){.batch = batch,
+                           .in_c = in_c,
+                           .in_h = in_h,
+                           .in_w = in_w,
+                           .out_c = out_c,
+                           .out_h = in_h + 2 * pad - kernel + 1,
+                           .out_w = in_w + 2 * pad - kernel + 1,
+                           .kernel_h = kernel,
+                           .kernel_w = kernel,
                            .stride_h = 1,
                            .stride_w = 1,
                            .dilation_h = 1,
                            .dilation_w = 1,
-                           .pad_top = 1,
-                           .pad_left = 1,
+                           .pad_top = pad,
+                           .pad_left = pad,
                            .group = 1};
+}
+
+/* Every width of a tile, with one and with two blocks out; sums long enough
+ * to be cut into parts. */
+static void each_width(const oc__kernels *k) {
+    for (int64_t w = 1; w <= 33; w++) {
+        oc__conv_geom g = plain_geom(1, 37, 3, w, k->block * (1 + w % 3), 3, 1);
         check_conv(k, &g, OC_CONV_DIRECT, NULL);
         g.in_c = 3;
         check_conv(k, &g, OC_CONV_FIRST, NULL);
         g.in_c = g.group = g.out_c;
         check_conv(k, &g, OC_CONV_DEPTHWISE, NULL);
-        g = (oc__conv_geom){.batch = 1,
-                            .in_c = 430,
-                            .in_h = 1,
-                            .in_w = w,
-                            .out_c = k->block + w,
-                            .out_h = 1,
-                            .out_w = w,
-                            .kernel_h = 1,
-                            .kernel_w = 1,
-                            .stride_h = 1,
-                            .stride_w = 1,
-                            .dilation_h = 1,
-                            .dilation_w = 1,
-                            .group = 1};
+        g = plain_geom(1, 430, 1, w, k->block + w, 1, 0);
         check_conv(k, &g, OC_CONV_DIRECT, NULL);
     }
 }
@@ -381,22 +375,7 @@ static void conv_f32_does_every_width(void **state) {
 /* Same bits for every pool. */
 static void each_thread_count(const oc__kernels *k) {
     for (int way = 0; way < OC_CONV_ALGO_COUNT; way++) {
-        oc__conv_geom g = {.batch = 2,
-                           .in_c = 48,
-                           .in_h = 29,
-                           .in_w = 31,
-                           .out_c = 48,
-                           .out_h = 29,
-                           .out_w = 31,
-                           .kernel_h = 3,
-                           .kernel_w = 3,
-                           .stride_h = 1,
-                           .stride_w = 1,
-                           .dilation_h = 1,
-                           .dilation_w = 1,
-                           .pad_top = 1,
-                           .pad_left = 1,
-                           .group = 1};
+        oc__conv_geom g = plain_geom(2, 48, 29, 31, 48, 3, 1);
         if (way == OC_CONV_FIRST) g.in_c = 3;
         if (way == OC_CONV_DEPTHWISE) g.group = 48;
         if (!oc__conv_f32_can(k, &g, (oc__conv_algo)way)) continue;
@@ -496,42 +475,16 @@ static void each_gradient(const oc__kernels *k) {
         {4, 24, 13, 18, 17, 1}, {1, 8, 32, 32, 8, 0}, {3, 5, 21, 25, 33, 2}};
     for (size_t i = 0; i < OC_COUNT(shapes); i++) {
         const int64_t *s = shapes[i];
-        oc__conv_geom g = {.batch = s[0],
-                           .in_c = s[1],
-                           .in_h = s[2],
-                           .in_w = s[3],
-                           .out_c = s[4],
-                           .out_h = s[2] - 2 + 2 * s[5],
-                           .out_w = s[3] - 2 + s[5],
-                           .kernel_h = 3,
-                           .kernel_w = 3,
-                           .stride_h = 1,
-                           .stride_w = 1,
-                           .dilation_h = 1,
-                           .dilation_w = 1,
-                           .pad_top = s[5],
-                           .pad_left = s[5],
-                           .group = 1};
+        oc__conv_geom g = plain_geom(s[0], s[1], s[2], s[3], s[4], 3, s[5]);
+        g.out_w -= s[5]; /* nothing beyond the right edge */
         check_gradient(k, &g);
     }
-    oc__conv_geom wide = {.batch = 64,
-                          .in_c = 150,
-                          .in_h = 4,
-                          .in_w = 4,
-                          .out_c = 130,
-                          .out_h = 4,
-                          .out_w = 4,
-                          .kernel_h = 3,
-                          .kernel_w = 3,
-                          .stride_h = 1,
-                          .stride_w = 1,
-                          .dilation_h = 1,
-                          .dilation_w = 1,
-                          .pad_top = 1,
-                          .pad_left = 1,
-                          .group = 1};
+    oc__conv_geom wide = plain_geom(64, 150, 4, 4, 130, 3, 1);
     assert_true(oc__conv_grad_winograd_pays(k, &wide));
     if (!test_is_small()) check_gradient(k, &wide);
+    wide.in_c = wide.out_c = 0;
+    assert_false(oc__conv_grad_winograd_pays(k, &wide));
+    wide.in_c = wide.out_c = 150;
     wide.stride_h = 2;
     assert_false(oc__conv_grad_winograd_pays(k, &wide));
 }
