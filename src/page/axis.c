@@ -27,7 +27,29 @@ void oc__page_attribute(oc__page *p, const char *name, double v) {
 }
 
 /* So many decimals that ticks differ and are of one form. */
-int oc__page_decimals(double step) {
+static int decimals_of(double step) {
     int n = (int)ceil(-log10(step) - 1e-9);
     return n < 0 ? 0 : n > 9 ? 9 : n;
+}
+
+void oc__page_ticks(oc__page *p, const oc__page_axis *y, double left,
+                    double right, int is_share) {
+    for (double v = y->lo; v <= y->hi + y->step / 2; v += y->step) {
+        oc__page_text(p, "<line class=\"grid\"");
+        oc__page_attribute(p, "x1", left);
+        oc__page_attribute(p, "x2", right);
+        oc__page_attribute(p, "y1", oc__page_place(y, v));
+        oc__page_attribute(p, "y2", oc__page_place(y, v));
+        oc__page_text(p, "/><text text-anchor=\"end\"");
+        oc__page_attribute(p, "x", left - 8);
+        oc__page_attribute(p, "y", oc__page_place(y, v) + 4);
+        oc__page_text(p, ">");
+        if (is_share) {
+            oc__page_fixed(p, 100 * v, y->step < 0.0099 ? 1 : 0);
+            oc__page_text(p, " %");
+        } else {
+            oc__page_fixed(p, v, decimals_of(y->step));
+        }
+        oc__page_text(p, "</text>");
+    }
 }

@@ -49,10 +49,12 @@ double oc__page_place(const oc__page_axis *a, double v);
 /** Covers lo to hi in steps of 1, 2 or 5 times a power of ten, about five of
  * them. */
 oc__page_axis oc__page_nice(double lo, double hi);
-/** So many decimals that ticks differ and are of one form. */
-int oc__page_decimals(double step);
 /** name="v", with one decimal. */
 void oc__page_attribute(oc__page *p, const char *name, double v);
+/** Lines across at the steps of an upright axis, and their numbers on the
+ * left; is_share: in percent. */
+void oc__page_ticks(oc__page *p, const oc__page_axis *y, double left,
+                    double right, int is_share);
 
 /** Colours and lines of drawings, as CSS; inside <style>. */
 extern const char oc__page_svg_css[];

@@ -154,22 +154,6 @@ static void put_bar(oc__page *p, const char *kind, double x, double width,
     oc__page_text(p, "/>");
 }
 
-static void put_ticks(oc__page *p, const oc__page_axis *y) {
-    for (double v = y->lo; v <= y->hi + y->step / 2; v += y->step) {
-        oc__page_text(p, "<line class=\"grid\"");
-        oc__page_attribute(p, "x1", LEFT);
-        oc__page_attribute(p, "x2", W - RIGHT);
-        oc__page_attribute(p, "y1", oc__page_place(y, v));
-        oc__page_attribute(p, "y2", oc__page_place(y, v));
-        oc__page_text(p, "/><text text-anchor=\"end\"");
-        oc__page_attribute(p, "x", LEFT - 8);
-        oc__page_attribute(p, "y", oc__page_place(y, v) + 4);
-        oc__page_text(p, ">");
-        oc__page_fixed(p, v, oc__page_decimals(y->step));
-        oc__page_text(p, "</text>");
-    }
-}
-
 /* One figure of layer i; NAN: there is none. */
 typedef double (*figure_fn)(const writer *w, int i);
 
@@ -221,7 +205,7 @@ static void put_chart(const writer *w, const char *title, const char *what,
                    "<title>%s</title><desc>%s</desc><text class=\"name\" "
                    "x=\"%d\" y=\"18\">%s</text>",
                    W, H, title, what, LEFT, title);
-    put_ticks(p, &y);
+    oc__page_ticks(p, &y, LEFT, W - RIGHT, 0);
     for (int i = 0; i < w->n; i++) {
         double x = LEFT + each * i, zero = oc__page_place(&y, 0);
         double old = was ? was(w, i) : NAN, v = of(w, i);

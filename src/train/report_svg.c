@@ -73,24 +73,7 @@ static oc__page_axis range_of(const oc__report *r, const chart *c) {
 static void put_axes(oc__page *p, const chart *c, const oc__page_axis *x,
                      const oc__page_axis *y) {
     double right = x->to, bottom = y->from;
-    for (double v = y->lo; v <= y->hi + y->step / 2; v += y->step) {
-        oc__page_text(p, "<line class=\"grid\"");
-        oc__page_attribute(p, "x1", LEFT);
-        oc__page_attribute(p, "x2", right);
-        oc__page_attribute(p, "y1", oc__page_place(y, v));
-        oc__page_attribute(p, "y2", oc__page_place(y, v));
-        oc__page_text(p, "/><text text-anchor=\"end\"");
-        oc__page_attribute(p, "x", LEFT - 8);
-        oc__page_attribute(p, "y", oc__page_place(y, v) + 4);
-        oc__page_text(p, ">");
-        if (c->share) {
-            oc__page_fixed(p, 100 * v, y->step < 0.0099 ? 1 : 0);
-            oc__page_text(p, " %");
-        } else {
-            oc__page_fixed(p, v, oc__page_decimals(y->step));
-        }
-        oc__page_text(p, "</text>");
-    }
+    oc__page_ticks(p, y, LEFT, right, c->share);
     double step = fmax(x->step, 1);
     for (double v = x->lo; v <= x->hi + 1e-9; v += step) {
         oc__page_text(p, "<text text-anchor=\"middle\"");
