@@ -97,7 +97,8 @@ static void choose_arch(oc_training *f) {
     oc_training_options *o = &f->opt;
     int n = oc__labelled_count(f->data, OC_PART_TRAIN);
     if (o->model || o->arch) return;
-    /* Learns more from an epoch than a mobilenetv2 of as many seconds. */
+    /* Learns more from an epoch than a mobilenetv2 of as many seconds; that
+       0.375 is enough was seen on sets of 5000 and 10,000 pictures alone. */
     o->arch = "resnet18";
     if (o->width_factor == 0) o->width_factor = n < 20000 ? 0.375 : 0.75;
     oc__fit_say(f, NOTE,
