@@ -1,7 +1,7 @@
 /*
  * bench_train.c - how many pictures a second a network is trained with.
  *
- *     bench_train ARCH SIZE BATCH [WIDTH [THREADS [SECONDS [LAYERS]]]]
+ *     bench_train ARCH|MODEL.onnx SIZE BATCH [WIDTH [THREADS [SECONDS [LAYERS]]]]
  *
  * Forward, loss, backward and SGD on random pictures; with LAYERS, the time of
  * each kind of node and of that many slowest nodes.
@@ -86,16 +86,17 @@ static float *numbers(size_t n, unsigned seed) {
 int main(int argc, char **argv) {
     enum { CLASSES = 10 };
     if (argc < 4) {
-        fputs("bench_train ARCH SIZE BATCH [WIDTH [THREADS [SECONDS "
+        fputs("bench_train ARCH|MODEL.onnx SIZE BATCH [WIDTH [THREADS [SECONDS "
               "[LAYERS]]]]\n",
               stderr);
         return 2;
     }
-    oc_trainer_options o = {.arch = argv[1], .classes = CLASSES, .seed = 1};
+    oc_trainer_options o = {.classes = CLASSES, .seed = 1};
     double seconds = argc > 6 ? atof(argv[6]) : 5, best = 0, cpu = 0, ms;
     oc_error err;
     oc_trainer *t;
     oc_trainer_summary s;
+    *(strstr(argv[1], ".onnx") ? &o.model : &o.arch) = argv[1];
     o.height = o.width = atoi(argv[2]);
     o.batch = atoi(argv[3]);
     o.width_factor = argc > 4 ? atof(argv[4]) : 1;

@@ -218,6 +218,10 @@ static int get_numbers(const cli_args *args, oc_training_options *o) {
     if (!code)
         code = cli_get_double(args, "width", 0.05, 8, 0, &o->width_factor);
     if (!code) code = cli_get_double(args, "balance", 0, 1, 0, &o->balance);
+    if (!code) code = cli_get_double(args, "distill", 0, 1, 0, &o->distill);
+    if (!code)
+        code =
+            cli_get_double(args, "temperature", 0.1, 100, 0, &o->temperature);
     if (!code) code = get_off(args, "decay", 10, &o->decay);
     if (!code) code = get_off(args, "momentum", 1, &o->momentum);
     if (!code) code = get_off(args, "warmup", 1000, &o->warmup);
@@ -252,6 +256,8 @@ static int run_train(cli_args *args) {
     o.report = cli_get(args, "report", NULL);
     o.curves = cli_get(args, "curves", NULL);
     o.augment = cli_get(args, "augment", NULL);
+    o.teacher = cli_get(args, "teacher", NULL);
+    o.keep_classes = cli_has(args, "keep-classes");
     o.resume = cli_has(args, "resume");
     o.freeze_norm = cli_has(args, "freeze-norm");
     o.cpu_mask = cli_cpu_mask(args);
@@ -309,6 +315,12 @@ static const cli_option options[] = {
     {"ema", 0, "F", "share of the averaged weights that stays a step", NULL},
     {"augment", 0, "HOW", "none, light, usual, strong, or a list as "
      "flip-h=0.5,mixup=0.2", NULL},
+    {"teacher", 0, "FILE", "ONNX classifier of these classes to learn from",
+     NULL},
+    {"distill", 0, "F", "share of the loss that is the teacher's word", NULL},
+    {"temperature", 0, "T", "that softens its word (default 2)", NULL},
+    {"keep-classes", 0, NULL, "the model's classes stay, the data's are added",
+     NULL},
     {"freeze", 0, "WHAT", "what of a model stays as it is", FREEZES},
     {"freeze-norm", 0, NULL, "batch norms keep their statistics", NULL},
     {"patience", 0, "N", "end after N epochs without a better one", NULL},

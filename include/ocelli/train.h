@@ -82,7 +82,7 @@ typedef struct oc_trainer_options {
     const char *arch;       /**< of oc_arch_name(), from scratch; or */
     const char *model;      /**< an ONNX classifier to go on from */
     int classes;            /**< of the data; 0: the model's own */
-    int keep_head;          /**< nonzero: the model has these classes already */
+    int keep_head; /**< nonzero: the model's classes are the first of these */
     int height;             /**< of the pictures; 0: the model's */
     int width;              /**< likewise */
     double width_factor;    /**< of an architecture's channels; 0: 1 */
@@ -91,6 +91,9 @@ typedef struct oc_trainer_options {
     oc_criterion criterion; /**< the loss */
     const float *class_weights;    /**< one a class, or NULL; copied */
     double focus;                  /**< focal loss's gamma; 0: 2 */
+    int taught;         /**< a teacher's classes, the first ones; 0: none is */
+    double distill;     /**< share of the loss that is the teacher's, 0..1 */
+    double temperature; /**< its shares and ours are softened by; 0: 2 */
     oc_optimizer optimizer;        /**< what changes the weights */
     int no_nesterov;               /**< nonzero: plain momentum */
     double ema;                    /**< nonzero: keep an average as well */
@@ -126,6 +129,7 @@ typedef struct oc_step_options {
     double epsilon;  /**< AdamW's; 0: 1e-8 */
     double clip;     /**< greatest norm of all gradients together; 0: any */
     double ema;      /**< share of the average that stays; 0: 0.999 */
+    const oc_tensor *teacher; /**< logits (batch, taught), where one teaches */
 } oc_step_options;
 
 /** What came of a step. */
@@ -258,6 +262,11 @@ typedef struct oc_training_options {
     oc_criterion criterion; /**< what is minimised */
     const char *augment; /**< "none", "light", "usual", "strong", or a list as
                               "flip-h=0.5,mixup=0.2" */
+    const char *teacher; /**< ONNX classifier to learn from; NULL: none */
+    double distill;      /**< share of the loss that is the teacher's */
+    double temperature;  /**< that softens its shares and ours */
+    int keep_classes;    /**< nonzero: the model's classes stay, the data's are
+                              added; the model is the teacher of the old ones */
     oc_freeze freeze;    /**< what stays of a model */
     int freeze_norm;     /**< nonzero: batch norms keep their statistics */
     int patience;      /**< epochs without a better one before it ends; below 0:

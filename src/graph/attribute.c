@@ -84,3 +84,9 @@ void oc__attr_set_ints(oc__node *n, int i, const char *name, const int64_t *v,
     n->attrs[i].ints = v;
     n->attrs[i].n = count;
 }
+
+void oc__attr_set_string(oc__node *n, int i, const char *name, const char *v) {
+    n->attrs[i].name = name;
+    n->attrs[i].type = OC_ATTR_STRING;
+    n->attrs[i].s = (oc_string){v, strlen(v)};
+}

@@ -167,6 +167,7 @@ void oc__attr_set_int(oc__node *n, int i, const char *name, int64_t v);
 void oc__attr_set_float(oc__node *n, int i, const char *name, float v);
 void oc__attr_set_ints(oc__node *n, int i, const char *name, const int64_t *v,
                        size_t count);
+void oc__attr_set_string(oc__node *n, int i, const char *name, const char *v);
 
 /* ---- checks and text -------------------------------------------------------
  */

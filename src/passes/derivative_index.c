@@ -21,13 +21,6 @@ static int is_nd(const oc__node *n) {
     return oc__is_op(n, "ScatterND");
 }
 
-static void set_text(oc__node *m, int i, const char *name, const char *text) {
-    m->attrs[i].name = name;
-    m->attrs[i].type = OC_ATTR_STRING;
-    m->attrs[i].s.data = text;
-    m->attrs[i].s.bytes = strlen(text);
-}
-
 /* ScatterElements or ScatterND, with n's axis where there is one. */
 static int scatter(oc__diff *d, const oc__node *n, int nd, int64_t axis,
                    const char *reduction, int data, int updates) {
@@ -35,7 +28,7 @@ static int scatter(oc__diff *d, const oc__node *n, int nd, int64_t axis,
     int y = oc__diff_emit(d, "", nd ? "ScatterND" : "ScatterElements", 18,
                           nd ? 1 : 2, 3, list);
     if (y < 0) return -1;
-    set_text(d->last, 0, "reduction", reduction);
+    oc__attr_set_string(d->last, 0, "reduction", reduction);
     if (!nd) oc__attr_set_int(d->last, 1, "axis", axis);
     return y;
 }
@@ -109,7 +102,7 @@ void oc__d_top_k(oc__diff *d, oc__node *n, int g) {
     int list[3] = {oc__diff_zeros(d, in(n, 0)), oc__diff_output(d, n, 1), g};
     int y = oc__diff_emit(d, "", "ScatterElements", 18, 2, 3, list);
     if (y < 0) return;
-    set_text(d->last, 0, "reduction", "add");
+    oc__attr_set_string(d->last, 0, "reduction", "add");
     oc__attr_set_int(d->last, 1, "axis", oc__attr_int(n, "axis", -1));
     oc__diff_add(d, n, 0, y);
 }

@@ -159,10 +159,7 @@ static int einsum_back(oc__diff *d, const oc__node *n, const equation *e, int j,
     strcat(text, e->term[j]);
     int y = oc__diff_emit(d, "", "Einsum", 12, 1, count, list);
     if (y < 0) return -1;
-    d->last->attrs[0].name = "equation";
-    d->last->attrs[0].type = OC_ATTR_STRING;
-    d->last->attrs[0].s.data = text;
-    d->last->attrs[0].s.bytes = strlen(text);
+    oc__attr_set_string(d->last, 0, "equation", text);
     return y;
 }
 

@@ -273,10 +273,7 @@ oc_status oc__layout_put_conv(oc__layout *l, const char *name,
     oc__attr_set_int(c, 2, "act", OC_ACT_NONE);
     oc__attr_set_float(c, 3, "act_a", 0);
     oc__attr_set_float(c, 4, "act_b", 0);
-    c->attrs[5].name = "kernel";
-    c->attrs[5].type = OC_ATTR_STRING;
-    c->attrs[5].s.data = algo_names[algo];
-    c->attrs[5].s.bytes = strlen(algo_names[algo]);
+    oc__attr_set_string(c, 5, "kernel", algo_names[algo]);
     c->in[0] = x;
     c->in[1] = packed;
     c->in[2] = bias;

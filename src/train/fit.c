@@ -42,6 +42,9 @@ static oc_status check_options(const oc_training_options *o, oc_error *err) {
         return oc__fail(err, OC_E_ARG,
                         "either a model is trained further or an architecture "
                         "from scratch");
+    if (o->keep_classes && !o->model)
+        return oc__fail(err, OC_E_ARG,
+                        "no model is named whose classes could be kept");
     return OC_OK;
 }
 
@@ -146,6 +149,7 @@ void oc_training_destroy(oc_training *f) {
     oc__stream_destroy(f->train);
     oc__stream_destroy(f->val);
     oc_trainer_destroy(f->trainer);
+    oc__teacher_destroy(f->teacher);
     oc__labelled_destroy(f->data);
     oc__arena_deinit(&f->arena);
     oc_allocator a = f->allocator;
@@ -214,18 +218,25 @@ static void tell_step(const oc_training *f, const oc_step_result *r,
     send(f, &e);
 }
 
-/* One step on batch b. */
-static oc_status one_step(oc_training *f, const oc__batch *b, double rate,
-                          oc_step_result *r, oc_error *err) {
+oc_status oc__fit_step(oc_training *f, const oc__batch *b, oc_step_options *o,
+                       oc_step_result *out, oc_error *err) {
     oc_tensor targets;
     int64_t dims[2] = {b->rows, f->data->n_classes};
+    oc__tensor_set(&targets, OC_DTYPE_F32, 2, dims);
+    targets.data = (void *)(uintptr_t)b->targets;
+    if (f->teacher)
+        OC_TRY(oc__teacher_ask(f->teacher, &b->images, &o->teacher, err));
+    return oc_trainer_step(f->trainer, &b->images, &targets, o, out, err);
+}
+
+/* One step on batch b, which is counted. */
+static oc_status one_step(oc_training *f, const oc__batch *b, double rate,
+                          oc_step_result *r, oc_error *err) {
     oc_step_options o = {.rate = rate,
                          .decay = OC_MAX(f->opt.decay, 0),
                          .momentum = f->opt.momentum,
                          .clip = OC_MAX(f->opt.clip, 0)};
-    oc__tensor_set(&targets, OC_DTYPE_F32, 2, dims);
-    targets.data = (void *)(uintptr_t)b->targets;
-    OC_TRY(oc_trainer_step(f->trainer, &b->images, &targets, &o, r, err));
+    OC_TRY(oc__fit_step(f, b, &o, r, err));
     f->place.loss += r->loss * b->n;
     f->place.rows += b->n;
     if (!b->mixed && !f->data->multi) {

@@ -15,6 +15,7 @@
 #include "data/figures.h"
 #include "data/stream.h"
 #include "train/report.h"
+#include "train/teacher.h"
 #include "train/trainer.h"
 
 #include <ocelli/vision.h>
@@ -45,6 +46,7 @@ struct oc_training {
     int keep_head;
     char *checkpoint;
     oc_trainer *trainer;
+    oc__teacher *teacher; /* NULL: there is none */
     oc__stream *train, *val;
     oc__fit_place place;
     double started;
@@ -63,6 +65,10 @@ struct oc_training {
 void oc__fit_say(oc_training *f, oc_training_event_kind kind,
                  const char *format, ...) OC_PRINTF(3, 4);
 double oc__fit_now(void);
+
+/** One step of the trainer on a batch; the teacher is asked first. */
+oc_status oc__fit_step(oc_training *f, const oc__batch *b, oc_step_options *o,
+                       oc_step_result *out, oc_error *err);
 
 /** fit_choose.c: opens the data and settles f->opt, augment and prep. */
 oc_status oc__fit_choose(oc_training *f, oc_error *err);

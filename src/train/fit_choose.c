@@ -6,8 +6,6 @@
  */
 #include "train/fit.h"
 
-#include "tasks/vision_private.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,33 +14,6 @@
 
 /* ---- the model's card -----------------------------------------------------
  */
-
-/* Preprocessing and labels of a model that is trained further. */
-static oc_status read_card(oc_training *f, const char *const **labels, int *n,
-                           oc_error *err) {
-    oc_model *m = NULL;
-    oc_card *card = NULL;
-    oc_options o = {.allocator = &f->allocator, .cpu_mask = f->opt.cpu_mask};
-    OC_TRY(oc_model_load(&m, f->opt.model, &o, err));
-    oc_status st = oc_card_find(&card, m, err);
-    if (st == OC_OK) st = oc_card_complete(card, m, err);
-    if (st == OC_OK && oc_card_task(card) != OC_TASK_CLASSIFY)
-        st = oc__fail(err, OC_E_UNSUPPORTED,
-                      "%s does not classify pictures (its task is %s), so it "
-                      "cannot be trained on classes",
-                      f->opt.model, oc_task_name(oc_card_task(card)));
-    if (st == OC_OK) st = oc__card_preprocess(card, &f->prep, err);
-    *n = st == OC_OK ? oc_card_label_count(card) : 0;
-    const char **list =
-        oc__arena_array(&f->arena, (size_t)OC_MAX(*n, 1), sizeof(*list));
-    for (int i = 0; i < *n && list; i++)
-        list[i] = oc__arena_strdup(&f->arena, oc_card_label(card, i));
-    if (st == OC_OK && !list) st = oc__fail_nomem(err);
-    *labels = list;
-    oc_card_destroy(card);
-    oc_model_destroy(m);
-    return st;
-}
 
 static int same_labels(const oc_training *f, const char *const *labels, int n) {
     if (n != f->data->n_classes) return 0;
@@ -69,6 +40,38 @@ static void tell_data(oc_training *f) {
     if (d->n_bad > 10)
         oc__fit_say(f, OC_TRAINING_WARNING, "and %d more files like these",
                     d->n_bad - 10);
+}
+
+/* Old classes of which there are no pictures are lost when what all classes
+   share is changed for the new ones. */
+static void choose_kept(oc_training *f, int n_labels) {
+    oc_training_options *o = &f->opt;
+    int more = f->data->n_classes - n_labels, shown = 0;
+    for (int k = 0; k < n_labels; k++)
+        shown += f->data->counts[OC_PART_TRAIN][k] > 0;
+    oc__fit_say(f, NOTE,
+                "the model's %d classes stay (%d of them have pictures here), "
+                "%d are new",
+                n_labels, shown, more);
+    if (more && !o->teacher) o->teacher = o->model;
+    if (2 * shown > n_labels || o->freeze != OC_TRAIN_ALL) return;
+    o->freeze = OC_TRAIN_HEAD_ONLY;
+    o->freeze_norm = 1;
+    oc__fit_say(f, NOTE,
+                "the last layer alone learns: to change the others would lose "
+                "classes without pictures");
+}
+
+static void choose_teacher(oc_training *f, int n_labels) {
+    oc_training_options *o = &f->opt;
+    if (o->keep_classes) choose_kept(f, n_labels);
+    if (!o->teacher) return;
+    if (o->distill == 0) o->distill = o->keep_classes ? 0.5 : 0.7;
+    if (o->temperature == 0) o->temperature = 2;
+    oc__fit_say(f, NOTE,
+                "%s teaches: its word is %g of the loss, at a temperature of "
+                "%g",
+                o->teacher, o->distill, o->temperature);
 }
 
 /* ---- network and size -----------------------------------------------------
@@ -205,21 +208,27 @@ oc_status oc__fit_choose(oc_training *f, oc_error *err) {
     oc_training_options *o = &f->opt;
     const char *const *labels = NULL;
     int n_labels = 0;
-    if (o->model) OC_TRY(read_card(f, &labels, &n_labels, err));
+    if (o->model)
+        OC_TRY(oc__read_classifier(o->model, o->cpu_mask, &f->prep, &labels,
+                                   &n_labels, &f->arena, err));
     oc__labelled_options d = {.labels = o->labels,
                               .val = o->val,
                               .seed = o->seed,
+                              .known = o->keep_classes ? labels : NULL,
+                              .n_known = o->keep_classes ? n_labels : 0,
                               .allocator = &f->allocator};
     OC_TRY(oc__labelled_open(&f->data, o->data, &d, err));
     tell_data(f);
+    choose_teacher(f, n_labels);
     OC_TRY(oc__labelled_look(&f->look, f->data, 0, err));
-    f->keep_head = o->model && same_labels(f, labels, n_labels);
+    f->keep_head =
+        o->keep_classes || (o->model && same_labels(f, labels, n_labels));
     choose_size(f);
     choose_arch(f);
     choose_prep(f);
     if (o->model) {
-        o->width = f->prep.width ? f->prep.width : 224;
-        o->height = f->prep.height ? f->prep.height : 224;
+        if (!o->width) o->width = f->prep.width ? f->prep.width : 224;
+        if (!o->height) o->height = f->prep.height ? f->prep.height : 224;
         f->prep.width = o->width;
         f->prep.height = o->height;
     }
@@ -235,8 +244,24 @@ oc_status oc__fit_choose(oc_training *f, oc_error *err) {
 /* ---- the trainer ----------------------------------------------------------
  */
 
+static oc_status make_teacher(oc_training *f, int batch, oc_error *err) {
+    const oc_training_options *o = &f->opt;
+    oc__teacher_options t = {.path = o->teacher,
+                             .prep = f->prep,
+                             .batch = batch,
+                             .labels = f->data->classes,
+                             .n_labels = f->data->n_classes,
+                             .threads = o->threads,
+                             .cpu_mask = o->cpu_mask,
+                             .allocator = &f->allocator};
+    oc__teacher_destroy(f->teacher);
+    f->teacher = NULL;
+    return o->teacher ? oc__teacher_create(&f->teacher, &t, err) : OC_OK;
+}
+
 oc_status oc__fit_make_trainer(oc_training *f, int batch, oc_error *err) {
     const oc_training_options *o = &f->opt;
+    OC_TRY(make_teacher(f, batch, err));
     oc_trainer_options t = {.arch = o->arch,
                             .model = o->model,
                             .classes = f->data->n_classes,
@@ -248,6 +273,11 @@ oc_status oc__fit_make_trainer(oc_training *f, int batch, oc_error *err) {
                             .multi = f->data->multi,
                             .criterion = o->criterion,
                             .focus = o->focus,
+                            .taught = f->teacher
+                                          ? oc__teacher_classes(f->teacher)
+                                          : 0,
+                            .distill = o->distill,
+                            .temperature = o->temperature,
                             .optimizer = o->optimizer,
                             .ema = OC_MAX(o->ema, 0),
                             .freeze = o->freeze,
@@ -267,9 +297,7 @@ static oc_status time_steps(oc_training *f, double *step, oc_error *err) {
     enum { WARM = 2, TIMED = 6 };
     double begun = 0;
     oc_step_options o = {.rate = 0};
-    int64_t dims[2] = {f->opt.batch, f->data->n_classes};
-    oc_tensor targets;
-    oc__tensor_set(&targets, OC_DTYPE_F32, 2, dims);
+    oc_step_result r;
     oc__stream_seek(f->train, 0, 0);
     for (int i = 0; i < WARM + TIMED; i++) {
         const oc__batch *b;
@@ -280,9 +308,7 @@ static oc_status time_steps(oc_training *f, double *step, oc_error *err) {
             if (!b) break;
         }
         if (i == WARM) begun = oc__fit_now();
-        targets.data = (void *)(uintptr_t)b->targets;
-        OC_TRY(
-            oc_trainer_step(f->trainer, &b->images, &targets, &o, NULL, err));
+        OC_TRY(oc__fit_step(f, b, &o, &r, err));
     }
     *step = (oc__fit_now() - begun) / TIMED;
     return OC_OK;

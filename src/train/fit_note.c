@@ -31,6 +31,10 @@ static const struct {
     OPT("model", TEXT, model, MOST),
     OPT("arch", TEXT, arch, MOST),
     OPT("augment", TEXT, augment, MOST),
+    OPT("teacher", TEXT, teacher, MOST),
+    OPT("distill", REAL, distill, MOST),
+    OPT("temperature", REAL, temperature, MOST),
+    OPT("keep_classes", INT, keep_classes, MOST),
     OPT("width", INT, width, 1 << 14),
     OPT("height", INT, height, 1 << 14),
     OPT("width_factor", REAL, width_factor, MOST),
@@ -133,7 +137,7 @@ oc_status oc__fit_read_note(oc_training *f, const oc__note *note,
     if (!text) return oc__fail_nomem(err);
     int seen = 0;
     /* What a checkpoint does not name was not set. */
-    f->opt.model = f->opt.arch = f->opt.augment = NULL;
+    f->opt.model = f->opt.arch = f->opt.augment = f->opt.teacher = NULL;
     for (char *line = text; *line;) {
         char *end = line + strcspn(line, "\n"), *next = *end ? end + 1 : end;
         char *eq = memchr(line, '=', (size_t)(end - line));

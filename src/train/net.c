@@ -41,83 +41,6 @@ static oc_status from_arch(oc__net *net, const oc__net_options *opt,
     return OC_OK;
 }
 
-/* The one input that takes pictures; any other must have a default. */
-static oc_status find_input(oc__net *net, oc_error *err) {
-    oc__graph *g = net->g;
-    int found = -1;
-    for (int i = 0; i < g->n_inputs; i++) {
-        const oc__value_def *v = &g->values[g->inputs[i]];
-        if (v->constant) continue;
-        if (found >= 0 || v->kind != OC_KIND_TENSOR ||
-            v->dtype != OC_DTYPE_F32 || v->rank != 4)
-            return oc__fail(err, OC_E_UNSUPPORTED,
-                            "the model's input \"%.60s\" takes no batch of "
-                            "pictures (f32, 4 dimensions) alone, so it cannot "
-                            "be trained",
-                            v->name);
-        found = g->inputs[i];
-    }
-    if (found < 0)
-        return oc__fail(err, OC_E_UNSUPPORTED, "the model has no input");
-    g->inputs[0] = found;
-    g->n_inputs = 1;
-    return OC_OK;
-}
-
-/* Sizes of the input: what is declared, else what is asked for. */
-static oc_status size_input(oc__net *net, const oc__net_options *opt,
-                            oc_error *err) {
-    oc__value_def *v = &net->g->values[net->g->inputs[0]];
-    int64_t *d = v->dims;
-    net->nhwc = d[1] != 1 && d[1] != 3 && (d[3] == 1 || d[3] == 3);
-    int at[3] = {net->nhwc ? 3 : 1, net->nhwc ? 1 : 2, net->nhwc ? 2 : 3};
-    int64_t want[3] = {3, opt->height, opt->width};
-    for (int i = 0; i < 3; i++) {
-        if (d[at[i]] > 0) continue;
-        if (want[i] <= 0) want[i] = 224;
-        d[at[i]] = want[i];
-        v->dim_names[at[i]] = NULL;
-    }
-    net->channels = (int)d[at[0]];
-    net->height = (int)d[at[1]];
-    net->width = (int)d[at[2]];
-    if ((net->channels != 1 && net->channels != 3) || d[at[1]] > 8192 ||
-        d[at[2]] > 8192)
-        return oc__fail(err, OC_E_UNSUPPORTED,
-                        "the model's input \"%.60s\" is no picture of 1 or 3 "
-                        "channels",
-                        v->name);
-    return OC_OK;
-}
-
-/*
- * A model for one picture at a time becomes one for batches: its Reshapes to
- * (1, ...) keep the first dimension instead.
- */
-static oc_status open_batch(oc__net *net, oc_error *err) {
-    oc__graph *g = net->g;
-    oc__value_def *v = &g->values[g->inputs[0]];
-    int one = v->dims[0] == 1;
-    v->dims[0] = -1;
-    v->dim_names[0] = "batch";
-    for (int i = 0; i < g->n_nodes && one; i++) {
-        oc__node *n = g->nodes[i];
-        const oc_tensor *t =
-            oc__is_op(n, "Reshape") ? oc__constant(g, n->in[1]) : NULL;
-        if (!t || t->dtype != OC_DTYPE_I64 || t->rank != 1 || t->dims[0] < 2 ||
-            oc_tensor_get(t, 0) != 1 || oc__constant(g, n->in[0]))
-            continue;
-        oc_tensor to = *t;
-        int64_t *list = oc__arena_dup(&net->arena, t->data, oc_tensor_bytes(t));
-        if (!list) return oc__fail_nomem(err);
-        list[0] = 0;
-        to.data = list;
-        n->in[1] = oc__graph_add_constant(g, NULL, &to);
-        if (n->in[1] < 0) return oc__fail_nomem(err);
-    }
-    return OC_OK;
-}
-
 /* A picture must give one number a class: nothing else is a classifier. */
 static oc_status check_logits(oc__net *net, oc_error *err) {
     oc__arena arena;
@@ -136,6 +59,11 @@ static oc_status check_logits(oc__net *net, oc_error *err) {
         oc__graph_release(g);
     }
     oc__arena_deinit(&arena);
+    if (st != OC_OK && net->resized)
+        return oc__fail(err, OC_E_UNSUPPORTED,
+                        "the model takes pictures of one size alone, which is "
+                        "not %d x %d",
+                        net->width, net->height);
     if (st == OC_OK && n != net->classes)
         st = oc__fail(err, OC_E_UNSUPPORTED,
                       "the model gives %lld numbers for a picture where %d "
@@ -160,9 +88,7 @@ static oc_status from_model(oc__net *net, const oc__net_options *opt,
     if (!net->g || !net->onnx.input_is_optional ||
         !net->onnx.output_is_optional || !net->onnx.defaults)
         return oc__fail_nomem(err);
-    OC_TRY(find_input(net, err));
-    OC_TRY(size_input(net, opt, err));
-    OC_TRY(open_batch(net, err));
+    OC_TRY(oc__net_input(net, opt, err));
     OC_TRY(oc__net_head(net, opt, err));
     oc__pass_env env = {.allocator = net->allocator};
     OC_TRY(oc__pass_dead_code(net->g, &env, err));
@@ -334,7 +260,7 @@ oc_status oc__net_init(oc__net *net, const oc__net_options *opt,
     oc__arena_init(&net->arena, a);
     oc_status st =
         opt->model ? from_model(net, opt, err) : from_arch(net, opt, err);
-    if (st == OC_OK && !opt->model) st = size_input(net, opt, err);
+    if (st == OC_OK && !opt->model) st = oc__net_input(net, opt, err);
     if (st == OC_OK) st = find_vars(net, err);
     if (st == OC_OK) st = own_vars(net, err);
     if (st != OC_OK) oc__net_deinit(net);

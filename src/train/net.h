@@ -48,6 +48,7 @@ typedef struct oc__net {
     int classes_before; /* of the head that was replaced; 0: none was */
     int head[3]; /* values of the last layer's weights; -1: there is none */
     int nhwc, height, width, channels; /* of the input */
+    int resized; /* nonzero: not the size the model declares */
     oc__var *vars;
     int n_vars;
     size_t elems; /* of all weights */
@@ -60,8 +61,9 @@ typedef struct oc__net_options {
     const char *arch;
     const oc_model *model; /* or the model to go on from */
     int classes;           /* 0: the model's own, which stay */
-    int keep_head;         /* nonzero: of a model with as many classes */
-    int height, width;     /* of the pictures; 0: what the model declares */
+    int keep_head;         /* nonzero: the model's classes are the first */
+    int height, width;     /* of the pictures; 0: what the model declares, or
+                              224 */
     double width_factor;
     uint64_t seed;
 } oc__net_options;
@@ -88,12 +90,22 @@ int oc__net_var(const oc__net *net, int value);
 /** The data of all variables is what `from` holds, one tensor each. */
 void oc__net_point(oc__net *net, void *const *from);
 
+/* ---- net_input.c ----------------------------------------------------------
+ */
+
+/**
+ * Finds the input that takes pictures, gives it the size that is asked for,
+ * and makes a model for one picture one for batches.
+ */
+oc_status oc__net_input(oc__net *net, const oc__net_options *opt,
+                        oc_error *err);
+
 /* ---- net_head.c -----------------------------------------------------------
  */
 
 /**
  * Finds the logits; gives the layer that makes them `classes` outputs and
- * fresh weights (unless it stays), and cuts off what follows them.
+ * fresh weights (of the new ones, where it stays), and cuts off what follows.
  */
 oc_status oc__net_head(oc__net *net, const oc__net_options *opt, oc_error *err);
 

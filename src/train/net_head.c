@@ -21,6 +21,7 @@ typedef struct head {
     oc__node *add;   /* the Add behind it, and which of its inputs */
     int add_input;
     int64_t classes; /* so far */
+    int stays;       /* nonzero: they are the first of the new ones */
     oc_error *err;
 } head;
 
@@ -94,17 +95,29 @@ static oc_status find_layer(head *h, int v) {
     }
 }
 
-/* A new constant in the place of t, its dimension `axis` now n long. */
+/*
+ * A new constant in the place of t, its dimension `axis` now n long: what t
+ * has of it where the head stays, fresh numbers elsewhere.
+ */
 static int resized(head *h, const oc_tensor *t, int axis, int64_t n,
                    double deviation, oc__rng *rng) {
     oc_tensor to = *t;
     to.dims[axis] = n;
-    int64_t count = oc_tensor_elems(&to);
+    int64_t count = oc_tensor_elems(&to), inner = 1, before = t->dims[axis];
+    const float *old = t->data;
     float *data = oc__arena_alloc_raw(
         &h->net->arena, OC_MAX((size_t)count * sizeof(float), 256));
     if (!data) return -1;
-    for (int64_t i = 0; i < count; i++)
-        data[i] = deviation > 0 ? (float)(deviation * oc__rng_normal(rng)) : 0;
+    for (int i = axis + 1; i < t->rank; i++)
+        inner *= t->dims[i];
+    for (int64_t i = 0; i < count; i++) {
+        int64_t k = i / inner % n, outer = i / inner / n;
+        float fresh =
+            deviation > 0 ? (float)(deviation * oc__rng_normal(rng)) : 0;
+        data[i] = h->stays && k < before
+                      ? old[(outer * before + k) * inner + i % inner]
+                      : fresh;
+    }
     to.data = data;
     return oc__graph_add_constant(h->net->g, NULL, &to);
 }
@@ -173,6 +186,7 @@ static oc_status work(head *h, const oc__net_options *opt) {
         n = oc__producer(&h->ix, v);
     }
     OC_TRY(find_layer(h, v));
+    h->stays = opt->keep_head;
     int64_t classes = opt->classes ? opt->classes : h->classes;
     if (classes < 1 || classes > 1 << 20 || h->classes > 1 << 20)
         return no_head(h, "a layer without classes");

@@ -140,6 +140,67 @@ static oc_status train_norms(builder *b) {
 /* ---- loss, gradients, update ----------------------------------------------
  */
 
+/* The first n classes of x, divided by the temperature. */
+static int cooled(builder *b, int x, int n, double temperature) {
+    oc__graph *g = b->d.g;
+    int64_t one[1] = {1}, bounds[3] = {0, n, 1};
+    int in[4] = {x, -1, -1, -1};
+    for (int i = 0; i < 3; i++) {
+        void *data;
+        in[1 + i] = oc__new_constant(g, b->d.allocator, NULL, OC_DTYPE_I64, 1,
+                                     one, &data);
+        if (in[1 + i] < 0) return -1;
+        *(int64_t *)data = bounds[i];
+    }
+    int y = n < b->net->classes ? oc__diff_emit(&b->d, "", "Slice", 13, 0, 4, in)
+                                : x;
+    float *by;
+    int t = oc__new_constant_f32(g, b->d.allocator, NULL, 0, NULL, &by);
+    if (t < 0) return -1;
+    *by = (float)(1 / temperature);
+    return oc__diff_2(&b->d, "Mul", y, t);
+}
+
+/* a * loss + b * other */
+static int blend(builder *b, double a, int loss, double c, int other) {
+    int x[2] = {loss, other};
+    double by[2] = {a, c};
+    for (int i = 0; i < 2; i++) {
+        float *f;
+        int v = oc__new_constant_f32(b->d.g, b->d.allocator, NULL, 0, NULL, &f);
+        if (v < 0) return -1;
+        *f = (float)by[i];
+        x[i] = oc__diff_2(&b->d, "Mul", x[i], v);
+    }
+    return oc__diff_2(&b->d, "Add", x[0], x[1]);
+}
+
+/*
+ * What the teacher thinks counts by `distill`: cross entropy with its shares,
+ * both at a temperature, whose square makes up for smaller gradients
+ * (arXiv:1503.02531).  A teacher of the first classes alone speaks of how
+ * these stand to each other (arXiv:1606.09282).
+ */
+static int add_teacher(builder *b, int logits, int loss) {
+    const oc_trainer_options *o = b->opt;
+    int64_t dims[2] = {o->batch, o->taught};
+    double t = o->temperature;
+    oc_tensor said;
+    oc__tensor_set(&said, OC_DTYPE_F32, 2, dims);
+    int z = new_input(b, "teacher", &said);
+    if (z < 0) return -1;
+    int x = cooled(b, z, b->net->classes, t);
+    int shares = oc__diff_emit(&b->d, "", o->multi ? "Sigmoid" : "Softmax", 13,
+                               o->multi ? 0 : 1, 1, &x);
+    if (shares < 0) return -1;
+    if (!o->multi) oc__attr_set_int(b->d.last, 0, "axis", -1);
+    int soft = oc__criterion_build(
+        &b->d, o->multi ? OC_CRITERION_BCE : OC_CRITERION_CROSS_ENTROPY,
+        o->multi, cooled(b, logits, o->taught, t), shares, o->batch, o->taught,
+        NULL, 0);
+    return blend(b, 1 - o->distill, loss, o->distill * t * t, soft);
+}
+
 static oc_status add_loss(builder *b) {
     oc__graph *g = b->d.g;
     const oc_trainer_options *o = b->opt;
@@ -159,6 +220,7 @@ static oc_status add_loss(builder *b) {
     int loss =
         oc__criterion_build(&b->d, o->criterion, o->multi, logits, t, o->batch,
                             b->net->classes, o->class_weights, o->focus);
+    if (loss >= 0 && o->taught) loss = add_teacher(b, logits, loss);
     if (loss < 0 || b->d.failed) return no_memory(b);
     g->outputs[OC_STEP_LOSS] = loss;
     g->outputs[OC_STEP_LOGITS] = logits;

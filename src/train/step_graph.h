@@ -1,7 +1,7 @@
 /*
  * step_graph.h - one step of training as one graph.
  *
- *     inputs   images, targets, knobs | variables: weights, statistics, what
+ *     inputs   images, targets, knobs[, teacher] | variables: weights, statistics, what
  *              the optimiser keeps, averages
  *     outputs  loss, norm, logits     | new values of the variables
  *
@@ -15,8 +15,14 @@
 
 #include <ocelli/train.h>
 
-/** The first inputs and outputs. */
-enum { OC_STEP_IMAGES, OC_STEP_TARGETS, OC_STEP_KNOBS, OC_STEP_INPUTS };
+/** The first inputs and outputs; a teacher's logits only where one is. */
+enum {
+    OC_STEP_IMAGES,
+    OC_STEP_TARGETS,
+    OC_STEP_KNOBS,
+    OC_STEP_TEACHER,
+    OC_STEP_INPUTS
+};
 enum { OC_STEP_LOSS, OC_STEP_NORM, OC_STEP_LOGITS, OC_STEP_OUTPUTS };
 
 typedef struct oc__step_graph {

@@ -22,6 +22,11 @@ static oc_status check_options(const oc_trainer_options *o, oc_error *err) {
                         o->batch);
     if (o->arch && o->classes < 1)
         return oc__fail(err, OC_E_ARG, "there are no classes");
+    if (o->taught < 0 || !(o->distill >= 0 && o->distill <= 1) ||
+        !(o->temperature >= 0 && o->temperature <= 100))
+        return oc__fail(err, OC_E_ARG,
+                        "a teacher's share is in 0 to 1, its temperature in 0 "
+                        "to 100");
     if (o->ema < 0 || o->ema >= 1)
         return oc__fail(err, OC_E_ARG, "an average of %g is not in 0 to 1",
                         o->ema);
@@ -138,6 +143,10 @@ static oc_status start(oc_trainer *t, oc_error *err) {
     atomic_init(&t->env.cancelled, 0);
     OC_TRY(oc__pool_create(&t->env.pool, &t->allocator, threads, err));
     OC_TRY(make_net(t, err));
+    if (t->opt.taught > t->net.classes)
+        return oc__fail(err, OC_E_ARG,
+                        "a teacher of %d classes cannot teach %d",
+                        t->opt.taught, t->net.classes);
     OC_TRY(make_state(t, err));
     OC_TRY(make_step(t, err));
     return check_memory(t, err);
@@ -154,6 +163,7 @@ oc_status oc_trainer_create(oc_trainer **out, const oc_trainer_options *opt,
     if (!t) return oc__fail_nomem(err);
     t->allocator = *a;
     t->opt = *opt;
+    if (t->opt.temperature <= 0) t->opt.temperature = 2;
     oc__arena_init(&t->arena, &t->allocator);
     oc__arena_init(&t->measure_arena, &t->allocator);
     oc_status st = start(t, err);
@@ -235,6 +245,9 @@ oc_status oc_trainer_step(oc_trainer *t, const oc_tensor *images,
     oc__error_clear(err);
     OC_TRY(bind(t, OC_STEP_IMAGES, images, "the pictures", err));
     OC_TRY(bind(t, OC_STEP_TARGETS, targets, "the targets", err));
+    if (t->opt.taught)
+        OC_TRY(bind(t, OC_STEP_TEACHER, opt ? opt->teacher : NULL,
+                    "the teacher's logits", err));
     set_knobs(t, opt ? opt : &none);
     oc__trainer_forget(t);
     OC_TRY(oc__exec_run(t->exec, t->refs, err));

@@ -61,6 +61,7 @@ whole=$(last_epoch)
 run train --data data --out b.onnx --epochs 4 --json --threads 2 "$@"
 ok "train gives the same for any threads" equal loss "$(last_epoch)" "$whole"
 # Stopped in the middle, twice, wherever that is.
+: >c.lines
 "$OCELLI" train --data data --out c.onnx --epochs 4 --json "$@" >c.lines 2>err &
 pid=$!
 while kill -0 $pid 2>/dev/null && ! grep -q '"step":5' c.lines &&
@@ -90,6 +91,25 @@ ok "train splits off what it measures on" prints 'split off here'
 run classify t.onnx three/grey/1.ppm --json
 ok "the new model knows the new class" prints '"grey"'
 
+# ---- a teacher, and classes that stay --------------------------------------
+
+passes "train learns from a teacher" '^saved s.onnx, 100.00 % right on val$' \
+    train --data data --teacher m.onnx --distill 0.9 --out s.onnx --epochs 6 \
+    "$@"
+ok "train says who teaches" prints '^m.onnx teaches: its word is 0.9 of the'
+run inspect s.onnx --json
+ok "the recipe names the teacher" prints 'teacher=m.onnx'
+mkdir -p new/train/grey new/val/grey
+cp three/grey/[1-6].ppm new/train/grey
+cp three/grey/[78].ppm new/val/grey
+passes "train adds a class and keeps the old ones" '^saved k.onnx' \
+    train --data new --model m.onnx --keep-classes --out k.onnx --epochs 9 \
+    --batch 3 --patience 0 --seed 1
+ok "train says which classes stay" prints \
+    "^the model's 2 classes stay .0 of them have pictures here., 1 are"
+run eval k.onnx --data three --json
+json "the model knows old and new classes" 'd["top1"] > 0.9'
+
 # ---- mistakes --------------------------------------------------------------
 
 fails "train wants data" 2 'train needs labelled pictures: --data DIR' train
@@ -104,6 +124,10 @@ fails "train takes a model or an architecture" 2 'either a model' \
     train --data data --arch resnet8 --model m.onnx -q
 fails "train says that it does not fit" 4 'needs [0-9]+ MB' \
     train --data data --memory 1M -q --arch resnet50 --size 64
+fails "train wants a teacher of these classes" 3 'does not know the class' \
+    train --data three --teacher m.onnx --arch resnet8 --size 16 -q
+fails "train wants classes to keep" 2 'no model is named' \
+    train --data data --keep-classes -q
 printf 'junk' >bad.ckpt
 fails "train refuses what is no checkpoint" 3 'bad.ckpt: .*no checkpoint' \
     train --data data --out x.onnx --checkpoint bad.ckpt --resume -q

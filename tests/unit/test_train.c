@@ -284,8 +284,8 @@ static float *run_saved(const char *path, const lesson *l) {
     return copy;
 }
 
-static void assert_near(const float *a, const float *b, double bound) {
-    for (int i = 0; i < BATCH * CLASSES; i++)
+static void assert_near(const float *a, const float *b, int n, double bound) {
+    for (int i = 0; i < n; i++)
         if (fabs((double)a[i] - (double)b[i]) >
             bound * (1 + fabs((double)a[i])))
             fail_msg("number %d: %g, %g", i, (double)a[i], (double)b[i]);
@@ -305,7 +305,7 @@ static void train_saves_what_it_predicts_and_goes_on_from_it(void **state) {
     float *want = predict(t, &l);
     if (oc_trainer_save(t, path, &err)) fail_msg("%s", err.message);
     float *got = run_saved(path, &l);
-    assert_near(got, want, 1e-4);
+    assert_near(got, want, BATCH * CLASSES, 1e-4);
     oc_trainer_destroy(t);
     free(got);
     /* Fine-tuning: first with its head, then with a new one. */
@@ -316,7 +316,7 @@ static void train_saves_what_it_predicts_and_goes_on_from_it(void **state) {
                             .threads = 1};
     if (oc_trainer_create(&t, &o, &err)) fail_msg("%s", err.message);
     got = predict(t, &l);
-    assert_near(got, want, 1e-4);
+    assert_near(got, want, BATCH * CLASSES, 1e-4);
     free(got);
     assert_true(steps(t, &l, 8, 0.02) < 1);
     oc_trainer_destroy(t);
@@ -332,6 +332,63 @@ static void train_saves_what_it_predicts_and_goes_on_from_it(void **state) {
     free(want);
     unlink(path);
     lesson_deinit(&l);
+}
+
+/* Old classes keep their rows of the last layer, new ones get some. */
+static void train_keeps_the_classes_of_a_model(void **state) {
+    (void)state;
+    char path[] = "/tmp/oc_test_trainXXXXXX";
+    oc_error err = {0};
+    lesson l;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    lesson_init(&l, 5, 0);
+    oc_trainer *t = make("resnet8", 1, 1, 0);
+    steps(t, &l, 4, 0.05);
+    float *want = predict(t, &l);
+    if (oc_trainer_save(t, path, &err)) fail_msg("%s", err.message);
+    oc_trainer_destroy(t);
+    oc_trainer_options o = {.model = path,
+                            .classes = CLASSES + 2,
+                            .keep_head = 1,
+                            .batch = BATCH,
+                            .threads = 1};
+    const oc_tensor *y;
+    if (oc_trainer_create(&t, &o, &err) ||
+        oc_trainer_predict(t, &l.x, &y, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(oc_trainer_classes(t), CLASSES + 2);
+    for (int i = 0; i < BATCH; i++)
+        assert_near((const float *)y->data + (ptrdiff_t)i * (CLASSES + 2),
+                    want + (ptrdiff_t)i * CLASSES, CLASSES, 1e-4);
+    oc_trainer_destroy(t);
+    free(want);
+    unlink(path);
+    lesson_deinit(&l);
+}
+
+/* A model of a declared size learns from pictures of another one. */
+static void train_gives_a_model_another_size(void **state) {
+    (void)state;
+    const char *path = test_shared("models/mobilenet_v2_imagenet_nhwc.onnx");
+    if (!path || test_is_small()) skip();
+    oc_error err = {0};
+    oc_trainer_options o = {.model = path,
+                            .classes = CLASSES,
+                            .height = SIDE,
+                            .width = 2 * SIDE,
+                            .batch = 2,
+                            .threads = 2};
+    oc_trainer *t = NULL;
+    if (oc_trainer_create(&t, &o, &err)) fail_msg("%s", err.message);
+    oc_tensor x = oc_trainer_input(t);
+    assert_int_equal(x.dims[1], SIDE);
+    assert_int_equal(x.dims[2], 2 * SIDE);
+    oc_trainer_destroy(t);
+    o.model = test_shared("models/mnist.onnx");
+    assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "64 x 32"));
 }
 
 /* Head of a model whose pictures have their channels last. */
@@ -443,6 +500,8 @@ int main(void) {
         cmocka_unit_test(train_steps_as_the_plain_operators_do),
         cmocka_unit_test(train_goes_on_from_a_checkpoint_bit_for_bit),
         cmocka_unit_test(train_saves_what_it_predicts_and_goes_on_from_it),
+        cmocka_unit_test(train_keeps_the_classes_of_a_model),
+        cmocka_unit_test(train_gives_a_model_another_size),
         cmocka_unit_test(train_goes_on_from_a_model_of_others),
         cmocka_unit_test(train_says_no_with_a_sentence),
         cmocka_unit_test(train_stops_at_what_is_no_number),
