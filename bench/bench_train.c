@@ -1,7 +1,8 @@
 /*
  * bench_train.c - how many pictures a second a network is trained with.
  *
- *     bench_train ARCH|MODEL.onnx SIZE BATCH [WIDTH [THREADS [SECONDS [LAYERS]]]]
+ *     bench_train ARCH|MODEL.onnx SIZE BATCH [WIDTH [THREADS [SECONDS
+ * [LAYERS]]]]
  *
  * Forward, loss, backward and SGD on random pictures; with LAYERS, the time of
  * each kind of node and of that many slowest nodes.

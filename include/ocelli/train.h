@@ -79,18 +79,18 @@ typedef struct oc_trainer oc_trainer;
 
 /** What to train.  Zero-initialise; zero means the default. */
 typedef struct oc_trainer_options {
-    const char *arch;       /**< of oc_arch_name(), from scratch; or */
-    const char *model;      /**< an ONNX classifier to go on from */
-    int classes;            /**< of the data; 0: the model's own */
+    const char *arch;  /**< of oc_arch_name(), from scratch; or */
+    const char *model; /**< an ONNX classifier to go on from */
+    int classes;       /**< of the data; 0: the model's own */
     int keep_head; /**< nonzero: the model's classes are the first of these */
-    int height;             /**< of the pictures; 0: the model's */
-    int width;              /**< likewise */
-    double width_factor;    /**< of an architecture's channels; 0: 1 */
-    int batch;              /**< pictures a step */
-    int multi;              /**< nonzero: several labels a picture */
-    oc_criterion criterion; /**< the loss */
-    const float *class_weights;    /**< one a class, or NULL; copied */
-    double focus;                  /**< focal loss's gamma; 0: 2 */
+    int height;    /**< of the pictures; 0: the model's */
+    int width;     /**< likewise */
+    double width_factor;        /**< of an architecture's channels; 0: 1 */
+    int batch;                  /**< pictures a step */
+    int multi;                  /**< nonzero: several labels a picture */
+    oc_criterion criterion;     /**< the loss */
+    const float *class_weights; /**< one a class, or NULL; copied */
+    double focus;               /**< focal loss's gamma; 0: 2 */
     int taught;         /**< a teacher's classes, the first ones; 0: none is */
     double distill;     /**< share of the loss that is the teacher's, 0..1 */
     double temperature; /**< its shares and ours are softened by; 0: 2 */

@@ -262,31 +262,30 @@ static oc_status make_teacher(oc_training *f, int batch, oc_error *err) {
 oc_status oc__fit_make_trainer(oc_training *f, int batch, oc_error *err) {
     const oc_training_options *o = &f->opt;
     OC_TRY(make_teacher(f, batch, err));
-    oc_trainer_options t = {.arch = o->arch,
-                            .model = o->model,
-                            .classes = f->data->n_classes,
-                            .keep_head = f->keep_head,
-                            .height = o->height,
-                            .width = o->width,
-                            .width_factor = o->width_factor,
-                            .batch = batch,
-                            .multi = f->data->multi,
-                            .criterion = o->criterion,
-                            .focus = o->focus,
-                            .taught = f->teacher
-                                          ? oc__teacher_classes(f->teacher)
-                                          : 0,
-                            .distill = o->distill,
-                            .temperature = o->temperature,
-                            .optimizer = o->optimizer,
-                            .ema = OC_MAX(o->ema, 0),
-                            .freeze = o->freeze,
-                            .freeze_norm = o->freeze_norm,
-                            .seed = o->seed,
-                            .threads = o->threads,
-                            .cpu_mask = o->cpu_mask,
-                            .memory_bytes = o->memory_bytes,
-                            .allocator = &f->allocator};
+    oc_trainer_options t = {
+        .arch = o->arch,
+        .model = o->model,
+        .classes = f->data->n_classes,
+        .keep_head = f->keep_head,
+        .height = o->height,
+        .width = o->width,
+        .width_factor = o->width_factor,
+        .batch = batch,
+        .multi = f->data->multi,
+        .criterion = o->criterion,
+        .focus = o->focus,
+        .taught = f->teacher ? oc__teacher_classes(f->teacher) : 0,
+        .distill = o->distill,
+        .temperature = o->temperature,
+        .optimizer = o->optimizer,
+        .ema = OC_MAX(o->ema, 0),
+        .freeze = o->freeze,
+        .freeze_norm = o->freeze_norm,
+        .seed = o->seed,
+        .threads = o->threads,
+        .cpu_mask = o->cpu_mask,
+        .memory_bytes = o->memory_bytes,
+        .allocator = &f->allocator};
     oc_trainer_destroy(f->trainer);
     f->trainer = NULL;
     return oc_trainer_create(&f->trainer, &t, err);

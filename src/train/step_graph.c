@@ -152,8 +152,9 @@ static int cooled(builder *b, int x, int n, double temperature) {
         if (in[1 + i] < 0) return -1;
         *(int64_t *)data = bounds[i];
     }
-    int y = n < b->net->classes ? oc__diff_emit(&b->d, "", "Slice", 13, 0, 4, in)
-                                : x;
+    int y = n < b->net->classes
+                ? oc__diff_emit(&b->d, "", "Slice", 13, 0, 4, in)
+                : x;
     float *by;
     int t = oc__new_constant_f32(g, b->d.allocator, NULL, 0, NULL, &by);
     if (t < 0) return -1;

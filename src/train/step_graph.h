@@ -1,9 +1,9 @@
 /*
  * step_graph.h - one step of training as one graph.
  *
- *     inputs   images, targets, knobs[, teacher] | variables: weights, statistics, what
- *              the optimiser keeps, averages
- *     outputs  loss, norm, logits     | new values of the variables
+ *     inputs   images, targets, knobs[, teacher] | variables: weights,
+ * statistics, what the optimiser keeps, averages outputs  loss, norm, logits |
+ * new values of the variables
  *
  * in which the variables are updated where they lie (oc__update).  What is
  * frozen stays a constant, so that inference's passes work on that part.

@@ -211,8 +211,8 @@ static oc_status order_classes(oc__teacher *t, const int64_t *place,
     oc__diff d = {.g = g, .allocator = &t->allocator, .err = err};
     int64_t dims[2] = {t->images.dims[0], t->classes}, two[1] = {2};
     void *data;
-    int v = oc__new_constant(g, &t->allocator, NULL, OC_DTYPE_I64, 1, two,
-                             &data);
+    int v =
+        oc__new_constant(g, &t->allocator, NULL, OC_DTYPE_I64, 1, two, &data);
     if (v < 0) return oc__fail_nomem(err);
     memcpy(data, dims, sizeof(dims));
     int in[2] = {t->net.logits, v};
