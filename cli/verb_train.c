@@ -225,6 +225,7 @@ static int get_numbers(const cli_args *args, oc_training_options *o) {
     if (!code) code = get_off(args, "decay", 10, &o->decay);
     if (!code) code = get_off(args, "momentum", 1, &o->momentum);
     if (!code) code = get_off(args, "warmup", 1000, &o->warmup);
+    if (!code) code = get_off(args, "grow", 0.9, &o->grow);
     if (!code) code = get_off(args, "smoothing", 0.9, &o->smoothing);
     if (!code) code = get_off(args, "clip", 1e9, &o->clip);
     if (!code) code = get_off(args, "ema", 0.99999, &o->ema);
@@ -308,6 +309,8 @@ static const cli_option options[] = {
     {"decay", 0, "F", "weight decay, not of biases and norms", NULL},
     {"schedule", 0, "NAME", "course of the rate (default cosine)", SCHEDULES},
     {"warmup", 0, "N", "epochs of rising rate", NULL},
+    {"grow", 0, "F", "share of epochs, the first, with smaller pictures",
+     NULL},
     {"loss", 0, "NAME", "what is minimised", CRITERIA},
     {"smoothing", 0, "F", "share of a label that is spread over all", NULL},
     {"balance", 0, "F", "0: every picture alike, 1: every class alike", NULL},

@@ -60,6 +60,7 @@ static oc_status make_streams(oc_training *f, oc_error *err) {
                             .balance = o->balance,
                             .seed = o->seed,
                             .threads = 1,
+                            .store_px = OC_MAX(o->width, o->height) * 3 / 2,
                             .cache_bytes = (size_t)1 << 30,
                             .allocator = &f->allocator};
     if (o->memory_bytes)
@@ -108,6 +109,7 @@ static oc_status start(oc_training *f, oc_error *err) {
     OC_TRY(make_streams(f, err));
     OC_TRY(make_room(f, err));
     OC_TRY(oc__fit_choose_epochs(f, err));
+    OC_TRY(oc__fit_set_size(f, f->place.epoch, err));
     OC_TRY(oc__fit_make_trainer(f, f->opt.batch, err));
     if (!f->opt.resume) return OC_OK;
     oc__note note = {NULL, 0};
@@ -320,7 +322,8 @@ static int judge(oc_training *f, double accuracy, double loss) {
 }
 
 /* Measures, keeps the model if it is the best, tells. */
-static oc_status end_epoch(oc_training *f, double per_s, oc_error *err) {
+static oc_status end_epoch(oc_training *f, double begun, double per_s,
+                           oc_error *err) {
     oc__fit_place *p = &f->place;
     double accuracy, loss;
     OC_TRY(oc__fit_measure(f, &accuracy, &loss, err));
@@ -346,7 +349,10 @@ static oc_status end_epoch(oc_training *f, double per_s, oc_error *err) {
                (size_t)f->n_val * (size_t)f->data->n_classes * sizeof(float));
         OC_TRY(oc__fit_save_model(f, err));
     }
+    oc__fit_correct_epochs(f, oc__fit_now() - begun);
     p->epoch++;
+    /* What was best on smaller pictures is not compared with what follows. */
+    if (oc__fit_grows(f, p->epoch)) p->best_epoch = p->waited = 0;
     p->step = p->rows = p->plain_rows = 0;
     p->loss = p->right = 0;
     OC_TRY(checkpoint(f, err));
@@ -373,8 +379,11 @@ oc_status oc_training_run(oc_training *f, oc_error *err) {
     double per_s = 0;
     oc__error_clear(err);
     while (!is_over(f)) {
+        double begun = oc__fit_now();
+        if (f->place.step == 0 && oc__fit_grows(f, f->place.epoch))
+            OC_TRY(oc__fit_grow(f, err));
         OC_TRY(run_epoch(f, &per_s, err));
-        OC_TRY(end_epoch(f, per_s, err));
+        OC_TRY(end_epoch(f, begun, per_s, err));
     }
     OC_TRY(oc__fit_report(f, 0, err));
     if (f->place.best_epoch)

@@ -3,6 +3,7 @@
  *
  *     fit.c          the loop
  *     fit_choose.c   what is left open, by looking at the data
+ *     fit_grow.c     smaller pictures in the first epochs
  *     fit_note.c     recipe and position, in a checkpoint and a model
  *     fit_model.c    measuring, the sealed model, the report
  *
@@ -42,8 +43,9 @@ struct oc_training {
     oc__labelled *data;
     oc__look_at_pictures look;
     oc__augment augment;
-    oc_preprocess prep;
+    oc_preprocess prep; /* with the size of the epoch's pictures */
     int keep_head;
+    int is_timed; /* epochs follow from the time there is */
     char *checkpoint;
     oc_trainer *trainer;
     oc__teacher *teacher; /* NULL: there is none */
@@ -76,6 +78,18 @@ oc_status oc__fit_choose(oc_training *f, oc_error *err);
 oc_status oc__fit_make_trainer(oc_training *f, int batch, oc_error *err);
 /** Chooses epochs by how long some steps take, when time is bounded. */
 oc_status oc__fit_choose_epochs(oc_training *f, oc_error *err);
+/** Again, by how long the first epoch took. */
+void oc__fit_correct_epochs(oc_training *f, double seconds);
+
+/** fit_grow.c: the work of an epoch, and their mean; full-sized ones are 1. */
+double oc__fit_cost(const oc_training *f, int64_t epoch);
+double oc__fit_mean_cost(const oc_training *f);
+/** Whether this epoch's pictures are larger than those before it. */
+int oc__fit_grows(const oc_training *f, int64_t epoch);
+/** Streams give pictures as this epoch has them. */
+oc_status oc__fit_set_size(oc_training *f, int64_t epoch, oc_error *err);
+/** Goes on with pictures of the next epoch's size, from the checkpoint. */
+oc_status oc__fit_grow(oc_training *f, oc_error *err);
 
 /** fit_note.c: recipe and position as text in the fit's arena. */
 oc_status oc__fit_write_note(oc_training *f, oc__note *out, int with_place,

@@ -198,7 +198,9 @@ static oc_status choose_augment(oc_training *f, oc_error *err) {
 
 static void choose_length(oc_training *f) {
     oc_training_options *o = &f->opt;
+    int plain = o->arch && strcmp(o->arch, "vit") != 0;
     if (o->warmup == 0) o->warmup = o->model ? 1 : 2;
+    if (o->grow == 0) o->grow = plain ? 0.5 : -1;
     if (o->epochs || o->minutes > 0) return;
     o->epochs = o->model ? 20 : 60;
     oc__fit_say(f, NOTE, "%d epochs at most", o->epochs);
@@ -267,8 +269,8 @@ oc_status oc__fit_make_trainer(oc_training *f, int batch, oc_error *err) {
         .model = o->model,
         .classes = f->data->n_classes,
         .keep_head = f->keep_head,
-        .height = o->height,
-        .width = o->width,
+        .height = f->prep.height,
+        .width = f->prep.width,
         .width_factor = o->width_factor,
         .batch = batch,
         .multi = f->data->multi,
@@ -291,26 +293,39 @@ oc_status oc__fit_make_trainer(oc_training *f, int batch, oc_error *err) {
     return oc_trainer_create(&f->trainer, &t, err);
 }
 
-/* Seconds that one step takes, data included, once it is under way. */
+/* Seconds that one step takes, data included, once it is under way: the
+ * median, as other work on the machine makes some longer. */
 static oc_status time_steps(oc_training *f, double *step, oc_error *err) {
-    enum { WARM = 2, TIMED = 6 };
-    double begun = 0;
+    enum { WARM = 3, TIMED = 9 };
+    double took[TIMED];
     oc_step_options o = {.rate = 0};
     oc_step_result r;
     oc__stream_seek(f->train, 0, 0);
     for (int i = 0; i < WARM + TIMED; i++) {
         const oc__batch *b;
+        double begun = oc__fit_now();
         OC_TRY(oc__stream_next(f->train, &b, err));
         if (!b) {
             oc__stream_seek(f->train, 0, 0);
             OC_TRY(oc__stream_next(f->train, &b, err));
-            if (!b) break;
         }
-        if (i == WARM) begun = oc__fit_now();
         OC_TRY(oc__fit_step(f, b, &o, &r, err));
+        if (i < WARM) continue;
+        double t = oc__fit_now() - begun;
+        int k = i - WARM;
+        for (; k > 0 && took[k - 1] > t; k--)
+            took[k] = took[k - 1];
+        took[k] = t;
     }
-    *step = (oc__fit_now() - begun) / TIMED;
+    *step = took[TIMED / 2];
     return OC_OK;
+}
+
+/* As many epochs as fit into `left` seconds, one of full size taking so long;
+ * 3 % stay. */
+static int fitting(const oc_training *f, double left, double epoch) {
+    double n = 0.97 * left / (epoch * oc__fit_mean_cost(f));
+    return n < 1 ? 1 : n > 300 ? 300 : (int)n;
 }
 
 oc_status oc__fit_choose_epochs(oc_training *f, oc_error *err) {
@@ -318,15 +333,26 @@ oc_status oc__fit_choose_epochs(oc_training *f, oc_error *err) {
     if (!(f->opt.minutes > 0) || f->opt.epochs) return OC_OK;
     OC_TRY(oc__fit_make_trainer(f, f->opt.batch, err));
     OC_TRY(time_steps(f, &step, err));
-    /* Measuring is forward alone, about a third of a step; 5 % stay. */
+    /* Measuring is forward alone, about a third of a step. */
     double epoch = step * ((double)oc__stream_steps(f->train) +
                            (double)f->n_val / f->opt.batch / 3);
-    f->opt.epochs = OC_MAX(1, (int)(0.95 * left / epoch));
-    f->opt.epochs = OC_MIN(f->opt.epochs, 300);
+    f->opt.epochs = fitting(f, left, epoch);
     f->opt.patience = -1;
+    f->is_timed = 1;
     oc__fit_say(f, NOTE,
                 "%d epochs: one takes some %.1f s, and there are %g "
                 "minutes",
-                f->opt.epochs, epoch, f->opt.minutes);
+                f->opt.epochs, epoch * oc__fit_mean_cost(f), f->opt.minutes);
     return OC_OK;
+}
+
+/* The rate of the first epoch does not depend on how many there are. */
+void oc__fit_correct_epochs(oc_training *f, double seconds) {
+    double used = f->place.seconds + oc__fit_now() - f->started;
+    double epoch = seconds / oc__fit_cost(f, 0);
+    if (!f->is_timed || f->place.epoch != 0 || f->opt.warmup < 1) return;
+    int n = 1 + fitting(f, 60 * f->opt.minutes - used, epoch);
+    if (n == f->opt.epochs) return;
+    f->opt.epochs = n;
+    oc__fit_say(f, NOTE, "%d epochs: the first took %.1f s", n, seconds);
 }

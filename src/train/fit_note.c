@@ -47,6 +47,7 @@ static const struct {
     OPT("smoothing", REAL, smoothing, MOST),
     OPT("clip", REAL, clip, MOST),
     OPT("ema", REAL, ema, MOST),
+    OPT("grow", REAL, grow, MOST),
     OPT("balance", REAL, balance, MOST),
     OPT("focus", REAL, focus, MOST),
     OPT("optimizer", CHOICE, optimizer, OC_OPTIMIZER_ADAMW),

@@ -15,7 +15,7 @@ for part in train:12 val:4; do
         n=$((n - 1))
     done
 done
-set -- --arch resnet8 --size 16 --batch 4 --width 0.5 --seed 3 --patience 0
+set -- --arch resnet8 --size 24 --batch 4 --width 0.5 --seed 3 --patience 0
 
 # ---- from scratch ----------------------------------------------------------
 
@@ -24,6 +24,10 @@ passes "train learns colours and saves a model" \
     train --data data --out m.onnx --epochs 6 "$@"
 ok "train says what there is" prints '^24 pictures to train with, 8 to measure'
 ok "train says what it chose and why" prints '^SGD with a rate of .*: usual'
+ok "train begins with smaller pictures" prints \
+    '^pictures of 16 x 16 from epoch 1 on$'
+ok "train goes on with larger ones" prints \
+    '^pictures of 24 x 24 from epoch 4 on$'
 ok "train tells about every epoch" prints \
     '^epoch   6/6  loss [0-9.]+  train +[0-9.]+ %  val +[0-9.]+ %'
 ok "train leaves model and checkpoint" holds . data err m.onnx \
