@@ -57,6 +57,7 @@ struct oc_training {
     /* Of val: pictures, and logits of the last measuring and of the best. */
     int n_val;
     float *logits, *best_logits, *targets;
+    double temperature; /* of the model that was kept; see fit_model.c */
     int64_t *label;
     const char **paths;
     oc__report_point *points;

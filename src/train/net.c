@@ -36,9 +36,9 @@ static oc_status from_arch(oc__net *net, const oc__net_options *opt,
     o->producer_name = "ocelli";
     o->producer_version = oc_version();
     o->domain = o->doc_string = "";
-    net->logits = net->g->outputs[0];
-    net->classes = opt->classes;
-    return OC_OK;
+    oc__net_options own = *opt;
+    own.keep_head = 1;
+    return oc__net_head(net, &own, err);
 }
 
 /* A picture must give one number a class: nothing else is a classifier. */

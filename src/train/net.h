@@ -46,7 +46,8 @@ typedef struct oc__net {
     int logits;    /* the value losses are taken of */
     int classes;
     int classes_before; /* of the head that was replaced; 0: none was */
-    int head[3]; /* values of the last layer's weights; -1: there is none */
+    int head[3];     /* values of the last layer's weights; -1: there is none */
+    int head_scales; /* nonzero: logits are as large as these weights */
     int nhwc, height, width, channels; /* of the input */
     int resized; /* nonzero: not the size the model declares */
     oc__var *vars;

@@ -88,6 +88,7 @@ static oc_status find_layer(head *h, int v) {
             h->add_input = c;
             v = n->in[1 - c];
         } else if (is_any(n, between)) {
+            h->net->head_scales &= !oc__is_op(n, "Clip");
             v = n->in[0];
         } else {
             return no_head(h, n->op->name);
@@ -185,6 +186,7 @@ static oc_status work(head *h, const oc__net_options *opt) {
         v = n->in[0];
         n = oc__producer(&h->ix, v);
     }
+    net->head_scales = 1;
     OC_TRY(find_layer(h, v));
     h->stays = opt->keep_head;
     int64_t classes = opt->classes ? opt->classes : h->classes;

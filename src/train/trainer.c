@@ -301,18 +301,49 @@ oc_status oc_trainer_predict(oc_trainer *t, const oc_tensor *images,
     return st;
 }
 
-oc_status oc_trainer_save(oc_trainer *t, const char *path, oc_error *err) {
+/* The data of the variables to be saved, the last layer's times `by`. */
+static oc_status scaled_head(const oc_trainer *t, double by, oc__arena *arena,
+                             void **from, oc_error *err) {
+    for (int i = 0; i < t->net.n_vars; i++) {
+        const oc__var *v = &t->net.vars[i];
+        from[i] = t->averaged[i];
+        if (!v->is_head || by == 1) continue;
+        float *data = oc__arena_dup(arena, from[i], oc_tensor_bytes(&v->t));
+        if (!data) return oc__fail_nomem(err);
+        for (int64_t k = 0; k < oc_tensor_elems(&v->t); k++)
+            data[k] = (float)((double)data[k] * by);
+        from[i] = data;
+    }
+    return OC_OK;
+}
+
+oc_status oc__trainer_save(oc_trainer *t, double by, const char *path,
+                           oc_error *err) {
     oc__wire_out o;
-    oc__error_clear(err);
+    oc__arena arena;
     const char *name = t->net.g->values[t->net.logits].name;
     oc__export_options opt = {&name};
+    oc__arena_init(&arena, &t->allocator);
+    void **from = oc__arena_array(&arena, (size_t)t->net.n_vars, sizeof(*from));
+    oc_status st =
+        from ? scaled_head(t, by, &arena, from, err) : oc__fail_nomem(err);
+    if (st != OC_OK) {
+        oc__arena_deinit(&arena);
+        return st;
+    }
     oc__put_init(&o, &t->allocator);
-    oc__net_point(&t->net, t->averaged);
-    oc_status st = oc__onnx_export(&o, &t->net.onnx, t->net.g, &opt, err);
+    oc__net_point(&t->net, from);
+    st = oc__onnx_export(&o, &t->net.onnx, t->net.g, &opt, err);
     if (st == OC_OK) st = oc__put_save(&o, path, err);
     oc__net_point(&t->net, NULL);
     oc__put_deinit(&o);
+    oc__arena_deinit(&arena);
     return st;
+}
+
+oc_status oc_trainer_save(oc_trainer *t, const char *path, oc_error *err) {
+    oc__error_clear(err);
+    return oc__trainer_save(t, 1, path, err);
 }
 
 /* ---- asking ---------------------------------------------------------------

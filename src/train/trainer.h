@@ -40,6 +40,11 @@ struct oc_trainer {
     oc__exec *measure; /* NULL: the weights have changed since */
 };
 
+/** oc_trainer_save(), with logits times `by`: the last layer is scaled.  Only
+ *  where the net says head_scales. */
+oc_status oc__trainer_save(oc_trainer *t, double by, const char *path,
+                           oc_error *err);
+
 /** Bytes that go with a checkpoint of the trainer. */
 typedef struct oc__note {
     const void *data;

@@ -8,6 +8,7 @@
 #include "runtime/exec.h"
 #include "train/criterion.h"
 #include "train/rate.h"
+#include "train/trainer.h"
 
 #include <ocelli/train.h>
 
@@ -306,6 +307,18 @@ static void train_saves_what_it_predicts_and_goes_on_from_it(void **state) {
     if (oc_trainer_save(t, path, &err)) fail_msg("%s", err.message);
     float *got = run_saved(path, &l);
     assert_near(got, want, BATCH * CLASSES, 1e-4);
+    free(got);
+    /* Calibrated: the last layer, and so every logit, is scaled. */
+    assert_true(t->net.head_scales);
+    if (oc__trainer_save(t, 0.5, path, &err)) fail_msg("%s", err.message);
+    got = run_saved(path, &l);
+    for (int i = 0; i < BATCH * CLASSES; i++)
+        got[i] *= 2;
+    assert_near(got, want, BATCH * CLASSES, 1e-4);
+    free(got);
+    got = predict(t, &l); /* its own weights are what they were */
+    assert_near(got, want, BATCH * CLASSES, 0);
+    if (oc_trainer_save(t, path, &err)) fail_msg("%s", err.message);
     oc_trainer_destroy(t);
     free(got);
     /* Fine-tuning: first with its head, then with a new one. */
