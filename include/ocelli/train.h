@@ -94,17 +94,18 @@ typedef struct oc_trainer_options {
     int taught;         /**< a teacher's classes, the first ones; 0: none is */
     double distill;     /**< share of the loss that is the teacher's, 0..1 */
     double temperature; /**< its shares and ours are softened by; 0: 2 */
-    oc_optimizer optimizer;        /**< what changes the weights */
-    int no_nesterov;               /**< nonzero: plain momentum */
-    double ema;                    /**< nonzero: keep an average as well */
-    oc_freeze freeze;              /**< what stays */
-    int freeze_norm;               /**< nonzero: batch norms keep statistics */
-    uint64_t seed;                 /**< of fresh weights */
-    int threads;                   /**< 0: all cores */
-    uint32_t cpu_mask;             /**< as in oc_options */
-    int optimize;                  /**< as in oc_options */
-    size_t memory_bytes;           /**< refuse to need more; 0: no bound */
-    int profile;                   /**< nonzero: time every step */
+    oc_optimizer optimizer; /**< what changes the weights */
+    int no_nesterov;        /**< nonzero: plain momentum */
+    double ema;             /**< nonzero: keep an average as well */
+    oc_freeze freeze;       /**< what stays */
+    int freeze_norm;        /**< nonzero: batch norms keep statistics */
+    uint64_t seed;          /**< of fresh weights */
+    int threads;            /**< 0: all cores */
+    uint32_t cpu_mask;      /**< as in oc_options */
+    int optimize;           /**< as in oc_options */
+    size_t memory_bytes; /**< of a step: values are made twice to fit, and more
+                              is refused; 0: no bound */
+    int profile;         /**< nonzero: time every step */
     const oc_allocator *allocator; /**< NULL: default */
 } oc_trainer_options;
 
@@ -171,6 +172,8 @@ typedef struct oc_trainer_summary {
     size_t activation_bytes; /**< of a step */
     size_t scratch_bytes;    /**< of a step */
     int64_t steps;           /**< done so far */
+    int recompute;           /**< what is made twice: 0 nothing, 1 what costs
+                                  little, more: all but some values */
 } oc_trainer_summary;
 /** Fills out. */
 OC_API void oc_trainer_summarize(const oc_trainer *t, oc_trainer_summary *out);

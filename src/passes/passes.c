@@ -34,6 +34,7 @@ static const pass_entry shaped_passes[] = {
     {"pack_integer", oc__pass_pack_integer, 1},
     {"infer", oc__pass_infer, 1}, /* packs weights by folding */
     {"dead_code", oc__pass_dead_code, 1},
+    {"recompute", oc__pass_recompute, -1},
 };
 
 /* oc_options.optimize (0 full, 1 basic, -1 none) as a rising scale. */

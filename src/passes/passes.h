@@ -16,6 +16,7 @@ typedef struct oc__pass_env {
     oc__pool *pool; /* for folding; may be NULL */
     int threads;    /* that the program will run with */
     int level;      /* oc_options.optimize */
+    int recompute;  /* of a step of training; see recompute.c */
     /* Told of a constant that the graph borrows and nobody reads any more;
        may be NULL. */
     void (*consumed)(void *user, const void *data, size_t bytes);
@@ -84,5 +85,9 @@ oc_status oc__pass_layout(oc__graph *g, const oc__pass_env *env, oc_error *err);
 /** fuse_depthwise.c: a depthwise and a 1x1 convolution become one. */
 oc_status oc__pass_fuse_depthwise(oc__graph *g, const oc__pass_env *env,
                                   oc_error *err);
+/** recompute.c: values for derivatives are made twice, for less memory; the
+ * graph's first output is what was differentiated. */
+oc_status oc__pass_recompute(oc__graph *g, const oc__pass_env *env,
+                             oc_error *err);
 
 #endif

@@ -211,7 +211,8 @@ oc_status oc__exec_plan(oc__exec *e, const oc_value *const *inputs,
                         .allocator = e->env->allocator,
                         .pool = e->env->pool,
                         .threads = e->env->threads,
-                        .level = e->env->level};
+                        .level = e->env->level,
+                        .recompute = e->env->recompute};
     oc__program *p = NULL;
     OC_TRY(e->compile ? e->compile(e->user, &p, inputs, &env, err)
                       : oc__program_compile(&p, e->graph, inputs, &env, err));

@@ -22,6 +22,7 @@ typedef struct oc__exec_env {
     const oc_allocator *allocator;
     oc__pool *pool;
     int threads, level, profile;
+    int recompute; /* oc__pass_env's */
     size_t plan_cache_bytes;
     oc__rng rng;
     atomic_int cancelled;

@@ -153,9 +153,16 @@ static oc_status choose_batch(oc_training *f, oc_error *err) {
            (st = oc__fit_make_trainer(f, o->batch, err)) == OC_E_LIMIT &&
            o->batch > 2)
         o->batch /= 2;
-    if (st == OC_OK)
-        oc__fit_say(f, NOTE, "%d pictures a step%s", o->batch,
-                    o->batch < wish ? ": more do not fit the memory" : "");
+    if (st != OC_OK) return st;
+    oc__fit_say(f, NOTE, "%d pictures a step%s", o->batch,
+                o->batch < wish ? ": more do not fit the memory" : "");
+    oc_trainer_summary s = {0};
+    if (f->trainer) oc_trainer_summarize(f->trainer, &s);
+    if (s.recompute)
+        oc__fit_say(f, NOTE,
+                    "%s is computed twice instead of kept, to fit the memory",
+                    s.recompute == 1 ? "what costs little"
+                                     : "what lies between blocks");
     return st;
 }
 

@@ -95,6 +95,33 @@ static oc_status make_state(oc_trainer *t, oc_error *err) {
     return OC_OK;
 }
 
+static size_t bytes_needed(const oc_trainer *t) {
+    oc_trainer_summary s;
+    oc_trainer_summarize(t, &s);
+    return s.state_bytes + s.activation_bytes + s.scratch_bytes;
+}
+
+/* Plans the step, with as much made twice as it takes to fit the memory. */
+static oc_status plan_step(oc_trainer *t, oc_error *err) {
+    static const int levels[] = {0, 1, 2, 3, 4, 5, 7};
+    size_t least = SIZE_MAX, most = t->opt.memory_bytes;
+    for (size_t i = 0; i < OC_COUNT(levels); i++) {
+        t->env.recompute = levels[i];
+        oc__exec_destroy(t->exec);
+        t->exec = NULL;
+        OC_TRY(oc__exec_create(&t->exec, t->step.g, &t->env, err));
+        OC_TRY(oc__exec_plan(t->exec, t->refs, err));
+        size_t all = bytes_needed(t);
+        if (!most || all <= most) return OC_OK;
+        least = OC_MIN(least, all);
+    }
+    return oc__fail(err, OC_E_LIMIT,
+                    "a step of %d pictures of %d x %d needs %zu MB, but only "
+                    "%zu MB may be used; take fewer or smaller ones",
+                    t->opt.batch, t->net.width, t->net.height, least >> 20,
+                    most >> 20);
+}
+
 static oc_status make_step(oc_trainer *t, oc_error *err) {
     const oc_allocator *a = &t->allocator;
     oc__arena_init(&t->arena, a);
@@ -103,7 +130,6 @@ static oc_status make_step(oc_trainer *t, oc_error *err) {
     OC_TRY(oc__graph_sort(t->step.g, err));
     OC_TRY(oc__graph_verify(t->step.g, err));
     OC_TRY(oc__passes_run(t->step.g, &t->kernels, t->env.level, a, err));
-    OC_TRY(oc__exec_create(&t->exec, t->step.g, &t->env, err));
     size_t n = (size_t)t->step.n_inputs;
     t->values = oc__arena_array(&t->arena, n, sizeof(*t->values));
     t->refs = oc__arena_array(&t->arena, n, sizeof(*t->refs));
@@ -114,19 +140,10 @@ static oc_status make_step(oc_trainer *t, oc_error *err) {
         t->refs[i] = &t->values[i];
     }
     t->values[OC_STEP_KNOBS].t.data = t->knobs;
-    return oc__exec_plan(t->exec, t->refs, err);
-}
-
-static oc_status check_memory(const oc_trainer *t, oc_error *err) {
-    oc_trainer_summary s;
-    oc_trainer_summarize(t, &s);
-    size_t all = s.state_bytes + s.activation_bytes + s.scratch_bytes;
-    if (!t->opt.memory_bytes || all <= t->opt.memory_bytes) return OC_OK;
-    return oc__fail(err, OC_E_LIMIT,
-                    "a step of %d pictures of %d x %d needs %zu MB, but only "
-                    "%zu MB may be used; take fewer or smaller ones",
-                    t->opt.batch, t->net.width, t->net.height, all >> 20,
-                    t->opt.memory_bytes >> 20);
+    OC_TRY(plan_step(t, err));
+    t->recompute = t->env.recompute;
+    t->env.recompute = 0; /* measuring has nothing to keep */
+    return OC_OK;
 }
 
 static oc_status start(oc_trainer *t, oc_error *err) {
@@ -148,8 +165,7 @@ static oc_status start(oc_trainer *t, oc_error *err) {
                         "a teacher of %d classes cannot teach %d",
                         t->opt.taught, t->net.classes);
     OC_TRY(make_state(t, err));
-    OC_TRY(make_step(t, err));
-    return check_memory(t, err);
+    return make_step(t, err);
 }
 
 oc_status oc_trainer_create(oc_trainer **out, const oc_trainer_options *opt,
@@ -372,6 +388,7 @@ void oc_trainer_summarize(const oc_trainer *t, oc_trainer_summary *out) {
     out->activation_bytes = p->activation_bytes;
     out->scratch_bytes = p->scratch_bytes;
     out->steps = t->steps;
+    out->recompute = t->recompute;
 }
 
 int oc_trainer_node_count(const oc_trainer *t) {

@@ -32,6 +32,7 @@ struct oc_trainer {
     oc__exec *exec;
     oc_value *values; /* inputs of the step */
     const oc_value **refs;
+    int recompute; /* how the step was planned; see passes/recompute.c */
     float knobs[OC_KNOBS];
     int64_t steps;
 

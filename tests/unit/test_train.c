@@ -426,6 +426,59 @@ static void train_goes_on_from_a_model_of_others(void **state) {
     lesson_deinit(&l);
 }
 
+/* Bytes of a step; the trainer's recompute goes to *level. */
+static size_t step_bytes(const oc_trainer *t, int *level) {
+    oc_trainer_summary s;
+    oc_trainer_summarize(t, &s);
+    *level = s.recompute;
+    return s.state_bytes + s.activation_bytes + s.scratch_bytes;
+}
+
+/* Less memory, the same bits: what is not kept is computed once more. */
+static void train_gives_the_same_bits_in_less_memory(void **state) {
+    (void)state;
+    lesson l;
+    lesson_init(&l, 9, 0);
+    for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+        oc_trainer_options o = {.arch = archs[i].name,
+                                .classes = CLASSES,
+                                .height = SIDE,
+                                .width = SIDE,
+                                .width_factor = 0.25,
+                                .batch = BATCH,
+                                .optimizer = archs[i].optimizer,
+                                .threads = 2,
+                                .seed = 2};
+        oc_error err = {0};
+        float *want = NULL;
+        size_t all = 0, least = 0;
+        int level = 0, tried = 0;
+        for (double share = 1.01; share > 0.2; share -= 0.09) {
+            oc_trainer *t = NULL;
+            o.memory_bytes = (size_t)(share * (double)all);
+            oc_status st = oc_trainer_create(&t, &o, &err);
+            if (st == OC_E_LIMIT) break;
+            if (st) fail_msg("%s: %s", archs[i].name, err.message);
+            least = step_bytes(t, &level);
+            if (!all) all = least;
+            assert_true(least <= all);
+            steps(t, &l, 2, archs[i].rate);
+            float *got = predict(t, &l);
+            if (want)
+                assert_memory_equal(got, want, BATCH * CLASSES * sizeof(float));
+            else
+                want = got;
+            if (got != want) free(got);
+            tried = level > tried ? level : tried;
+            oc_trainer_destroy(t);
+        }
+        if (!tried || least > 0.95 * (double)all)
+            fail_msg("%s: %zu of %zu bytes", archs[i].name, least, all);
+        free(want);
+    }
+    lesson_deinit(&l);
+}
+
 static void train_says_no_with_a_sentence(void **state) {
     (void)state;
     oc_trainer *t = NULL;
@@ -516,6 +569,7 @@ int main(void) {
         cmocka_unit_test(train_keeps_the_classes_of_a_model),
         cmocka_unit_test(train_gives_a_model_another_size),
         cmocka_unit_test(train_goes_on_from_a_model_of_others),
+        cmocka_unit_test(train_gives_the_same_bits_in_less_memory),
         cmocka_unit_test(train_says_no_with_a_sentence),
         cmocka_unit_test(train_stops_at_what_is_no_number),
         cmocka_unit_test(train_fails_for_lack_of_memory),
