@@ -190,7 +190,53 @@ oc_status oc__fit_save_model(oc_training *f, oc_error *err) {
 /* ---- the report -----------------------------------------------------------
  */
 
+/* A choice by its name, as the program takes it; NULL: `name` is none. */
+static const char *choice_name(const oc_training *f, const char *name) {
+    static const char *const optimizers[] = {"auto", "sgd", "adamw"};
+    static const char *const schedules[] = {"cosine", "step", "plateau",
+                                            "constant"};
+    static const char *const freezes[] = {"none", "half", "backbone"};
+    static const char *const criteria[] = {
+#define NAME(id, text) text,
+        OC_CRITERION_MAP(NAME)
+#undef NAME
+    };
+    const oc_training_options *o = &f->opt;
+    return !strcmp(name, "optimizer")   ? optimizers[o->optimizer]
+           : !strcmp(name, "schedule")  ? schedules[o->schedule]
+           : !strcmp(name, "freeze")    ? freezes[o->freeze]
+           : !strcmp(name, "criterion") ? criteria[o->criterion]
+                                        : NULL;
+}
+
+/* The recipe's lines; what is 0 was not used. */
+static oc_status list_recipe(oc_training *f, oc__report *r, oc__arena *arena,
+                             oc_error *err) {
+    oc__note note;
+    int room = 1;
+    OC_TRY(oc__fit_write_note(f, &note, 0, err));
+    char *text = oc__arena_strndup(arena, note.data, note.bytes);
+    for (const char *c = text; c && *c; c++)
+        room += *c == '\n';
+    oc__report_fact *list = oc__arena_array(arena, (size_t)room, sizeof(*list));
+    if (!text || !list) return oc__fail_nomem(err);
+    for (char *line = text, *next; *line; line = next) {
+        char *end = line + strcspn(line, "\n"), *eq;
+        next = *end ? end + 1 : end;
+        *end = 0;
+        eq = strchr(line, '=');
+        if (!eq || !strcmp(eq, "=0")) continue;
+        *eq = 0;
+        const char *named = choice_name(f, line);
+        list[r->n_facts++] =
+            (oc__report_fact){line, named ? named : eq + 1, NULL};
+    }
+    r->facts = list;
+    return OC_OK;
+}
+
 oc_status oc__fit_report(oc_training *f, int running, oc_error *err) {
+    oc__arena arena;
     oc__report r = {.title = f->opt.out,
                     .subtitle = f->opt.data,
                     .multi = f->data->multi,
@@ -207,5 +253,10 @@ oc_status oc__fit_report(oc_training *f, int running, oc_error *err) {
                     .paths = f->paths,
                     .running = running};
     if (!f->opt.report && !f->opt.curves) return OC_OK;
-    return oc__report_save(&r, f->opt.report, f->opt.curves, err);
+    oc__arena_init(&arena, &f->allocator);
+    oc_status st = list_recipe(f, &r, &arena, err);
+    if (st == OC_OK)
+        st = oc__report_save(&r, f->opt.report, f->opt.curves, err);
+    oc__arena_deinit(&arena);
+    return st;
 }

@@ -392,26 +392,35 @@ static void put_calibration(oc__page *p, const oc__report *r,
     oc__page_text(p, "</td></tr></tbody></table></div></div>\n");
 }
 
+static void put_facts(oc__page *p, const oc__report *r) {
+    int why = 0;
+    for (int i = 0; i < r->n_facts; i++)
+        why |= r->facts[i].why != NULL;
+    oc__page_text(p, "<div class=\"scroll\"><table class=\"wide recipe\">"
+                     "<thead><tr><th scope=\"col\">What</th>"
+                     "<th scope=\"col\" style=\"text-align:left\">Value</th>");
+    if (why)
+        oc__page_text(p, "<th scope=\"col\" style=\"text-align:left\">Why"
+                         "</th>");
+    oc__page_text(p, "</tr></thead><tbody>\n");
+    for (int i = 0; i < r->n_facts; i++) {
+        oc__page_text(p, "<tr><th scope=\"row\">");
+        oc__page_escaped(p, r->facts[i].name);
+        oc__page_text(p, "</th><td>");
+        oc__page_escaped(p, r->facts[i].value);
+        if (why) {
+            oc__page_text(p, "</td><td>");
+            oc__page_escaped(p, r->facts[i].why);
+        }
+        oc__page_text(p, "</td></tr>\n");
+    }
+    oc__page_text(p, "</tbody></table></div>\n");
+}
+
 static void put_recipe(oc__page *p, const oc__report *r) {
     if (!r->n_facts && !r->command) return;
     oc__page_text(p, "<h2>Recipe</h2>");
-    if (r->n_facts) {
-        oc__page_text(p, "<div class=\"scroll\"><table class=\"wide recipe\">"
-                         "<thead><tr><th scope=\"col\">What</th>"
-                         "<th scope=\"col\" style=\"text-align:left\">Value"
-                         "</th><th scope=\"col\" style=\"text-align:left\">Why"
-                         "</th></tr></thead><tbody>\n");
-        for (int i = 0; i < r->n_facts; i++) {
-            oc__page_text(p, "<tr><th scope=\"row\">");
-            oc__page_escaped(p, r->facts[i].name);
-            oc__page_text(p, "</th><td>");
-            oc__page_escaped(p, r->facts[i].value);
-            oc__page_text(p, "</td><td>");
-            oc__page_escaped(p, r->facts[i].why);
-            oc__page_text(p, "</td></tr>\n");
-        }
-        oc__page_text(p, "</tbody></table></div>\n");
-    }
+    if (r->n_facts) put_facts(p, r);
     if (r->command) {
         oc__page_text(p, "<p class=\"note\">Makes it again:</p><pre>");
         oc__page_escaped(p, r->command);
