@@ -41,6 +41,18 @@ static oc_status from_arch(oc__net *net, const oc__net_options *opt,
     return oc__net_head(net, &own, err);
 }
 
+/* The output is declared as y is, which was found for one picture. */
+static void declare_logits(oc__net *net, const oc__value_def *y) {
+    oc__value_def *v = &net->g->values[net->logits];
+    v->kind = y->kind;
+    v->dtype = y->dtype;
+    v->rank = y->rank;
+    memcpy(v->dims, y->dims, sizeof(v->dims));
+    memset(v->dim_names, 0, sizeof(v->dim_names));
+    v->dims[0] = -1;
+    v->dim_names[0] = "batch";
+}
+
 /* A picture must give one number a class: nothing else is a classifier. */
 static oc_status check_logits(oc__net *net, oc_error *err) {
     oc__arena arena;
@@ -56,6 +68,7 @@ static oc_status check_logits(oc__net *net, oc_error *err) {
         st = oc__pass_infer(g, &env, err);
         const oc__value_def *y = &g->values[net->logits];
         if (st == OC_OK && y->rank >= 0) n = oc__count(y->dims, y->rank);
+        if (st == OC_OK && y->rank > 0) declare_logits(net, y);
         oc__graph_release(g);
     }
     oc__arena_deinit(&arena);
