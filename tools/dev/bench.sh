@@ -21,6 +21,11 @@ bench() {
         bench_serve "${2:-}"
         return
     fi
+    if [ "${1:-}" = scale ]; then
+        shift
+        bench_scale "$@"
+        return
+    fi
     if [ $# -eq 0 ]; then
         set -- "$shared"/models/*.onnx
         [ -f "$1" ] || die "no models in $shared/models; name some"
@@ -69,6 +74,18 @@ bench_models() {
     for model in $dir/*.onnx "$shared"/models/*.onnx; do
         [ ! -f "$model" ] || echo "$model"
     done
+}
+
+# Whether time grows as the work does; networks that take any size.
+bench_scale() {
+    bench_modules
+    if [ $# -eq 0 ]; then
+        bench_models >/dev/null
+        set -- build/bench-models/resnet18.onnx \
+            build/bench-models/mobilenet_v2.onnx
+    fi
+    build/venv/bin/python bench/scale.py build/ocelli build/scale.svg \
+        "$(bench_threads | paste -sd ,)" "$@"
 }
 
 # What the peers need, in build/venv.
