@@ -351,8 +351,6 @@ static oc_status end_epoch(oc_training *f, double begun, double per_s,
     }
     oc__fit_correct_epochs(f, oc__fit_now() - begun);
     p->epoch++;
-    /* What was best on smaller pictures is not compared with what follows. */
-    if (oc__fit_grows(f, p->epoch)) p->best_epoch = p->waited = 0;
     p->step = p->rows = p->plain_rows = 0;
     p->loss = p->right = 0;
     OC_TRY(checkpoint(f, err));

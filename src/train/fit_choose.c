@@ -332,7 +332,7 @@ static oc_status time_steps(oc_training *f, double *step, oc_error *err) {
  * 3 % stay. */
 static int fitting(const oc_training *f, double left, double epoch) {
     double n = 0.97 * left / (epoch * oc__fit_mean_cost(f));
-    return n < 1 ? 1 : n > 300 ? 300 : (int)n;
+    return n > 300 ? 300 : (int)OC_MAX(n, 0);
 }
 
 oc_status oc__fit_choose_epochs(oc_training *f, oc_error *err) {
@@ -343,7 +343,7 @@ oc_status oc__fit_choose_epochs(oc_training *f, oc_error *err) {
     /* Measuring is forward alone, about a third of a step. */
     double epoch = step * ((double)oc__stream_steps(f->train) +
                            (double)f->n_val / f->opt.batch / 3);
-    f->opt.epochs = fitting(f, left, epoch);
+    f->opt.epochs = OC_MAX(1, fitting(f, left, epoch));
     f->opt.patience = -1;
     f->is_timed = 1;
     oc__fit_say(f, NOTE,

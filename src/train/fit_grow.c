@@ -61,6 +61,8 @@ oc_status oc__fit_set_size(oc_training *f, int64_t epoch, oc_error *err) {
 
 oc_status oc__fit_grow(oc_training *f, oc_error *err) {
     oc__note note = {NULL, 0};
+    /* What was best on smaller pictures is not compared with what follows. */
+    f->place.best_epoch = f->place.waited = 0;
     OC_TRY(oc__fit_set_size(f, f->place.epoch, err));
     OC_TRY(oc__fit_make_trainer(f, f->opt.batch, err));
     OC_TRY(oc__checkpoint_read(f->trainer, &note, &f->allocator, f->checkpoint,
