@@ -261,6 +261,7 @@ static int run_train(cli_args *args) {
     o.keep_classes = cli_has(args, "keep-classes");
     o.resume = cli_has(args, "resume");
     o.freeze_norm = cli_has(args, "freeze-norm");
+    o.qat = cli_has(args, "qat");
     o.cpu_mask = cli_cpu_mask(args);
     o.criterion = (oc_criterion)choice(CRITERIA, cli_get(args, "loss", "auto"));
     o.optimizer =
@@ -326,6 +327,7 @@ static const cli_option options[] = {
      NULL},
     {"freeze", 0, "WHAT", "what of a model stays as it is", FREEZES},
     {"freeze-norm", 0, NULL, "batch norms keep their statistics", NULL},
+    {"qat", 0, NULL, "--model learns to be in 8 bits", NULL},
     {"patience", 0, "N", "end after N epochs without a better one", NULL},
     {"seed", 0, "N", "of all that is drawn (default 1)", NULL},
     {"memory", 0, "SIZE", "stay below, as 512M", NULL},

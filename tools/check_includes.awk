@@ -23,7 +23,7 @@ BEGIN {
     allow("speech", "base")
     allow("video", "base")
     allow("train", "base cpu kernels graph ops passes onnx runtime arch image " \
-                   "card data tasks page")
+                   "card data tasks page quant")
     # tasks looks at graphs to infer cards, runs and differentiates them.
     allow("tasks", "base cpu image card graph ops passes runtime")
     allow("arch", "base graph ops")

@@ -99,10 +99,13 @@ typedef struct oc_trainer_options {
     double ema;             /**< nonzero: keep an average as well */
     oc_freeze freeze;       /**< what stays */
     int freeze_norm;        /**< nonzero: batch norms keep statistics */
-    uint64_t seed;          /**< of fresh weights */
-    int threads;            /**< 0: all cores */
-    uint32_t cpu_mask;      /**< as in oc_options */
-    int optimize;           /**< as in oc_options */
+    int qat; /**< nonzero: for 8 bits.  Steps round weights and activations as
+                  oc_quantizer_save() would, gradients pass as if they did not,
+                  and what is measured and saved is in 8 bits; of a model */
+    uint64_t seed;       /**< of fresh weights */
+    int threads;         /**< 0: all cores */
+    uint32_t cpu_mask;   /**< as in oc_options */
+    int optimize;        /**< as in oc_options */
     size_t memory_bytes; /**< of a step: values are made twice to fit, and more
                               is refused; 0: no bound */
     int profile;         /**< nonzero: time every step */
@@ -274,6 +277,7 @@ typedef struct oc_training_options {
                               added; the model is the teacher of the old ones */
     oc_freeze freeze;    /**< what stays of a model */
     int freeze_norm;     /**< nonzero: batch norms keep their statistics */
+    int qat;             /**< nonzero: the model learns to be in 8 bits */
     int patience;      /**< epochs without a better one before it ends; below 0:
                             no early end */
     uint64_t seed;     /**< of everything that is drawn */

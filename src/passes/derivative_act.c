@@ -96,3 +96,17 @@ void oc__d_piecewise(oc__diff *d, oc__node *n, int g) {
         oc__diff_add(d, n, 0,
                      oc__diff_own(d, n, n->op->name, n->n_explicit, list));
 }
+
+/* As if nothing was rounded: g where x was not cut.  The range was seen in
+ * values, as running statistics are, and is nobody's way to a loss either. */
+void oc__d_fake_quantize(oc__diff *d, oc__node *n, int g) {
+    int observes = oc__attr_int(n, "observe", 0) != 0;
+    int range = observes ? oc__diff_output(d, n, 1) : in(n, 1);
+    int list[3] = {g, in(n, 0), range};
+    if (range < 0 || g < 0) return;
+    oc__node *m =
+        oc__diff_node(d, "ocelli", "FakeQuantizeGrad", 1, 1, 3, list, 1);
+    if (!m) return;
+    oc__attr_set_int(m, 0, "bits", oc__attr_int(n, "bits", 8));
+    oc__diff_add(d, n, 0, m->out[0]);
+}

@@ -352,7 +352,8 @@ static oc_status visit_each(oc__layout *l, oc__node *n, int *done) {
     int in[4] = {-1, -1, -1, -1};
     if ((!oc__is_own(n, "ReluGrad") && !oc__is_own(n, "ClipGrad") &&
          !oc__is_own(n, "HardSwishGrad") && !oc__is_own(n, "SwishGrad") &&
-         !oc__is_own(n, "LeakyReluGrad")) ||
+         !oc__is_own(n, "LeakyReluGrad") &&
+         !oc__is_own(n, "FakeQuantizeGrad")) ||
         n->n_in > 4 || !oc__layout_fits(l, n->in[0]) ||
         !oc__layout_fits(l, n->in[1]) || !has_twin(l, n->in[1]))
         return OC_OK;
@@ -364,6 +365,27 @@ static oc_status visit_each(oc__layout *l, oc__node *n, int *done) {
     }
     *done = 1;
     return oc__layout_on_twins(l, n, in);
+}
+
+/* Rounding is the same at every place; the range is no picture. */
+static oc_status visit_fake(oc__layout *l, oc__node *n, int *done) {
+    if (!oc__is_own(n, "FakeQuantize") || !oc__layout_fits(l, n->in[0]) ||
+        !has_twin(l, n->in[0]))
+        return OC_OK;
+    int x, t = oc__layout_add_twin(l, n->out[0]);
+    OC_TRY(oc__layout_plain(l, n->in[1]));
+    OC_TRY(oc__layout_twin(l, n->in[0], &x));
+    oc__node *m = t < 0 ? NULL : add(l, "FakeQuantize", n, 2, n->n_out, 0);
+    if (!m) return no_memory(l);
+    m->in[0] = x;
+    m->in[1] = n->in[1];
+    m->out[0] = t;
+    if (n->n_out > 1) m->out[1] = n->out[1];
+    m->attrs = n->attrs;
+    m->n_attrs = n->n_attrs;
+    oc__layout_set(l, n->out[0], t, NULL);
+    *done = 1;
+    return OC_OK;
 }
 
 static oc_status visit_sum(oc__layout *l, oc__node *n, int *done) {
@@ -380,8 +402,8 @@ static oc_status visit_sum(oc__layout *l, oc__node *n, int *done) {
 }
 
 static oc__layout_visit *const visitors[] = {
-    visit_taken, visit_norm,      visit_norm_grad, visit_weights,
-    visit_input, visit_pool_grad, visit_each,      visit_sum,
+    visit_taken,     visit_norm, visit_norm_grad, visit_weights, visit_input,
+    visit_pool_grad, visit_each, visit_sum,       visit_fake,
 };
 
 oc_status oc__layout_train(oc__layout *l, oc__node *n, int *done) {

@@ -19,8 +19,10 @@ typedef struct oc__quant_target {
 /** An activation that is looked at. */
 typedef struct oc__quant_watch {
     int value;
-    int axis;   /* of the means; -1: the last, -2: none are wanted */
-    int absent; /* is no f32 when the model runs, sizes for example */
+    int axis;     /* of the means; -1: the last, -2: none are wanted */
+    int absent;   /* is no f32 when the model runs, sizes for example */
+    int is_given; /* lo and hi are what training has found; nothing is seen */
+    float lo, hi;
     oc__range range;
     int64_t channels, counted; /* counted: samples of each channel */
     double *sums;              /* of each channel */
@@ -52,6 +54,13 @@ int oc__quant_is_spared(const oc__quant_plan *p, const oc__graph *g, int node);
 /** Whether text is what a pattern with * and ? says. */
 int oc__quant_matches(const char *pattern, const char *text);
 
+/** Those readers of v for whom it is rounded read x instead.  own: nodes of the
+ * plan's graph; only the first `nodes` are looked at. */
+void oc__quant_reroute(const oc__quant_plan *p, oc__graph *g, int own,
+                       int nodes, int v, int x);
+/** Whether target t is written in 8 bits, or its weights are. */
+int oc__quant_is_coded(const oc__quant_plan *p, const oc__graph *g,
+                       const oc__quant_target *t);
 /**
  * rewrite.c: puts the pairs of QuantizeLinear and DequantizeLinear into g, a
  * clone of the graph the plan was made for.
@@ -66,5 +75,9 @@ double oc__quant_weight(const oc_tensor *w, int axis, int8_t *data,
 
 /** opset.c: nodes of g as operator set 13 writes them, from `version`. */
 oc_status oc__quant_raise(oc__graph *g, int version, oc_error *err);
+struct oc__onnx;
+/** What goes with such a graph: m with operator set 13 at least. */
+oc_status oc__quant_raise_header(struct oc__onnx *m, oc__arena *arena,
+                                 oc_error *err);
 
 #endif

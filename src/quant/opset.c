@@ -6,6 +6,7 @@
  * refused with the node's name, unless the old meaning can be said in the new
  * words.
  */
+#include "onnx/import.h"
 #include "passes/match.h"
 #include "quant/decide.h"
 
@@ -180,5 +181,23 @@ oc_status oc__quant_raise(oc__graph *g, int version, oc_error *err) {
         OC_TRY(raise_node(g, g->nodes[i], err));
         g->nodes[i]->version = TARGET;
     }
+    return OC_OK;
+}
+
+oc_status oc__quant_raise_header(oc__onnx *m, oc__arena *arena, oc_error *err) {
+    size_t n = m->n_opsets;
+    oc__opset *list = oc__arena_array(arena, n + 1, sizeof *list);
+    int found = 0;
+    if (!list) return oc__fail_nomem(err);
+    if (n) memcpy(list, m->opsets, n * sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].domain[0] || !strcmp(list[i].domain, "ai.onnx")) {
+            list[i].version = OC_MAX(list[i].version, TARGET);
+            found = 1;
+        }
+    if (!found) list[n++] = (oc__opset){"", TARGET};
+    m->opsets = list;
+    m->n_opsets = n;
+    m->ir_version = OC_MAX(m->ir_version, 7);
     return OC_OK;
 }

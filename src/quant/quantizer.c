@@ -186,27 +186,6 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
 
 /* ---- writing ------------------------------------------------------------- */
 
-/* The model's header, with operator set 13 at least. */
-static oc_status header_of(const oc_quantizer *q, oc__arena *arena,
-                           oc__onnx *out, oc_error *err) {
-    *out = *oc__model_onnx(q->model);
-    size_t n = out->n_opsets;
-    oc__opset *list = oc__arena_array(arena, n + 1, sizeof *list);
-    int found = 0;
-    if (!list) return oc__fail_nomem(err);
-    if (n) memcpy(list, out->opsets, n * sizeof *list);
-    for (size_t i = 0; i < n; i++)
-        if (!list[i].domain[0] || !strcmp(list[i].domain, "ai.onnx")) {
-            list[i].version = OC_MAX(list[i].version, 13);
-            found = 1;
-        }
-    if (!found) list[n++] = (oc__opset){"", 13};
-    out->opsets = list;
-    out->n_opsets = n;
-    out->ir_version = OC_MAX(out->ir_version, 7);
-    return OC_OK;
-}
-
 /* The file's pieces; the graph they point into lives in arena. */
 static oc_status put_model(oc_quantizer *q, oc__arena *arena, oc__graph **g,
                            oc__wire_out *o, oc_error *err) {
@@ -221,7 +200,8 @@ static oc_status put_model(oc_quantizer *q, oc__arena *arena, oc__graph **g,
     for (size_t i = 0; i < n; i++)
         names[i] = q->model->outputs[i].name;
     oc__export_options opt = {names};
-    OC_TRY(header_of(q, arena, header, err));
+    *header = *oc__model_onnx(q->model);
+    OC_TRY(oc__quant_raise_header(header, arena, err));
     return oc__onnx_export(o, header, *g, &opt, err);
 }
 

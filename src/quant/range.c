@@ -1,6 +1,8 @@
 /* range.c - see range.h. */
 #include "quant/range.h"
 
+#include "ops/fake_quantize.h"
+
 #include "base/size.h"
 
 #include <math.h>
@@ -178,10 +180,8 @@ void oc__range_limits(const oc__range *r, oc_quant_range how, double share,
 }
 
 void oc__range_code(float lo, float hi, float *scale, uint8_t *zero) {
-    float step = (hi - lo) / 255;
-    /* Also where all values are 0, or too small to divide by. */
-    if (!(step > 1e-30f) || !isfinite(step)) step = 1;
-    float z = rintf(-lo / step);
-    *scale = step;
-    *zero = (uint8_t)fminf(fmaxf(z, 0), 255);
+    double step, at;
+    oc__code_of_range((double)lo, (double)hi, 255, &step, &at);
+    *scale = (float)step;
+    *zero = (uint8_t)at;
 }

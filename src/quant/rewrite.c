@@ -54,8 +54,12 @@ static oc_status code_constants(writer *w, int c) {
     float lo, hi;
     if (w->scale[c] >= 0) return OC_OK;
     double share = w->opt->percentile > 0 ? w->opt->percentile / 100 : 0.9999;
-    oc__range_limits(&w->p->watches[w->p->watch[c]].range, w->opt->range, share,
-                     &lo, &hi);
+    const oc__quant_watch *seen = &w->p->watches[w->p->watch[c]];
+    oc__range_limits(&seen->range, w->opt->range, share, &lo, &hi);
+    if (seen->is_given) {
+        lo = fminf(seen->lo, 0);
+        hi = fmaxf(seen->hi, 0);
+    }
     w->scale[c] =
         oc__new_constant(w->g, w->a, NULL, OC_DTYPE_F32, 0, NULL, &scale);
     w->zero[c] =
@@ -63,6 +67,22 @@ static oc_status code_constants(writer *w, int c) {
     if (w->scale[c] < 0 || w->zero[c] < 0) return oc__fail_nomem(w->err);
     oc__range_code(lo, hi, scale, zero);
     return OC_OK;
+}
+
+void oc__quant_reroute(const oc__quant_plan *p, oc__graph *g, int own,
+                       int nodes, int v, int x) {
+    for (int i = 0; i < nodes; i++) {
+        if (i < own && oc__quant_is_spared(p, g, i)) continue;
+        for (int j = 0; j < g->nodes[i]->n_in; j++)
+            if (g->nodes[i]->in[j] == v) g->nodes[i]->in[j] = x;
+    }
+}
+
+int oc__quant_is_coded(const oc__quant_plan *p, const oc__graph *g,
+                       const oc__quant_target *t) {
+    if (t->precision == OC_QUANT_F32) return 0;
+    return t->precision != OC_QUANT_INT8 ||
+           p->code[g->nodes[t->node]->in[0]] >= 0;
 }
 
 /* v goes through 8 bits on its way to readers, but for those nothing in 8 bits
@@ -73,11 +93,7 @@ static oc_status code_value(writer *w, int v, int own) {
     int q = oc__graph_add_value(w->g, NULL),
         x = oc__graph_add_value(w->g, NULL);
     if (q < 0 || x < 0) return oc__fail_nomem(w->err);
-    for (int i = 0; i < nodes; i++) {
-        if (i < own && oc__quant_is_spared(w->p, w->g, i)) continue;
-        for (int j = 0; j < w->g->nodes[i]->n_in; j++)
-            if (w->g->nodes[i]->in[j] == v) w->g->nodes[i]->in[j] = x;
-    }
+    oc__quant_reroute(w->p, w->g, own, nodes, v, x);
     if (!add_coder(w, "QuantizeLinear", -1, (int[]){v, w->scale[c], w->zero[c]},
                    3, q) ||
         !add_coder(w, "DequantizeLinear", -1,
@@ -267,9 +283,7 @@ oc_status oc__quant_rewrite(const oc__quant_plan *p, oc__graph *g,
     int own = g->n_nodes;
     for (int k = 0; k < p->n_targets; k++) {
         int v = g->nodes[p->targets[k].node]->in[0];
-        oc_quant_precision to = p->targets[k].precision;
-        if (to == OC_QUANT_F32 || (to == OC_QUANT_INT8 && p->code[v] < 0))
-            continue;
+        if (!oc__quant_is_coded(p, g, &p->targets[k])) continue;
         if (p->code[v] >= 0) OC_TRY(code_constants(&w, p->code[v]));
         OC_TRY(code_weight(&w, &p->targets[k]));
     }

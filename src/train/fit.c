@@ -42,6 +42,10 @@ static oc_status check_options(const oc_training_options *o, oc_error *err) {
         return oc__fail(err, OC_E_ARG,
                         "either a model is trained further or an architecture "
                         "from scratch");
+    if (o->qat && !o->model)
+        return oc__fail(err, OC_E_ARG,
+                        "training for 8 bits goes on from a model in f32, and "
+                        "none is named");
     if (o->keep_classes && !o->model)
         return oc__fail(err, OC_E_ARG,
                         "no model is named whose classes could be kept");

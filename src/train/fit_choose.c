@@ -173,7 +173,7 @@ static void choose_optimizer(oc_training *f) {
     if (o->clip == 0) o->clip = adam ? 1 : 5;
     if (o->smoothing == 0) o->smoothing = f->data->multi ? -1 : 0.1;
     if (o->rate == 0) {
-        double per_32 = adam ? 5e-4 : o->model ? 0.005 : 0.06;
+        double per_32 = adam ? 5e-4 : o->qat ? 0.002 : o->model ? 0.005 : 0.06;
         o->rate = per_32 * (adam ? sqrt(o->batch / 32.0) : o->batch / 32.0);
         oc__fit_say(f, NOTE,
                     "%s with a rate of %.3g: usual for %d pictures a "
@@ -207,9 +207,9 @@ static void choose_length(oc_training *f) {
     oc_training_options *o = &f->opt;
     int plain = o->arch && strcmp(o->arch, "vit") != 0;
     if (o->warmup == 0) o->warmup = o->model ? 1 : 2;
-    if (o->grow == 0) o->grow = plain ? 0.5 : -1;
+    if (o->grow == 0 || o->qat) o->grow = plain ? 0.5 : -1;
     if (o->epochs || o->minutes > 0) return;
-    o->epochs = o->model ? 20 : 60;
+    o->epochs = o->qat ? 10 : o->model ? 20 : 60;
     oc__fit_say(f, NOTE, "%d epochs at most", o->epochs);
 }
 
@@ -290,6 +290,7 @@ oc_status oc__fit_make_trainer(oc_training *f, int batch, oc_error *err) {
         .ema = OC_MAX(o->ema, 0),
         .freeze = o->freeze,
         .freeze_norm = o->freeze_norm,
+        .qat = o->qat,
         .seed = o->seed,
         .threads = o->threads,
         .cpu_mask = o->cpu_mask,

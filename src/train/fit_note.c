@@ -55,6 +55,7 @@ static const struct {
     OPT("criterion", CHOICE, criterion, OC_CRITERION_KL),
     OPT("freeze", CHOICE, freeze, OC_TRAIN_HEAD_ONLY),
     OPT("freeze_norm", INT, freeze_norm, MOST),
+    OPT("qat", INT, qat, MOST),
     OPT("patience", INT, patience, MOST),
     OPT("seed", U64, seed, MOST),
     PLACE("place.epoch", I64, epoch),

@@ -4,6 +4,7 @@
 #include "arch/arch.h"
 #include "passes/match.h"
 #include "runtime/model.h"
+#include "train/qat.h"
 
 #include <string.h>
 
@@ -219,6 +220,14 @@ static oc_status find_vars(oc__net *net, oc_error *err) {
     return st;
 }
 
+/* Ranges move as the statistics of batch norms do. */
+static oc_status note_ranges(oc__net *net, oc_error *err) {
+    for (int v = 0; v < net->qat->plan.n_values; v++)
+        if (net->qat->range[v] >= 0)
+            OC_TRY(note_var(net, 0, net->qat->range[v], OC_VAR_STAT, 0, err));
+    return OC_OK;
+}
+
 /* Moves the variables' data into one block and points the graph there. */
 static oc_status own_vars(oc__net *net, oc_error *err) {
     for (int i = 0; i < net->n_vars; i++)
@@ -274,7 +283,9 @@ oc_status oc__net_init(oc__net *net, const oc__net_options *opt,
     oc_status st =
         opt->model ? from_model(net, opt, err) : from_arch(net, opt, err);
     if (st == OC_OK && !opt->model) st = oc__net_input(net, opt, err);
+    if (st == OC_OK && opt->qat) st = oc__qat_init(net, err);
     if (st == OC_OK) st = find_vars(net, err);
+    if (st == OC_OK && net->qat) st = note_ranges(net, err);
     if (st == OC_OK) st = own_vars(net, err);
     if (st != OC_OK) oc__net_deinit(net);
     return st;

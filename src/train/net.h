@@ -55,6 +55,7 @@ typedef struct oc__net {
     size_t elems; /* of all weights */
     char *block;
     size_t block_bytes;
+    struct oc__qat *qat; /* training for 8 bits, see qat.h; NULL: it is not */
 } oc__net;
 
 /** An architecture of arch.h, with fresh weights. */
@@ -67,6 +68,7 @@ typedef struct oc__net_options {
                               224 */
     double width_factor;
     uint64_t seed;
+    int qat; /* nonzero: for 8 bits; the model's batch norms are folded */
 } oc__net_options;
 
 /**

@@ -4,6 +4,7 @@
 #include "ops/train_step.h"
 #include "passes/match.h"
 #include "train/criterion.h"
+#include "train/qat.h"
 
 #include <string.h>
 
@@ -319,6 +320,7 @@ oc_status oc__step_graph_build(oc__step_graph *out, const oc__net *net,
     b.d.err = err;
     if (!out->g) return oc__fail_nomem(err);
     OC_TRY(make_room(&b));
+    if (net->qat) OC_TRY(oc__qat_insert(net, out->g, b.stat, err));
     OC_TRY(add_loss(&b));
     OC_TRY(train_norms(&b));
     for (int i = 0; i < net->n_vars; i++)

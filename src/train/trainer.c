@@ -6,6 +6,7 @@
 #include "onnx/export.h"
 #include "passes/passes.h"
 #include "runtime/model.h"
+#include "train/qat.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,6 +21,9 @@ static oc_status check_options(const oc_trainer_options *o, oc_error *err) {
     if (o->batch < 1 || o->batch > 1 << 16)
         return oc__fail(err, OC_E_ARG, "a batch of %d is not in 1 to 65536",
                         o->batch);
+    if (o->qat && !o->model)
+        return oc__fail(err, OC_E_ARG,
+                        "training for 8 bits goes on from a model in f32");
     if (o->arch && o->classes < 1)
         return oc__fail(err, OC_E_ARG, "there are no classes");
     if (o->taught < 0 || !(o->distill >= 0 && o->distill <= 1) ||
@@ -41,11 +45,14 @@ static oc_status make_net(oc_trainer *t, oc_error *err) {
                          .height = o->height,
                          .width = o->width,
                          .width_factor = o->width_factor,
-                         .seed = o->seed};
+                         .seed = o->seed,
+                         .qat = o->qat};
     if (o->model) {
-        /* Folded, but nothing fused: batch norms are to learn again. */
-        oc_options m = {
-            .allocator = &t->allocator, .cpu_mask = o->cpu_mask, .optimize = 1};
+        /* Folded, but nothing fused: batch norms are to learn again, unless
+           it is for 8 bits, where they are part of the weights. */
+        oc_options m = {.allocator = &t->allocator,
+                        .cpu_mask = o->cpu_mask,
+                        .optimize = o->qat ? 0 : 1};
         OC_TRY(oc_model_load(&t->base, o->model, &m, err));
         n.model = t->base;
     }
@@ -288,6 +295,9 @@ oc_status oc_trainer_step(oc_trainer *t, const oc_tensor *images,
 static oc_status make_measure(oc_trainer *t, oc_error *err) {
     t->measure_graph = oc__graph_clone(t->net.g, &t->measure_arena);
     if (!t->measure_graph) return oc__fail_nomem(err);
+    /* Before the first step no range is known. */
+    if (t->net.qat && t->steps)
+        OC_TRY(oc__qat_rewrite(&t->net, t->measure_graph, err));
     OC_TRY(
         oc__passes_run(t->measure_graph, &t->kernels, 0, &t->allocator, err));
     return oc__exec_create(&t->measure, t->measure_graph, &t->env, err);
@@ -333,6 +343,17 @@ static oc_status scaled_head(const oc_trainer *t, double by, oc__arena *arena,
     return OC_OK;
 }
 
+/* The net in 8 bits, as it is pointed to now. */
+static oc_status make_coded(const oc_trainer *t, oc__arena *arena,
+                            oc__graph **out, oc_error *err) {
+    if (!t->steps)
+        return oc__fail(err, OC_E_ARG,
+                        "no step was done, so no range of 8 bits is known");
+    *out = oc__graph_clone(t->net.g, arena);
+    if (!*out) return oc__fail_nomem(err);
+    return oc__qat_rewrite(&t->net, *out, err);
+}
+
 oc_status oc__trainer_save(oc_trainer *t, double by, const char *path,
                            oc_error *err) {
     oc__wire_out o;
@@ -349,10 +370,14 @@ oc_status oc__trainer_save(oc_trainer *t, double by, const char *path,
     }
     oc__put_init(&o, &t->allocator);
     oc__net_point(&t->net, from);
-    st = oc__onnx_export(&o, &t->net.onnx, t->net.g, &opt, err);
+    oc__graph *g = t->net.g, *coded = NULL;
+    if (t->net.qat) st = make_coded(t, &arena, &coded, err);
+    if (st == OC_OK)
+        st = oc__onnx_export(&o, &t->net.onnx, coded ? coded : g, &opt, err);
     if (st == OC_OK) st = oc__put_save(&o, path, err);
     oc__net_point(&t->net, NULL);
     oc__put_deinit(&o);
+    if (coded) oc__graph_release(coded);
     oc__arena_deinit(&arena);
     return st;
 }

@@ -44,9 +44,12 @@ class Options(c.Structure):
                 ("width_factor", c.c_double), ("batch", c.c_int),
                 ("multi", c.c_int), ("criterion", c.c_int),
                 ("class_weights", c.c_void_p), ("focus", c.c_double),
+                ("taught", c.c_int), ("distill", c.c_double),
+                ("temperature", c.c_double),
                 ("optimizer", c.c_int), ("no_nesterov", c.c_int),
                 ("ema", c.c_double), ("freeze", c.c_int),
-                ("freeze_norm", c.c_int), ("seed", c.c_uint64),
+                ("freeze_norm", c.c_int), ("qat", c.c_int),
+                ("seed", c.c_uint64),
                 ("threads", c.c_int), ("cpu_mask", c.c_uint32),
                 ("optimize", c.c_int), ("memory_bytes", c.c_size_t),
                 ("profile", c.c_int), ("allocator", c.c_void_p)]
@@ -56,7 +59,7 @@ class Step(c.Structure):
     _fields_ = [("rate", c.c_double), ("decay", c.c_double),
                 ("momentum", c.c_double), ("beta2", c.c_double),
                 ("epsilon", c.c_double), ("clip", c.c_double),
-                ("ema", c.c_double)]
+                ("ema", c.c_double), ("teacher", c.c_void_p)]
 
 
 class Result(c.Structure):

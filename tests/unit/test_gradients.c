@@ -125,6 +125,19 @@ static const gradient_case cases[] = {
     CASE("y = ocelli:ReluGrad(g, x)", "g 3x5; x !3x5"),
     CASE("y = ocelli:LeakyReluGrad(g, x)", "g 3x5; x 3x5"),
     CASE("y = ocelli:ClipGrad(g, x, a)", "g 3x5; x !3x5; a ~0.2"),
+    /* Of many codes: what is rounded is too little to see. */
+    CASE("n = Neg(p); r = Concat(n, p) axis=0; t = Mul(x, k); "
+         "y = ocelli:FakeQuantize(t, r) bits=48",
+         "x 5x7; p !+1; k ~3"),
+    CASE("r = Concat(z, p) axis=0; t = Mul(x, k); s = Cos(t); "
+         "y = ocelli:FakeQuantize(s, r) bits=48",
+         "x 5x7; p !+1; z !1; k ~3"),
+    CASE("r = Sub(p, p); y, s = ocelli:FakeQuantize(x, r) bits=48 observe=1",
+         "x 5x7; p !2"),
+    CASE("y = ocelli:FakeQuantizeWeight(x) bits=48", "x 5x7"),
+    CASE("y = ocelli:FakeQuantizeWeight(x) axis=1 bits=48", "x 3x4x5"),
+    CASE("n = Neg(p); r = Concat(n, p) axis=0; "
+         "y = ocelli:FakeQuantizeGrad(g, x, r)", "g 5x7; x !5x7; p !+1"),
     /* ---- products --------------------------------------------------------- */
     CASE("y = MatMul(a, b)", "a 3x4; b 4x5"),
     CASE("y = MatMul(a, b)", "a 2x3x4; b 4x5"),
