@@ -6,6 +6,7 @@
 #include "out.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -131,6 +132,45 @@ static void on_event(void *user, const oc_training_event *e) {
     fflush(stdout);
 }
 
+static oc_training *volatile running;
+
+static void on_signal(int number) {
+    (void)number;
+    if (running) oc_training_cancel(running);
+}
+
+static void catch_signals(oc_training *t) {
+    struct sigaction a;
+    memset(&a, 0, sizeof(a));
+    running = t;
+    /* A second one ends the program as usual. */
+    a.sa_handler = t ? on_signal : SIG_DFL;
+    a.sa_flags = t ? (int)SA_RESETHAND : 0;
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+}
+
+/* Ctrl-C leaves what there is, and no files on the way to it. */
+static int fit(const prune *r, oc_training *t) {
+    oc_error err;
+    catch_signals(t);
+    oc_status st = oc_training_run(t, &err);
+    catch_signals(NULL);
+    if (!st) return CLI_OK;
+    if (st != OC_E_CANCELLED) {
+        int code = cli_report(&err, NULL);
+        return st == OC_E_IO ? CLI_FAILED : code;
+    }
+    if (oc_training_best(t) < 0)
+        return cli_fail(CLI_FAILED,
+                        "stopped in the first epoch, so %s is not "
+                        "written",
+                        r->output);
+    return cli_fail(CLI_FAILED, "stopped; %s is the best model so far",
+                    r->output);
+}
+
 static int train(prune *r, const char *checkpoint) {
     oc_training_options o = {.data = r->data,
                              .model = r->part,
@@ -151,10 +191,8 @@ static int train(prune *r, const char *checkpoint) {
     if (code) return code;
     o.batch = (int)batch;
     o.seed = (uint64_t)seed;
-    if (oc_training_create(&t, &o, &err) || oc_training_run(t, &err)) {
-        code = cli_report(&err, NULL);
-        if (err.status == OC_E_IO) code = CLI_FAILED;
-    }
+    code =
+        oc_training_create(&t, &o, &err) ? cli_report(&err, NULL) : fit(r, t);
     oc_training_destroy(t);
     return code;
 }

@@ -57,6 +57,20 @@ run prune m.onnx -o g.onnx --data data --epochs 0 --importance gradient --json
 json "prune ranks by gradients" 'd["groups"][0]["kept"] == 8'
 passes "prune ranks by norms" '^stem' prune m.onnx -o b.onnx --importance bn
 
+"$OCELLI" prune m.onnx -o c.onnx --data data --epochs 1000 --batch 4 \
+    >c.lines 2>err &
+pid=$!
+while kill -0 $pid 2>/dev/null && ! grep -q '^epoch' c.lines; do
+    sleep 0.02
+done
+kill -INT $pid 2>/dev/null
+rc=0
+wait $pid || rc=$?
+ok "prune ends on Ctrl-C with what there is" refused 1 \
+    'stopped; c.onnx is the best model so far'
+ok "and leaves no files on the way" test -e c.onnx -a ! -e c.onnx.part \
+    -a ! -e c.onnx.part.ckpt
+
 # ---- mistakes --------------------------------------------------------------
 
 fails "prune takes a share" 2 'takes a share as 40% or 0.4' \
