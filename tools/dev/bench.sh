@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # bench.sh: latency and memory of models, one thread and all; `peers` puts
-# ONNX Runtime and OpenVINO beside us; `serve` is requests over HTTP,
-# `train` steps of training, beside PyTorch.
+# ONNX Runtime and OpenVINO beside us; `int8` is quantizing, beside NNCF and
+# ONNX Runtime, `serve` requests over HTTP, `train` steps of training, beside
+# PyTorch.
 
 bench() {
     need_for build
@@ -10,6 +11,11 @@ bench() {
     if [ "${1:-}" = peers ]; then
         shift
         bench_peers "$@"
+        return
+    fi
+    if [ "${1:-}" = int8 ]; then
+        shift
+        bench_int8 "$@"
         return
     fi
     if [ "${1:-}" = train ]; then
@@ -107,6 +113,51 @@ bench_peers() {
     build/venv/bin/python bench/peers.py --library build/libocelli.so \
         --threads "$(bench_threads | paste -sd ,)" \
         --json build/logs/bench-peers.json "$@"
+}
+
+# A data set of $shared, unpacked once.
+bench_data() { # NAME
+    [ ! -d "build/data/$1" ] || return 0
+    [ -f "$shared/data/$1.tar" ] || die "no $shared/data/$1.tar"
+    mkdir -p build/data
+    tar xf "$shared/data/$1.tar" -C build/data || die "$1 cannot be unpacked"
+}
+
+# Models in 8 bits: ours, NNCF's and ONNX Runtime's, made of the same pictures.
+bench_int8() { # [accuracy|speed|memory [MODEL...]]
+    case ${1:-} in
+    '')
+        for part in accuracy memory speed; do
+            bench_int8 $part
+        done
+        return
+        ;;
+    accuracy | speed | memory) ;;
+    *) die "bench int8 takes accuracy, speed or memory, not \"$1\"" ;;
+    esac
+    bench_modules
+    if ! cmp -s bench/requirements-int8.txt build/venv/bench-int8.txt; then
+        logged pip-int8 build/venv/bin/pip install -q --retries 1 \
+            --only-binary :all: -r bench/requirements-int8.txt ||
+            die "NNCF could not be installed"
+        cp bench/requirements-int8.txt build/venv/bench-int8.txt
+    fi
+    bench_data imagenet_samples
+    bench_data coco128
+    part=$1
+    shift
+    # shellcheck disable=SC2046
+    case $part in
+    speed) [ $# -gt 0 ] || set -- $(bench_models) ;;
+    memory)
+        [ $# -gt 0 ] || set -- $(bench_models | grep vit_b16)
+        [ $# -gt 0 ] || die "there is no ViT to measure with; name a model"
+        ;;
+    esac
+    build/venv/bin/python bench/int8_peers.py $part --program build/ocelli \
+        --library build/libocelli.so --shared "$shared" --data build/data \
+        --work build/int8 --threads "$(bench_threads | paste -sd ,)" \
+        --json "build/logs/bench-int8-$part.json" "$@"
 }
 
 # A JPEG through MobileNetV2 over HTTP, wrk at 8 and 64 connections, beside a
