@@ -38,6 +38,7 @@ typedef struct quantize {
     size_t used, skipped;
     double seconds;
     int threads, quiet;
+    int weight_bits, group; /* weights alone; 0: activations, too */
     layer *layers;
     int n_layers;
     oc_tensor samples[QUANTIZE_SAMPLES]; /* malloc'ed data */

@@ -33,7 +33,11 @@ static void json_layer(const quantize *r, int i, json *j) {
     json_string(j, "precision", oc_quant_precision_name(n.precision));
     json_string(j, "why", l->why);
     json_int(j, "weights", n.weights);
+    json_int(j, "bits", n.bits);
+    json_int(j, "group", n.group);
     json_double(j, "sqnr_db", n.sqnr_db);
+    if (n.product_sqnr_db > 0)
+        json_double(j, "product_sqnr_db", n.product_sqnr_db);
     json_double(j, "input_sqnr_db", n.input_sqnr_db);
     json_double(j, "output_sqnr_db", l->damage_db);
     json_double(j, "lo", (double)n.lo);
@@ -171,6 +175,24 @@ static void text_layers(const quantize *r) {
                r->metric ? ", for the accuracy or as asked for" : "");
 }
 
+/* The same where weights alone were. */
+static void text_weights(const quantize *r) {
+    int n[3] = {0}; /* in 4 bits, in 8, in 32 */
+    oc_quantized_node node;
+    for (int i = 0; i < r->n_layers; i++)
+        if (!oc_quantizer_node(r->q, i, &node))
+            n[node.bits == 4 ? 0 : node.bits == 8 ? 1 : 2]++;
+    if (n[0])
+        printf("%d of %d layers have weights in 4 bits, groups of %d\n", n[0],
+               r->n_layers, r->group ? r->group : OC_QUANT_GROUP);
+    if (n[1])
+        printf("%d of %d layers have weights in 8 bits\n", n[1], r->n_layers);
+    if (n[2]) printf("%d stay in f32 as they were\n", n[2]);
+    if (r->used)
+        printf("rounded by what %zu pictures give, in %.1f s\n", r->used,
+               r->seconds);
+}
+
 static void text_worst(const quantize *r) {
     oc_quantized_node n, worst = {0};
     int any = 0;
@@ -206,12 +228,16 @@ static void text_kept(const quantize *r) {
 void quantize_report_text(const quantize *r) {
     char before[16], after[16];
     if (r->quiet) return;
-    text_layers(r);
+    if (r->weight_bits)
+        text_weights(r);
+    else
+        text_layers(r);
     text_kept(r);
     if (r->metric)
         printf("%s %.4f -> %.4f, measured %d times\n", r->metric,
                r->figure_before, r->figure_after, r->measured);
-    printf("%.2f ms -> %.2f ms a run\n", r->ms_before, r->ms_after);
+    if (r->ms_after > 0)
+        printf("%.2f ms -> %.2f ms a run\n", r->ms_before, r->ms_after);
     printf(
         "%s -> %s: ", out_bytes(file_bytes(r->args->operands[0]), before, 16),
         out_bytes(file_bytes(r->output), after, 16));

@@ -84,7 +84,7 @@ static int calibrate(quantize *r) {
  */
 
 /* "net.onnx" becomes "net.int8.onnx", where -o says nothing. */
-static char *output_for(const cli_args *args) {
+static char *output_for(const cli_args *args, int bits) {
     const char *given = cli_get(args, "output", NULL);
     const char *model = args->operands[0];
     if (given) return strdup(given);
@@ -93,7 +93,7 @@ static char *output_for(const cli_args *args) {
     if (!out) return NULL;
     memcpy(out, model, n + 1);
     if (n > 5 && !strcmp(out + n - 5, ".onnx")) out[n - 5] = '\0';
-    strcat(out, ".int8.onnx");
+    strcat(out, bits == 4 ? ".int4.onnx" : ".int8.onnx");
     return out;
 }
 
@@ -106,10 +106,13 @@ static int create(quantize *r) {
         cli_get_double(r->args, "percentile", 50, 100, 99.99, &opt.percentile);
     if (code) return code;
     opt.threads = r->threads;
+    opt.weight_bits = r->weight_bits;
+    opt.group = r->group;
     opt.range = !strcmp(range, "minmax")       ? OC_QUANT_MINMAX
                 : !strcmp(range, "percentile") ? OC_QUANT_PERCENTILE
                                                : OC_QUANT_MSE;
     opt.per_tensor = cli_has(r->args, "per-tensor");
+    opt.full_range = cli_has(r->args, "full-range");
     opt.no_bias_correction = cli_has(r->args, "no-bias-correction");
     for (int i = 0; (pattern = cli_get_nth(r->args, "ignore", i)) != NULL;
          i++) {
@@ -133,6 +136,10 @@ static int make_layers(quantize *r) {
         l->damage_db = l->ms_before = l->ms_int8 = l->ms_after = NAN;
         quantize_because(
             r, i, quantize_may(r, i) ? "asked for" : "asked for by --ignore");
+        oc_quantized_node n;
+        if (r->weight_bits == 4 && !oc_quantizer_node(r->q, i, &n) &&
+            n.bits == 8)
+            quantize_because(r, i, "there is no form of it in 4 bits");
     }
     return CLI_OK;
 }
@@ -159,7 +166,7 @@ static int choose_layers(quantize *r) {
 
 static int save(quantize *r) {
     oc_error err;
-    r->output = output_for(r->args);
+    r->output = output_for(r->args, r->weight_bits);
     if (!r->output) return cli_fail(CLI_RESOURCES, "out of memory");
     if (!oc_quantizer_save(r->q, r->output, &err)) return CLI_OK;
     int code = cli_report(&err, err.status == OC_E_IO ? r->output
@@ -167,19 +174,53 @@ static int save(quantize *r) {
     return err.status == OC_E_IO ? CLI_FAILED : code;
 }
 
+/* Weights alone: nothing is chosen by speed or accuracy. */
+static int check_weights(quantize *r) {
+    static const char *const others[] = {
+        "machine", "eval",       "max-drop",   "split",     "limit",
+        "range",   "percentile", "per-tensor", "full-range"};
+    const char *bits = cli_get(r->args, "weights", NULL);
+    const char *group = cli_get(r->args, "group", NULL);
+    if (group && !bits)
+        return cli_fail(CLI_USAGE, "--group is of weights alone: it needs "
+                                   "--weights int8 or int4");
+    for (size_t i = 0; bits && i < sizeof others / sizeof *others; i++)
+        if (cli_has(r->args, others[i]))
+            return cli_fail(CLI_USAGE,
+                            "with --weights nothing is computed in 8 bits, so "
+                            "that --%s says nothing",
+                            others[i]);
+    r->weight_bits = !bits ? 0 : strcmp(bits, "int4") ? 8 : 4;
+    r->group = group ? atoi(group) : 0;
+    return CLI_OK;
+}
+
+static int has_pictures(const quantize *r) {
+    return cli_has(r->args, "data") || r->args->n_operands > 1;
+}
+
 static int check_options(quantize *r) {
     const cli_args *args = r->args;
     int64_t threads;
-    if (!cli_has(args, "data") && args->n_operands < 2)
+    int code = check_weights(r);
+    if (code) return code;
+    if (!r->weight_bits && !has_pictures(r))
         return cli_fail(CLI_USAGE, "quantize needs pictures like those the "
                                    "model will see: --data DIR, or their names "
                                    "behind the model's");
     if (cli_has(args, "max-drop") && !cli_has(args, "eval"))
         return cli_fail(CLI_USAGE, "--max-drop needs labelled pictures to "
                                    "measure on: --eval DIR");
-    int code = cli_get_int(args, "threads", 1, 1024, 0, &threads);
+    code = cli_get_int(args, "threads", 1, 1024, 0, &threads);
     r->threads = (int)threads;
     return code ? code : quantize_max_drop(args, &r->max_drop);
+}
+
+/* A model of no pictures will do, where none are looked at. */
+static int load(quantize *r) {
+    return has_pictures(r)
+               ? cli_vision_init(&r->v, r->args, OC_TASK_NONE, 0, 0)
+               : cli_load_model(r->args, r->args->operands[0], &r->v.model);
 }
 
 static int run_quantize(cli_args *args) {
@@ -187,14 +228,14 @@ static int run_quantize(cli_args *args) {
     const char *data = cli_get(args, "data", NULL);
     double start = out_seconds();
     int code = check_options(&r);
-    if (!code) code = cli_vision_init(&r.v, args, OC_TASK_NONE, 0, 0);
+    if (!code) code = load(&r);
     if (!code) code = create(&r);
     if (!code) code = make_layers(&r);
     if (!code && data) code = pictures_add(&r.pictures, data);
     for (int i = 1; i < args->n_operands && !code; i++)
         code = pictures_add(&r.pictures, args->operands[i]);
-    if (!code) code = calibrate(&r);
-    if (!code) code = choose_layers(&r);
+    if (!code && has_pictures(&r)) code = calibrate(&r);
+    if (!code && !r.weight_bits) code = choose_layers(&r);
     if (!code) code = save(&r);
     r.seconds = out_seconds() - start;
     if (!code && cli_has(args, "report")) code = quantize_report_page(&r);
@@ -218,6 +259,14 @@ static const cli_option options[] = {
      NULL},
     {"images", 'n', "N", "pictures to look at, evenly out of all (default 300)",
      NULL},
+    {"weights", 0, "BITS",
+     "quantize weights alone and compute in f32; no pictures are needed, but "
+     "with some int4 and --group lose less",
+     "int8|int4"},
+    {"group", 0, "N",
+     "with --weights: so many weights share a scale (default: 32 with int4, a "
+     "whole channel with int8)",
+     "32|64|128"},
     {"machine", 0, "WHICH",
      "this: 8 bits only where they are faster on this machine, other layers "
      "keep their weights in 8 bits (default); any: 8 bits everywhere",
@@ -240,6 +289,10 @@ static const cli_option options[] = {
      "(repeatable)",
      NULL},
     {"per-tensor", 0, NULL, "one scale for a whole weight, not one a channel",
+     NULL},
+    {"full-range", 0, NULL,
+     "weights of all 8 bits: in ONNX Runtime and OpenVINO their sums overflow "
+     "on processors without VNNI",
      NULL},
     {"no-bias-correction", 0, NULL,
      "do not take back what rounding does to means", NULL},
@@ -264,7 +317,10 @@ const cli_verb cli_verb_quantize = {
     "in 8 bits. For other machines, --machine any.\n\n"
     "With labelled pictures (--eval DIR, as for ocelli eval) it is no worse "
     "than --max-drop says: top-1, mAP or mIoU is measured, and the layers that "
-    "do most harm stay in f32.",
+    "do most harm stay in f32.\n\n"
+    "With --weights nothing but weights is quantized, which needs no pictures: "
+    "a file of a quarter or a seventh of the size, for networks that lose too "
+    "much otherwise, transformers above all.",
     options,
     1,
     -1,

@@ -32,13 +32,17 @@ typedef enum oc_quant_range {
 /** What a node with weights becomes. */
 typedef enum oc_quant_precision {
     OC_QUANT_INT8,    /**< its weights and its input are in 8 bits */
-    OC_QUANT_WEIGHTS, /**< its weights are, and it is computed in f32: as small,
-                           and as fast as it was */
+    OC_QUANT_WEIGHTS, /**< its weights alone are in few bits, and it is computed
+                           in f32 */
     OC_QUANT_F32,     /**< it stays as it is */
 } oc_quant_precision;
 
 /** "int8", "weights", "f32"; NULL for what is none.  Static storage. */
 OC_API const char *oc_quant_precision_name(oc_quant_precision p);
+
+enum {
+    OC_QUANT_GROUP = 32 /**< weights that share a scale, by default */
+};
 
 /** How to quantize; all zeros are the defaults. */
 typedef struct oc_quantize_options {
@@ -47,6 +51,20 @@ typedef struct oc_quantize_options {
     int threads;          /**< 0: all cores this process may use */
     int per_tensor;       /**< nonzero: one scale for a weight's whole tensor */
     int no_bias_correction; /**< nonzero: biases stay as they are */
+    /** Zero: no two weights of a channel that have one sign are more than 128
+        together where sums are of integers, so that two products fit 16 bits,
+        in which ONNX Runtime and OpenVINO add them on processors without VNNI.
+        Nonzero: the greatest weight is 127. */
+    int full_range;
+    /** 8 or 4: weights alone are quantized, and all is computed in f32.  No
+        sample is needed; with some, weights of products are rounded so that
+        the products of the samples come out right (in blocks alone).  4 bits
+        are for Gemm and MatMul; Conv has 8 then.  0: activations, too. */
+    int weight_bits;
+    /** 32, 64, 128: a scale for so many weights of a column of Gemm and MatMul,
+        which become com.microsoft's MatMulNBits; 0: OC_QUANT_GROUP with 4
+        bits, one for each column with 8. */
+    int group;
     /** Nodes that stay in f32: names or operators, with * and ? (borrowed
         until oc_quantizer_create() returns). */
     const char *const *ignore;
@@ -58,8 +76,9 @@ typedef struct oc_quantizer oc_quantizer;
 
 /**
  * A quantizer of a model, which must outlive it.  opt NULL: defaults.
- * Errors: E_UNSUPPORTED when nothing in the model can be quantized, E_NOMEM.
- * Used by one thread at a time.
+ * Errors: E_ARG for numbers of bits or a group there are not; E_UNSUPPORTED
+ * when nothing in the model can be quantized; E_NOMEM. Used by one thread at a
+ * time.
  */
 OC_API oc_status oc_quantizer_create(oc_quantizer **out, oc_model *model,
                                      const oc_quantize_options *opt,
@@ -79,7 +98,8 @@ OC_API oc_status oc_quantizer_add(oc_quantizer *q,
 
 /**
  * Writes the quantized model.
- * Errors: E_ARG no sample was added; E_UNSUPPORTED a node that operator set 13
+ * Errors: E_ARG no sample was added, unless weights alone are quantized;
+ *   E_UNSUPPORTED a node that operator set 13
  *   says otherwise and that has no equivalent there; E_IO; E_NOMEM.
  */
 OC_API oc_status oc_quantizer_save(oc_quantizer *q, const char *path,
@@ -102,11 +122,15 @@ typedef struct oc_quantized_node {
     oc_quant_precision precision; /**< what it will be */
     int ignored;                  /**< nonzero: a pattern keeps it in f32 */
     int64_t weights;              /**< their number */
-    double sqnr_db;       /**< of its weights: signal to rounding noise */
-    double input_sqnr_db; /**< the same of its input; 0 before a sample */
-    float lo;             /**< lower limit of its input; 0 before a sample */
-    float hi;             /**< upper limit of its input; 0 before a sample */
-    float scale;          /**< of its input: one step */
+    int bits;               /**< of its weights; 32 where it stays in f32 */
+    int group;              /**< weights that share a scale; 0: a channel's */
+    double sqnr_db;         /**< of its weights: signal to rounding noise */
+    double product_sqnr_db; /**< of what it makes of the samples, as far as its
+                                 weights do it; 0: not known */
+    double input_sqnr_db;   /**< the same of its input; 0 before a sample */
+    float lo;               /**< lower limit of its input; 0 before a sample */
+    float hi;               /**< upper limit of its input; 0 before a sample */
+    float scale;            /**< of its input: one step */
 } oc_quantized_node;
 
 /** Nodes with weights, in the order they run. */
@@ -123,7 +147,8 @@ OC_API int oc_quantizer_is_ignored(const oc_quantizer *q, int i);
 /**
  * Decides what node i becomes.  What it reads and writes gets 8 bits only where
  * a node in 8 bits needs it.
- * Errors: E_ARG no such node, or one that is ignored.
+ * Errors: E_ARG no such node, or one that is ignored; INT8 where weights alone
+ *   are quantized.
  */
 OC_API oc_status oc_quantizer_set(oc_quantizer *q, int i, oc_quant_precision p,
                                   oc_error *err);

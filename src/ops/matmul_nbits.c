@@ -161,7 +161,12 @@ static void dequantize_block(const nbits *q, const uint8_t *b, float scale,
     }
     for (int v = 0; v < 1 << q->bits; v++)
         table[v] = ((float)v - zero) * scale;
-    for (int64_t i = 0; i < n; i++)
+    int64_t whole = q->bits == 4 ? n / 2 : 0;
+    for (int64_t i = 0; i < whole; i++) {
+        out[2 * i] = table[b[i] & 15];
+        out[2 * i + 1] = table[b[i] >> 4];
+    }
+    for (int64_t i = 2 * whole; i < n; i++)
         out[i] = table[unpack(b, i, q->bits)];
 }
 

@@ -76,6 +76,17 @@ static int read_target(const decider *d, const oc__node *n,
     return 0;
 }
 
+/* Weights alone: products get a scale for each block where that is asked for,
+ * or 4 bits, which one scale for a column would not do for. */
+static void set_blocks(const oc_quantize_options *opt, const oc__node *n,
+                       oc__quant_target *t) {
+    if (!opt->weight_bits || t->precision == OC_QUANT_F32) return;
+    t->precision = OC_QUANT_WEIGHTS;
+    if (oc__is_op(n, "Conv") || (opt->weight_bits == 8 && !opt->group)) return;
+    t->bits = opt->weight_bits;
+    t->block = opt->group ? opt->group : OC_QUANT_GROUP;
+}
+
 static int has_name(const oc__node *n, const char *const *names, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (oc__is_op(n, names[i])) return 1;
@@ -278,6 +289,7 @@ oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
         p->ignored[i] = (char)is_ignored(opt, g->nodes[i]);
         if (!read_target(&d, g->nodes[i], &t)) continue;
         t.precision = p->ignored[i] ? OC_QUANT_F32 : OC_QUANT_INT8;
+        set_blocks(opt, g->nodes[i], &t);
         p->targets[p->n_targets++] = t;
     }
     /* Large: a watch has a histogram. */
@@ -292,9 +304,11 @@ oc_status oc__quant_decide(oc__quant_plan *p, oc__graph *g,
         decide(&d);
         for (int v = 0; v < p->n_values; v++)
             if (p->code[v] == v) watch(p, v, -2);
-        for (int k = 0; k < p->n_targets; k++)
-            watch(p, g->nodes[p->targets[k].node]->in[0],
-                  p->targets[k].in_axis);
+        for (int k = 0; k < p->n_targets; k++) {
+            int w = watch(p, g->nodes[p->targets[k].node]->in[0],
+                          p->targets[k].in_axis);
+            p->watches[w].is_product |= p->targets[k].bits > 0;
+        }
         for (int k = 0; k < p->n_watches; k++)
             p->watches[k].range.use = use_of(&d, p->watches[k].value);
     }

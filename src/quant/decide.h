@@ -14,6 +14,11 @@ typedef struct oc__quant_target {
     int axis;    /* of the weight: its output channels */
     int in_axis; /* of the input: its channels; -1: the last */
     oc_quant_precision precision;
+    int bits;     /* of a weight with a scale for each block; 0: it has one for
+                     each channel */
+    int block;    /* rows of it */
+    int is_known; /* what follows is: of blocks alone, as in blocks.h */
+    double weight_db, product_db;
 } oc__quant_target;
 
 /** An activation that is looked at. */
@@ -26,6 +31,9 @@ typedef struct oc__quant_watch {
     oc__range range;
     int64_t channels, counted; /* counted: samples of each channel */
     double *sums;              /* of each channel */
+    int is_product;            /* of a weight in blocks */
+    int64_t gram_k;            /* as many inputs it has */
+    float *gram;               /* their products; see blocks.h */
 } oc__quant_watch;
 
 typedef struct oc__quant_plan {
@@ -69,9 +77,20 @@ oc_status oc__quant_rewrite(const oc__quant_plan *p, oc__graph *g,
                             const oc_quantize_options *opt,
                             const oc_allocator *a, oc_error *err);
 /** Codes of a weight: data (i8, dense, made by the caller), one scale for each
- * index of axis, or one in all (axis -1).  Returns the SQNR in dB. */
-double oc__quant_weight(const oc_tensor *w, int axis, int8_t *data,
+ * index of axis, or one in all (axis -1); spared: not the
+ * full_range of the options.  Returns the SQNR in dB. */
+double oc__quant_weight(const oc_tensor *w, int axis, int spared, int8_t *data,
                         float *scales);
+
+/** blocks_node.c: makes t's node in g, a clone of the plan's graph, one with
+ * coded blocks; notes what that does to t's weight. */
+oc_status oc__quant_put_blocks(const oc__quant_plan *p, oc__graph *g,
+                               oc__quant_target *t, const oc_allocator *a,
+                               oc_error *err);
+/** Notes it without writing. */
+oc_status oc__quant_blocks_noise(const oc__quant_plan *p, const oc__graph *g,
+                                 oc__quant_target *t, const oc_allocator *a,
+                                 oc_error *err);
 
 /** opset.c: nodes of g as operator set 13 writes them, from `version`. */
 oc_status oc__quant_raise(oc__graph *g, int version, oc_error *err);

@@ -302,8 +302,8 @@ static void put_row(const writer *w, int i) {
     const char *kind = oc_quant_precision_name(n->precision);
     oc__page_text(p, "<tr><th scope=\"row\">");
     oc__page_escaped(p, n->name);
-    oc__page_print(p, "<small>%s, %lld weights</small></th><td>", n->op,
-                   (long long)n->weights);
+    oc__page_print(p, "<small>%s, %lld weights in %d bits</small></th><td>",
+                   n->op, (long long)n->weights, n->bits);
     oc__page_print(p, "<span class=\"tag %s\">%s</span></td><td class=\"why\">",
                    kind, kind);
     if (t && t->why) oc__page_escaped(p, t->why);

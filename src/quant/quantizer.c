@@ -1,6 +1,7 @@
 /* quantizer.c - see ocelli/quant.h: samples go through the model, ranges are
  * noted, the coded graph is written. */
 #include "onnx/export.h"
+#include "quant/blocks.h"
 #include "quant/decide.h"
 
 #include <math.h>
@@ -48,19 +49,8 @@ static oc_status name_nodes(oc_quantizer *q, oc_error *err) {
     return OC_OK;
 }
 
-static oc_status setup(oc_quantizer *q, oc_error *err) {
-    int only, quantized = 0;
-    OC_TRY(oc__model_clone_graph(q->model, &q->graph, &q->arena, &only, err));
-    OC_TRY(name_nodes(q, err));
-    OC_TRY(oc__quant_decide(&q->plan, q->graph, &q->opt, &q->arena,
-                            q->allocator, err));
-    for (int i = 0; i < q->plan.n_targets; i++)
-        quantized += q->plan.targets[i].precision == OC_QUANT_INT8;
-    if (!quantized)
-        return oc__fail(err, OC_E_UNSUPPORTED,
-                        "there is nothing to quantize: no Conv, Gemm or MatMul "
-                        "in f32 with constant weights%s",
-                        q->plan.n_targets ? " that is not ignored" : "");
+/* What samples need.  With weights alone there may be none. */
+static oc_status start(oc_quantizer *q, oc_error *err) {
     OC_TRY(make_seen(q, err));
     q->env.kernels = &q->model->kernels;
     q->env.allocator = q->allocator;
@@ -72,6 +62,30 @@ static oc_status setup(oc_quantizer *q, oc_error *err) {
     return oc__exec_create(&q->exec, q->seen, &q->env, err);
 }
 
+static oc_status setup(oc_quantizer *q, oc_error *err) {
+    int only, quantized = 0;
+    int bits = q->opt.weight_bits, group = q->opt.group;
+    if ((bits && bits != 4 && bits != 8) || (group && !bits) ||
+        (group && group != 32 && group != 64 && group != 128))
+        return oc__fail(err, OC_E_ARG,
+                        "weights have 4 or 8 bits in groups of 32, 64 or 128, "
+                        "not %d in groups of %d",
+                        bits, group);
+    OC_TRY(oc__model_clone_graph(q->model, &q->graph, &q->arena, &only, err));
+    OC_TRY(name_nodes(q, err));
+    OC_TRY(oc__quant_decide(&q->plan, q->graph, &q->opt, &q->arena,
+                            q->allocator, err));
+    for (int i = 0; i < q->plan.n_targets; i++)
+        quantized += q->plan.targets[i].precision != OC_QUANT_F32;
+    if (!quantized)
+        return oc__fail(err, OC_E_UNSUPPORTED,
+                        "there is nothing to quantize: no Conv, Gemm or MatMul "
+                        "in f32 with constant weights%s",
+                        q->plan.n_targets ? " that is not ignored" : "");
+    if (q->opt.weight_bits)
+        return oc__quant_decide_again(&q->plan, q->graph, q->allocator, err);
+    return start(q, err);
+}
 oc_status oc_quantizer_create(oc_quantizer **out, oc_model *model,
                               const oc_quantize_options *opt, oc_error *err) {
     oc__error_clear(err);
@@ -101,6 +115,8 @@ void oc_quantizer_destroy(oc_quantizer *q) {
         oc__quant_watch *w = &q->plan.watches[i];
         oc__release(q->allocator, w->sums,
                     (size_t)w->channels * sizeof *w->sums);
+        oc__release(q->allocator, w->gram,
+                    oc__blocks_gram_elems(w->gram_k) * sizeof *w->gram);
     }
     oc__exec_destroy(q->exec);
     oc__pool_destroy(q->env.pool);
@@ -137,6 +153,22 @@ static oc_status add_means(const oc_quantizer *q, oc__quant_watch *w,
     return OC_OK;
 }
 
+/* Products of the inputs of a weight in blocks. */
+static oc_status add_products(const oc_quantizer *q, oc__quant_watch *w,
+                              const oc_tensor *t, oc_error *err) {
+    int64_t k = t->rank ? t->dims[t->rank - 1] : 0;
+    if (k < 1) return OC_OK;
+    if (!w->gram) {
+        w->gram =
+            oc__calloc(q->allocator, oc__blocks_gram_elems(k), sizeof *w->gram);
+        if (!w->gram) return oc__fail_nomem(err);
+        w->gram_k = k;
+    }
+    if (w->gram_k == k)
+        oc__blocks_gram_add(w->gram, t->data, oc_tensor_elems(t) / k, k);
+    return OC_OK;
+}
+
 static oc_status look(oc_quantizer *q, oc_error *err) {
     int own = q->seen->n_outputs - q->plan.n_watches, fewer = 0;
     for (int i = 0; i < q->plan.n_watches; i++) {
@@ -149,6 +181,7 @@ static oc_status look(oc_quantizer *q, oc_error *err) {
         }
         oc__range_add(&w->range, v->t.data, oc_tensor_elems(&v->t));
         if (w->axis > -2) OC_TRY(add_means(q, w, &v->t, err));
+        if (w->is_product) OC_TRY(add_products(q, w, &v->t, err));
     }
     return fewer ? oc__quant_decide_again(&q->plan, q->graph, q->allocator, err)
                  : OC_OK;
@@ -176,9 +209,12 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
         values[i].t = *inputs[i];
         refs[i] = &values[i];
     }
+    if (!st && !q->exec) st = start(q, err);
     if (!st) st = oc__exec_run(q->exec, refs, err);
     if (!st) st = look(q, err);
     if (!st) q->samples++;
+    for (int i = 0; i < q->plan.n_targets; i++)
+        q->plan.targets[i].is_known = 0;
     oc__release(q->allocator, values, bytes * sizeof *values);
     oc__release(q->allocator, refs, bytes * sizeof *refs);
     return st;
@@ -212,7 +248,7 @@ static oc_status write_model(oc_quantizer *q, const char *path, void **data,
     oc__graph *g = NULL;
     oc__wire_out o;
     oc__buf *flat = NULL;
-    if (!q->samples)
+    if (!q->samples && !q->opt.weight_bits)
         return oc__fail(err, OC_E_ARG,
                         "no sample was added, so no range is known");
     oc__arena_init(&arena, q->allocator);
@@ -287,6 +323,8 @@ oc_status oc_quantizer_set(oc_quantizer *q, int i, oc_quant_precision p,
     if (q->plan.ignored[t->node])
         return oc__fail(err, OC_E_ARG, "node \"%s\" is ignored",
                         q->graph->nodes[t->node]->name);
+    if (q->opt.weight_bits && p == OC_QUANT_INT8)
+        return oc__fail(err, OC_E_ARG, "weights alone are quantized");
     t->precision = p;
     return oc__quant_decide_again(&q->plan, q->graph, q->allocator, err);
 }
@@ -313,28 +351,46 @@ int oc_quantizer_node_count(const oc_quantizer *q) {
     return q->plan.n_targets;
 }
 
-oc_status oc_quantizer_node(const oc_quantizer *q, int i,
-                            oc_quantized_node *out) {
-    if (!q || !out || i < 0 || i >= q->plan.n_targets) return OC_E_ARG;
-    const oc__quant_target *t = &q->plan.targets[i];
-    const oc__node *n = q->graph->nodes[t->node];
-    const oc_tensor *w = q->graph->values[n->in[1]].constant;
+/* What becomes of t's weight w. */
+static oc_status note_weight(const oc_quantizer *q, oc__quant_target *t,
+                             const oc_tensor *w, oc_quantized_node *out) {
     size_t elems = (size_t)oc_tensor_elems(w);
     size_t channels = (size_t)w->dims[t->axis];
-    memset(out, 0, sizeof *out);
-    out->name = n->name;
-    out->op = n->op->name;
-    out->precision = t->precision;
-    out->quantized = t->precision == OC_QUANT_INT8;
-    out->weights = (int64_t)elems;
+    int is_coded = t->precision != OC_QUANT_F32;
+    out->bits = !is_coded ? 32 : t->bits ? t->bits : 8;
+    if (t->bits && is_coded) {
+        OC_TRY(
+            oc__quant_blocks_noise(&q->plan, q->graph, t, q->allocator, NULL));
+        out->group = t->block;
+        out->sqnr_db = t->weight_db;
+        out->product_sqnr_db = t->product_db;
+        return OC_OK;
+    }
     int8_t *codes = oc__alloc(q->allocator, elems);
     float *scales = oc__calloc(q->allocator, channels, sizeof *scales);
     oc_status st = codes && scales ? OC_OK : OC_E_NOMEM;
     if (!st)
         out->sqnr_db = oc__quant_weight(w, q->opt.per_tensor ? -1 : t->axis,
+                                        out->quantized && !q->opt.full_range,
                                         codes, scales);
     oc__release(q->allocator, codes, elems);
     oc__release(q->allocator, scales, channels * sizeof *scales);
+    return st;
+}
+
+oc_status oc_quantizer_node(const oc_quantizer *q, int i,
+                            oc_quantized_node *out) {
+    if (!q || !out || i < 0 || i >= q->plan.n_targets) return OC_E_ARG;
+    oc__quant_target *t = &q->plan.targets[i];
+    const oc__node *n = q->graph->nodes[t->node];
+    const oc_tensor *w = q->graph->values[n->in[1]].constant;
+    memset(out, 0, sizeof *out);
+    out->name = n->name;
+    out->op = n->op->name;
+    out->precision = t->precision;
+    out->quantized = t->precision == OC_QUANT_INT8;
+    out->weights = oc_tensor_elems(w);
+    oc_status st = note_weight(q, t, w, out);
     const oc__quant_watch *x = input_of(q, t);
     if (!st && q->samples && !x->absent) {
         uint8_t zero;

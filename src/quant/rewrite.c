@@ -111,22 +111,34 @@ static int64_t inner_of(const oc_tensor *w, int axis) {
     return n;
 }
 
-double oc__quant_weight(const oc_tensor *w, int axis, int8_t *data,
+/* A step of channel c.  spared: no two codes of one sign are more than 128
+ * together, for 255 times that is the most that 16 bits hold. */
+static float step_of(const oc_tensor *w, int64_t c, int64_t channels,
+                     int64_t inner, int spared) {
+    const float *x = w->data;
+    float top[2][2] = {{0}}; /* the two greatest of each sign */
+    int64_t n = oc_tensor_elems(w);
+    for (int64_t at = c * inner; at < n; at += channels * inner)
+        for (int64_t k = at; k < at + inner; k++) {
+            float *t = top[x[k] < 0], v = isfinite(x[k]) ? fabsf(x[k]) : 0;
+            t[1] = fmaxf(t[1], fminf(v, t[0]));
+            t[0] = fmaxf(t[0], v);
+        }
+    float most = fmaxf(top[0][0], top[1][0]);
+    if (spared) /* 127, since both may be rounded up */
+        for (int k = 0; k < 2; k++)
+            most = fmaxf(most, top[k][0] + top[k][1]);
+    return most / 127 > 1e-30f ? most / 127 : 1;
+}
+
+double oc__quant_weight(const oc_tensor *w, int axis, int spared, int8_t *data,
                         float *scales) {
     int64_t n = oc_tensor_elems(w), channels = axis < 0 ? 1 : w->dims[axis];
     int64_t inner = axis < 0 ? n : inner_of(w, axis);
     const float *x = w->data;
     double signal = 0, noise = 0;
     for (int64_t c = 0; c < channels; c++)
-        scales[c] = 0;
-    for (int64_t i = 0; i < n; i++) {
-        float *s = &scales[i / inner % channels];
-        if (isfinite(x[i])) *s = fmaxf(*s, fabsf(x[i]));
-    }
-    for (int64_t c = 0; c < channels; c++) {
-        scales[c] /= 127;
-        if (!(scales[c] > 1e-30f)) scales[c] = 1;
-    }
+        scales[c] = step_of(w, c, channels, inner, spared);
     for (int64_t i = 0; i < n; i++) {
         float s = scales[i / inner % channels];
         float q = fminf(fmaxf(rintf(x[i] / s), -127), 127);
@@ -256,7 +268,8 @@ static oc_status code_weight(writer *w, const oc__quant_target *t) {
     oc_status st =
         shift && x >= 0 && q >= 0 && s >= 0 ? OC_OK : oc__fail_nomem(w->err);
     if (!st) {
-        oc__quant_weight(&weight, axis, codes, scales);
+        oc__quant_weight(&weight, axis, !is_f32 && !w->opt->full_range, codes,
+                         scales);
         mean_shift(w, t, n, &weight, codes, scales, shift);
         st = add_decoder(w, axis, OC_DTYPE_I8, out, q, s, x);
     }
@@ -285,7 +298,10 @@ oc_status oc__quant_rewrite(const oc__quant_plan *p, oc__graph *g,
         int v = g->nodes[p->targets[k].node]->in[0];
         if (!oc__quant_is_coded(p, g, &p->targets[k])) continue;
         if (p->code[v] >= 0) OC_TRY(code_constants(&w, p->code[v]));
-        OC_TRY(code_weight(&w, &p->targets[k]));
+        if (p->targets[k].bits)
+            OC_TRY(oc__quant_put_blocks(p, g, &p->targets[k], a, err));
+        else
+            OC_TRY(code_weight(&w, &p->targets[k]));
     }
     for (int v = 0; v < p->n_values; v++)
         if (p->code[v] >= 0) OC_TRY(code_value(&w, v, own));

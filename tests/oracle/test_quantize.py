@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -81,7 +82,7 @@ def weights_are_rounded():
     """Each channel's greatest weight is 127, and codes times scales are the
     weights within half a step."""
     name = "mobilenet_v2_imagenet_nhwc"
-    out, _ = quantized(name)
+    out, _ = quantized(name, "--full-range")
     values = weights_of(out)
     graph = onnx.load(out).graph
     seen = 0
@@ -96,6 +97,26 @@ def weights_are_rounded():
         assert ((rows.max(1) == 127) | (s == 1)).all()
         seen += 1
     assert seen == 53
+
+
+def sums_fit_16_bits():
+    """ONNX Runtime as it comes says what it does where nothing saturates."""
+    name = "squeezenet1.1_imagenet"
+    out, _ = quantized(name)
+    x = session(out).get_inputs()[0]
+    plain = ort.InferenceSession(out, providers=["CPUExecutionProvider"])
+    for seed in range(3):
+        feed = {x.name: np.random.default_rng(seed).normal(0, 80, [
+            d if isinstance(d, int) else 1 for d in x.shape]).astype(
+                np.float32)}
+        a, b = (s.run(None, feed)[0] for s in (session(out), plain))
+        assert np.array_equal(a, b)
+    for q in weights_of(out).values():
+        if q.dtype != np.int8 or q.ndim < 2:
+            continue
+        rows = np.sort(q.astype(int).reshape(len(q), -1), 1)
+        assert rows[:, -2:].sum(1).max() <= 128
+        assert rows[:, :2].sum(1).min() >= -128
 
 
 def nodes_can_stay():
@@ -245,6 +266,145 @@ def weights_alone():
     assert np.abs(a - b).max() <= 1e-4 < np.abs(full - b).max()
 
 
+# ---- weights alone, without pictures ----------------------------------------
+
+def product_net(name="products.onnx", features=200, inner=72):
+    """A Conv and products of all forms over 3 x 16 x 16 pictures; their rows
+    are no multiple of any group."""
+    rng, node = np.random.default_rng(8), helper.make_node
+    value = helper.make_tensor_value_info
+
+    def init(name, *shape):
+        return numpy_helper.from_array(rng.normal(
+            0, np.prod(shape) ** -0.25, shape).astype(np.float32), name)
+
+    graph = helper.make_graph(
+        [node("Conv", ["x", "conv"], ["c"], "conv", strides=[2, 2]),
+         node("Relu", ["c"], ["r"]),
+         node("Reshape", ["r", "rows"], ["rows3"]),
+         node("MatMul", ["rows3", "w1"], ["m"], "first"),
+         node("Relu", ["m"], ["m2"]),
+         node("ReduceMean", ["m2"], ["mean"], axes=[1], keepdims=0),
+         node("Gemm", ["mean", "w2", "b2"], ["g"], "second", transB=1),
+         node("Relu", ["g"], ["g2"]),
+         node("Gemm", ["g2", "w3"], ["y"], "third")], "g",
+        [value("x", TensorProto.FLOAT, (1, 3, 16, 16))],
+        [value("y", TensorProto.FLOAT, (1, 10))],
+        [init("conv", 8, 3, 4, 4), init("w1", 56, features),
+         init("w2", inner, features), init("b2", inner), init("w3", inner, 10),
+         numpy_helper.from_array(np.array([1, 7, 56], np.int64), "rows")])
+    path = program.path(name)
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[
+        helper.make_opsetid("", 13)]), path)
+    return path
+
+
+def decoded(node, values):
+    """The weight (K, N) of a MatMulNBits, by what its documentation says."""
+    a = {k.name: k.i for k in node.attribute}
+    q, s = values[node.input[1]], values[node.input[2]]
+    if a["bits"] == 4:
+        q = np.stack([q & 15, q >> 4], -1).reshape(*q.shape[:2], -1)
+    w = (q.astype(np.float32) - 2 ** (a["bits"] - 1)) * s.reshape(
+        *q.shape[:2], 1)
+    return w.reshape(len(q), -1)[:, :a["K"]].T
+
+
+def ours_of(path, feed):
+    np.save(program.path("x.npy"), feed)
+    program.run("run", path, "--input", "x=" + program.path("x.npy"),
+                "--output-dir", program.WORK)
+    return np.load(program.path("y.npy"))
+
+
+def blocks(bits, group):
+    """Codes stand for the weights, and ONNX Runtime computes as we do."""
+    path, out = product_net(), program.path("blocks.onnx")
+    report = program.ask("quantize", path, "--weights", f"int{bits}",
+                         "--group", group, "-o", out)
+    kinds = [(n["name"], n["precision"], n["bits"], n["group"])
+             for n in report["layers"]]
+    assert kinds == [("conv", "weights", 8, 0)] + [
+        (n, "weights", bits, group) for n in ("first", "second", "third")]
+    values, full = weights_of(out), weights_of(path)
+    nodes = {n.name: n for n in onnx.load(out).graph.node}
+    for n, w in (("first", full["w1"]), ("second", full["w2"].T),
+                 ("third", full["w3"])):
+        assert nodes[n].op_type == "MatMulNBits"
+        got = decoded(nodes[n], values)
+        assert got.shape == w.shape
+        db = 10 * np.log10((w ** 2).sum() / ((w - got) ** 2).sum())
+        said = next(k for k in report["layers"] if k["name"] == n)
+        assert abs(db - said["sqnr_db"]) < 0.05 and db > (
+            17 if bits == 4 else 40)
+    for seed in range(3):
+        x = np.random.default_rng(seed).random((1, 3, 16, 16), np.float32)
+        theirs = session(out).run(None, {"x": x})[0]
+        full_y = session(path).run(None, {"x": x})[0]
+        assert np.abs(ours_of(out, x) - theirs).max() <= 2e-5 * np.abs(
+            theirs).max()
+        assert np.abs(theirs - full_y).max() > 1e-4 * np.abs(full_y).max()
+
+
+def four_bits():
+    for group in (32, 64, 128):
+        blocks(4, group)
+
+
+def eight_bits_in_groups():
+    blocks(8, 64)
+
+
+def channels_without_pictures():
+    """int8: the weights that numpy rounds, whole channels at a time."""
+    path, out = product_net(), program.path("channels.onnx")
+    report = program.ask("quantize", path, "--weights", "int8", "-o", out)
+    assert {n["bits"] for n in report["layers"]} == {8}
+    assert "MatMulNBits" not in {n.op_type for n in onnx.load(out).graph.node}
+    same = program.path("rounded.onnx")
+    onnx.save(rounded(onnx.load(path)), same)
+    x = np.random.default_rng(3).random((1, 3, 16, 16), np.float32)
+    # Its optimizer would round activations, too, to multiply in 8 bits.
+    full, a, b = (session(p, optimize=False).run(None, {"x": x})[0]
+                  for p in (path, same, out))
+    assert np.abs(a - b).max() <= 1e-5 * np.abs(a).max() < np.abs(
+        full - b).max()
+    assert np.abs(ours_of(out, x) - b).max() <= 1e-5 * np.abs(a).max()
+
+
+def smooth_picture(rng):
+    """Neighbours are alike, as in photographs."""
+    x = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
+    return np.array(Image.fromarray(x).resize((16, 16),
+                                              Image.Resampling.BICUBIC))
+
+
+def pictures_help():
+    """With pictures, the outputs for others are nearer to what they were."""
+    path, rng = product_net(), np.random.default_rng(9)
+    os.makedirs(program.path("smooth"), exist_ok=True)
+    for i in range(60):
+        Image.fromarray(smooth_picture(rng)).save(
+            program.path(f"smooth/{i}.png"))
+    others = [smooth_picture(rng).astype(np.float32).transpose(2, 0, 1)[None]
+              / 255 for _ in range(40)]
+    full, error = session(path), {}
+    for how in ("without", "with"):
+        out = program.path(how + ".onnx")
+        data = ("--data", program.path("smooth"), "--decode", "logits",
+                "--scale", 1 / 255, "--mean", 0, "--std", 1)
+        report = program.ask("quantize", path, "--weights", "int4", "-o", out,
+                             *(data if how == "with" else ()))
+        assert report["images"] == (60 if how == "with" else 0)
+        assert [n.get("product_sqnr_db", 0) > 10 for n in report["layers"]] \
+            == [False] + 3 * [how == "with"]
+        net = session(out)
+        error[how] = np.mean([
+            ((net.run(None, {"x": x})[0] - full.run(None, {"x": x})[0]) ** 2)
+            .mean() for x in others])
+    assert error["with"] < 0.5 * error["without"], error
+
+
 class Page(HTMLParser):
     """Rows of tables; tags that are closed wrongly, what is fetched."""
     def __init__(self, text):
@@ -307,7 +467,19 @@ def bad_input():
             ([model, program.picture("bus.jpg"), "--ignore", "*"], 3,
              "nothing to quantize"),
             ([model, program.picture("bus.jpg"), "-o", "/nowhere/x.onnx"], 1,
-             "/nowhere/x.onnx")):
+             "/nowhere/x.onnx"),
+            ([model, "--weights", "int3"], 2, "int3"),
+            ([model, "--weights", "int4", "--group", "48"], 2, "48"),
+            ([model, program.picture("bus.jpg"), "--group", "32"], 2,
+             "--weights"),
+            ([model, "--weights", "int8", "--eval", "/nowhere"], 2,
+             "--eval says nothing"),
+            ([model, "--weights", "int8", "--machine", "any"], 2,
+             "--machine says nothing"),
+            ([model, "--weights", "int4", "--data", "/nowhere"], 3,
+             "/nowhere"),
+            ([model, "--weights", "int4", "--ignore", "*"], 3,
+             "nothing to quantize")):
         r = subprocess.run([program.OCELLI, "quantize", *args],
                            capture_output=True, text=True)
         assert (r.returncode, words in r.stderr) == (code, True), r
@@ -319,9 +491,14 @@ if __name__ == "__main__":
         ("squeezenet in 8 bits", squeezenet), ("yolox in 8 bits", yolox),
         ("labels stay", labels_stay),
         ("weights are rounded", weights_are_rounded),
+        ("sums fit 16 bits", sums_fit_16_bits),
         ("nodes can stay in f32", nodes_can_stay),
         ("sizes are no activations", sizes_are_no_activations),
         ("accuracy is kept", accuracy_is_kept),
         ("weights alone in 8 bits", weights_alone),
+        ("weights in 4 bits", four_bits),
+        ("weights in 8 bits, in groups", eight_bits_in_groups),
+        ("weights in 8 bits, channels", channels_without_pictures),
+        ("pictures help weights", pictures_help),
         ("the report adds up", report_adds_up),
         ("bad input", bad_input)]))

@@ -1,4 +1,5 @@
 /* test_quant.c - ranges from streams of values, patterns, operator sets. */
+#include "quant/blocks.h"
 #include "quant/decide.h"
 
 #include "testing.h"
@@ -142,10 +143,165 @@ static void weights_round_to_the_nearest(void **state) {
     float x[6] = {1, -0.5f, 0.25f, 0, 0, 0}, scales[2];
     int8_t codes[6];
     oc_tensor w = {OC_DTYPE_F32, 2, {2, 3}, x};
-    double sqnr = oc__quant_weight(&w, 0, codes, scales);
+    double sqnr = oc__quant_weight(&w, 0, 0, codes, scales);
     assert_memory_equal(codes, ((int8_t[]){127, -64, 32, 0, 0, 0}), 6);
     assert_true(scales[0] == 1.0f / 127 && scales[1] == 1);
     assert_true(sqnr > 40 && sqnr < 60);
+}
+
+/* Where sums are of integers, two products fit 16 bits. */
+static void sums_of_two_fit(void **state) {
+    (void)state;
+    oc__rng rng;
+    enum { ROWS = 5, K = 64 };
+    float x[ROWS * K], scales[ROWS];
+    int8_t codes[ROWS * K];
+    oc_tensor w = {OC_DTYPE_F32, 2, {ROWS, K}, x};
+    oc__rng_init(&rng, 11);
+    for (int t = 0; t < 50; t++) {
+        oc__rng_fill(&rng, x, ROWS * K, -1, 1);
+        double sqnr = oc__quant_weight(&w, 0, 1, codes, scales);
+        int over = 0;
+        for (int r = 0; r < ROWS; r++)
+            for (int i = 0; i < K; i++)
+                for (int j = 0; j < i; j++)
+                    over |= abs(codes[r * K + i] + codes[r * K + j]) > 128;
+        assert_false(over);
+        assert_true(sqnr > 38);
+        /* Without that, there are some. */
+        oc__quant_weight(&w, 0, 0, codes, scales);
+        for (int i = 0; i < K; i++)
+            for (int j = 0; j < i; j++)
+                over |= abs(codes[i] + codes[j]) > 128;
+        assert_true(over);
+    }
+}
+
+/* ---- blocks --------------------------------------------------------------
+ */
+
+enum { BLOCK_K = 200, BLOCK_N = 9 };
+
+static void decode(const oc__blocks *b, const uint8_t *codes,
+                   const float *scales, float *out) {
+    int64_t blocks = oc__blocks_count(b), bytes = b->block * b->bits / 8;
+    for (int64_t c = 0; c < b->n; c++)
+        for (int64_t k = 0; k < b->k; k++) {
+            int64_t block = c * blocks + k / b->block, in = k % b->block;
+            const uint8_t *at = codes + block * bytes;
+            int code = b->bits == 8 ? at[in] : at[in / 2] >> 4 * (in % 2) & 15;
+            out[k * b->n + c] =
+                scales[block] * (float)(code - (1 << (b->bits - 1)));
+        }
+}
+
+/* The products of `samples` with what is left of the weights. */
+static double product_error(const float *a, const float *b, const float *x,
+                            int samples) {
+    double sum = 0;
+    for (int s = 0; s < samples; s++)
+        for (int c = 0; c < BLOCK_N; c++) {
+            double y = 0;
+            for (int k = 0; k < BLOCK_K; k++)
+                y += (double)x[s * BLOCK_K + k] *
+                     ((double)a[k * BLOCK_N + c] - (double)b[k * BLOCK_N + c]);
+            sum += y * y;
+        }
+    return sum;
+}
+
+/* Inputs that go together: a few hidden ones, mixed. */
+static void fill_samples(oc__rng *rng, float *x, int samples) {
+    float mix[4 * BLOCK_K], hidden[4], own[BLOCK_K];
+    oc__rng_fill(rng, mix, 4 * BLOCK_K, -1, 1);
+    for (int s = 0; s < samples; s++) {
+        oc__rng_fill(rng, hidden, 4, -1, 1);
+        oc__rng_fill(rng, own, BLOCK_K, -0.1f, 0.1f);
+        for (int k = 0; k < BLOCK_K; k++) {
+            float v = own[k];
+            for (int h = 0; h < 4; h++)
+                v += hidden[h] * mix[h * BLOCK_K + k];
+            x[s * BLOCK_K + k] = v;
+        }
+    }
+}
+
+static void blocks_round_to_the_nearest(void **state) {
+    (void)state;
+    static float w[BLOCK_K * BLOCK_N], back[BLOCK_K * BLOCK_N];
+    oc__rng rng;
+    oc__rng_init(&rng, 3);
+    oc__rng_fill(&rng, w, BLOCK_K * BLOCK_N, -2, 2);
+    for (int bits = 4; bits <= 8; bits += 4)
+        for (int64_t block = 32; block <= 128; block *= 2) {
+            oc__blocks b = {w, BLOCK_K, BLOCK_N, BLOCK_N, 1, bits, block};
+            oc__blocks_noise noise, same;
+            int64_t scales_n = BLOCK_N * oc__blocks_count(&b);
+            uint8_t *codes = test_calloc(1, oc__blocks_bytes(&b));
+            float *scales = test_calloc((size_t)scales_n, sizeof *scales);
+            assert_int_equal(oc__blocks_round(&b, NULL, codes, scales, &noise,
+                                              &oc__default_allocator),
+                             OC_OK);
+            decode(&b, codes, scales, back);
+            double signal = 0, left = 0;
+            for (int i = 0; i < BLOCK_K * BLOCK_N; i++) {
+                double e = (double)w[i] - (double)back[i];
+                signal += (double)w[i] * (double)w[i];
+                left += e * e;
+            }
+            assert_true(fabs(noise.weight_db - 10 * log10(signal / left)) <
+                        0.01);
+            assert_true(noise.weight_db > (bits == 4 ? 20 : 44));
+            assert_true(noise.product_db == 0);
+            /* Without a place for them, the same is known. */
+            oc__blocks_round(&b, NULL, NULL, NULL, &same,
+                             &oc__default_allocator);
+            assert_true(same.weight_db == noise.weight_db);
+            test_free(codes);
+            test_free(scales);
+        }
+}
+
+/* Errors of products get smaller by much, on samples that were not seen, too;
+ * what is said of them is true. */
+static void blocks_heed_samples(void **state) {
+    (void)state;
+    enum { SAMPLES = 400 };
+    static float w[BLOCK_K * BLOCK_N], near[BLOCK_K * BLOCK_N],
+        heed[BLOCK_K * BLOCK_N], x[2 * SAMPLES * BLOCK_K];
+    oc__blocks b = {w, BLOCK_K, BLOCK_N, BLOCK_N, 1, 4, 32};
+    oc__blocks_noise noise;
+    oc__rng rng;
+    oc__rng_init(&rng, 4);
+    oc__rng_fill(&rng, w, BLOCK_K * BLOCK_N, -2, 2);
+    fill_samples(&rng, x, 2 * SAMPLES);
+    float *gram = test_calloc(oc__blocks_gram_elems(BLOCK_K), sizeof *gram);
+    uint8_t *codes = test_calloc(1, oc__blocks_bytes(&b));
+    float *scales = test_calloc(BLOCK_N * 7, sizeof *scales);
+    for (int s = 0; s < SAMPLES; s += 50) /* in parts */
+        oc__blocks_gram_add(gram, x + s * BLOCK_K, 50, BLOCK_K);
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(oc__blocks_round(&b, k ? gram : NULL, codes, scales,
+                                          &noise, &oc__default_allocator),
+                         OC_OK);
+        decode(&b, codes, scales, k ? heed : near);
+    }
+    const float *unseen = x + SAMPLES * BLOCK_K;
+    assert_true(product_error(w, heed, x, SAMPLES) <
+                0.5 * product_error(w, near, x, SAMPLES));
+    assert_true(product_error(w, heed, unseen, SAMPLES) <
+                0.6 * product_error(w, near, unseen, SAMPLES));
+    assert_true(noise.product_db > 10 && noise.product_db < 60);
+    /* What says nothing changes nothing. */
+    gram[0] = NAN;
+    memset(gram + OC_BLOCKS_REACH * OC_BLOCKS_REACH, 0,
+           OC_BLOCKS_REACH * OC_BLOCKS_REACH * sizeof *gram);
+    oc__blocks_round(&b, gram, codes, scales, &noise, &oc__default_allocator);
+    decode(&b, codes, scales, heed);
+    assert_memory_equal(heed, near, sizeof heed);
+    test_free(gram);
+    test_free(codes);
+    test_free(scales);
 }
 
 int main(void) {
@@ -157,6 +313,9 @@ int main(void) {
         cmocka_unit_test(shares_and_power_are_exact),
         cmocka_unit_test(patterns_match),
         cmocka_unit_test(weights_round_to_the_nearest),
+        cmocka_unit_test(sums_of_two_fit),
+        cmocka_unit_test(blocks_round_to_the_nearest),
+        cmocka_unit_test(blocks_heed_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
