@@ -96,29 +96,17 @@ size_t oc__gemm_i8_scratch_bytes(const struct oc__kernels *kt, size_t m,
            worker_bytes(kt, m, k) * (size_t)threads;
 }
 
-/* Packs rows of A as they are, or widened; zeros up to a multiple of 4. */
+/* Packs rows of A as they are, or widened. */
 static void pack_a(const i8_plan *p, size_t row, size_t rows, size_t k0,
                    size_t steps, void *packed) {
     const oc__gemm_i8_args *g = p->g;
-    size_t n = OC_GEMM_I8_STEPS;
-    for (size_t s = 0; s < steps; s += n)
-        for (size_t i = 0; i < rows; i++) {
-            const uint8_t *a =
-                (const uint8_t *)g->a + (row + i) * g->a_row_stride + k0 + s;
-            size_t count = OC_MIN(n, steps - s), at = s * rows + i * n;
-            size_t full = oc__align_up(count, 4);
-            if (p->kt->gemm_i8->a_bytes == 1) {
-                uint8_t *out = (uint8_t *)packed + at;
-                for (size_t j = 0; j < count; j++)
-                    out[j] = (uint8_t)(a[j] ^ p->a_flip);
-                memset(out + count, 0, full - count);
-            } else {
-                int16_t *out = (int16_t *)packed + at;
-                for (size_t j = 0; j < count; j++)
-                    out[j] = (int16_t)(a[j] ^ p->a_flip);
-                memset(out + count, 0, (full - count) * sizeof *out);
-            }
-        }
+    const oc__gemm_i8_kernel *kernel = p->kt->gemm_i8;
+    size_t each = OC_GEMM_I8_STEPS;
+    const uint8_t *a = (const uint8_t *)g->a + row * g->a_row_stride + k0;
+    for (size_t i = 0; i < rows; i++, a += g->a_row_stride)
+        kernel->pack(a, steps, steps, p->a_flip,
+                     (char *)packed + i * each * kernel->a_bytes, 0,
+                     rows * each);
 }
 
 static void run_block(const i8_plan *p, char *packed, size_t panel0,

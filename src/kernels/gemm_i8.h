@@ -34,6 +34,24 @@ struct oc__kernels;
 /* ---- the kernel ---------------------------------------------------------- */
 
 #define OC_GEMM_I8_STEPS 64
+/* Columns up to whose multiple the bias and scale of codes are filled up. */
+#define OC_CODE_COLS 16
+/* Bytes that `reach` should go beyond n for full speed. */
+#define OC_GEMM_I8_REACH 16
+
+/**
+ * From sums back to 8 bits, as requantize_i8 does it:
+ *   y[i][j] = saturate(round_half_even((sum[i][j] + bias[j]) * scale[j]) +
+ * zero) What zero points of A add to a column is the same for all rows, and is
+ * in the bias.
+ */
+typedef struct oc__codes {
+    const int32_t *bias;
+    const float *scale;
+    int zero, is_signed; /* of y */
+    uint8_t *y;
+    size_t row_stride;
+} oc__codes;
 
 typedef struct oc__gemm_i8_tile {
     size_t rows, cols, k; /* k is rounded up to 4 */
@@ -49,6 +67,10 @@ typedef struct oc__gemm_i8_tile {
     const int32_t *a_zero; /* rows values */
     const int32_t *a_rest; /* sum a' - k za of each row; NULL: all zb are 0 */
     const int32_t *b_sum, *b_zero; /* cols values */
+    /* y is not NULL: the last part writes codes instead of C and needs none of
+     * the zero points.  Rows of C, if it is not the first part, too, are filled
+     * up to whole panels. */
+    oc__codes codes;
 } oc__gemm_i8_tile;
 
 typedef struct oc__gemm_i8_kernel {
@@ -57,6 +79,12 @@ typedef struct oc__gemm_i8_kernel {
     /* Rows up to which a tile spans thin_panels panels; see gemm.h. */
     size_t thin_rows, thin_panels;
     void (*tile)(const oc__gemm_i8_tile *t);
+    /* n bytes, each ^ flip, as steps at, at + 1 ... of a row of packed A.
+     * Behind them, up to a multiple of 4, stands something, and anything may
+     * be written up to one of 64; `reach`, n or more, bytes may be read.
+     * step: elements from 64 steps to the next. */
+    void (*pack)(const uint8_t *from, size_t n, size_t reach, int flip,
+                 void *row, size_t at, size_t step);
 } oc__gemm_i8_kernel;
 
 /* ---- the driver ---------------------------------------------------------- */

@@ -213,6 +213,25 @@ typedef void oc__requantize_i8_fn(const int32_t *x, const int32_t *bias,
                                   void *y, size_t rows, size_t cols);
 
 /**
+ * y[i] = saturate(round_half_even((a[i] - a_zero) * a_scale
+ *                               + (b[i] - b_zero) * b_scale) + zero)
+ * each product and the sum rounded to f32; all codes are i8 or u8.
+ */
+typedef struct oc__add_i8_args {
+    int is_signed, a_zero, b_zero, zero;
+    float a_scale, b_scale;
+} oc__add_i8_args;
+typedef void oc__add_i8_fn(const oc__add_i8_args *k, const uint8_t *a,
+                           const uint8_t *b, uint8_t *y, size_t n);
+
+/** y[i] = table[x[i]]; the table has 256 bytes. */
+typedef void oc__table_i8_fn(const uint8_t *table, const uint8_t *x, uint8_t *y,
+                             size_t n);
+/** y[2 i] = a[i], y[2 i + 1] = b[i]; never in place. */
+typedef void oc__zip_i8_fn(const uint8_t *a, const uint8_t *b, uint8_t *y,
+                           size_t n);
+
+/**
  * y[i] = sum over t of w[t] * x[at[t] + i]: a window that slides over a plane
  * whose rows follow on one another.  Exact where all sums are integers below
  * 2^24; otherwise one chain of multiply-adds in the order of t.
@@ -243,6 +262,7 @@ typedef void oc__interleave_f32_fn(const float *x, size_t x_pitch,
                                    size_t pixels);
 
 #include "kernels/conv.h"
+#include "kernels/conv_i8.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_i8.h"
 #include "kernels/train.h"

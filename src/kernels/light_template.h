@@ -530,6 +530,47 @@ VTARGET void K(requantize_i8)(const int32_t *x, const int32_t *bias,
     }
 }
 
+/* Both operands less their zero points, in units of the result. */
+VINLINE VI V(add_codes)(VI a, VI b, const oc__add_i8_args *k, VF lo, VF hi) {
+    VF u = V(to_f)(V(i_sub)(a, V(i_set1)(k->a_zero)));
+    VF v = V(to_f)(V(i_sub)(b, V(i_set1)(k->b_zero)));
+    u = V(mul)(u, V(set1)(k->a_scale));
+    v = V(mul)(v, V(set1)(k->b_scale));
+    VF r = V(round)(V(add)(u, v));
+    r = V(minx)(V(maxx)(r, lo), hi);
+    return V(i_add)(V(to_i)(r), V(i_set1)(k->zero));
+}
+
+VINLINE void V(add_codes_at)(const oc__add_i8_args *k, const uint8_t *a,
+                             const uint8_t *b, uint8_t *y, VF lo, VF hi) {
+    VI s, t;
+    if (k->is_signed) {
+        s = V(load_i8)((const int8_t *)a);
+        t = V(load_i8)((const int8_t *)b);
+    } else {
+        s = V(load_u8)(a);
+        t = V(load_u8)(b);
+    }
+    V(store_u8)(y, V(add_codes)(s, t, k, lo, hi));
+}
+
+VTARGET void K(add_i8)(const oc__add_i8_args *k, const uint8_t *a,
+                       const uint8_t *b, uint8_t *y, size_t n) {
+    const int least = k->is_signed ? -128 : 0;
+    const VF lo = V(set1)((float)(least - k->zero)),
+             hi = V(set1)((float)(least + 255 - k->zero));
+    const oc__add_i8_args args = *k;
+    size_t i = 0;
+    for (; i + V_WIDTH <= n; i += V_WIDTH)
+        V(add_codes_at)(&args, a + i, b + i, y + i, lo, hi);
+    if (i == n) return;
+    uint8_t left[V_WIDTH] = {0}, right[V_WIDTH] = {0}, out[V_WIDTH];
+    memcpy(left, a + i, n - i);
+    memcpy(right, b + i, n - i);
+    V(add_codes_at)(&args, left, right, out, lo, hi);
+    memcpy(y + i, out, n - i);
+}
+
 VTARGET void K(taps_f32)(const float *x, const size_t *at, const float *w,
                          size_t taps, float *y, size_t n) {
     const size_t u = V_WIDTH;

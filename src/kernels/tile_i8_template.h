@@ -13,6 +13,13 @@
  *     V(a)(p)      four steps of one row, repeated in all places
  *     V(dot)(acc, a, b)
  *     V(fold)(to, acc)   VECTORS accumulators to PANEL int32, in order
+ *     V(put16)(to, from, by)    16 bytes, each ^ by, as packed A
+ *     LANES              columns of a vector of sums, in an order of the
+ *                        instruction set's own
+ *     V(lanes)(v, acc)   VECTORS accumulators to PANEL / LANES such vectors
+ *     V(lanes_at)(p)     such a vector from LANES int32
+ *     V(coder), V(coder_at), V(code4)    from such vectors to 8 bits; see
+ *                        codes_avx2.h
  *
  * One step of the loop is four steps of k: what one dot-product instruction
  * takes for each of its columns.
@@ -68,6 +75,55 @@ static VTARGET void V(i8_finish)(const oc__gemm_i8_tile *t,
     }
 }
 
+#define ROW_LANES (PANEL / LANES)
+
+/* Column block j of all rows to 8 bits, four rows at a time; those that are
+ * not there repeat others and go nowhere. */
+VINLINE void V(i8_codes)(const oc__gemm_i8_tile *t, VI (*v)[ROW_LANES],
+                         const int rows, const int j, size_t col) {
+    const oc__codes *to = &t->codes;
+    const V(coder) k = V(coder_at)(to, col);
+    size_t m = OC_MIN(t->cols - col, (size_t)LANES);
+    UNROLL for (int i = 0; i < rows; i += 4) {
+        uint8_t part[4 * LANES], *y[4];
+        uint8_t *at = to->y + (size_t)i * to->row_stride + col;
+        const int n = rows - i < 4 ? rows - i : 4;
+        if (m == LANES) {
+            UNROLL for (int r = 0; r < n; r++) y[r] =
+                at + (size_t)r * to->row_stride;
+        } else {
+            UNROLL for (int r = 0; r < n; r++) y[r] = part + r * LANES;
+        }
+        V(code4)
+        (v[i][j], v[i + (n > 1 ? 1 : 0)][j], v[i + (n > 2 ? 2 : 0)][j],
+         v[i + (n > 3 ? 3 : 0)][j], &k, y, n);
+        if (m == LANES) continue;
+        for (int r = 0; r < n; r++, at += to->row_stride)
+            for (size_t l = 0; l < m; l++)
+                at[l] = y[r][l];
+    }
+}
+
+/* The end of the last part of a product whose sums become codes. */
+VINLINE void V(i8_last)(const oc__gemm_i8_tile *t, VI (*acc)[MAX_VECTORS],
+                        const int rows, const int panels, size_t col0) {
+    VI v[MR][ROW_LANES];
+    for (int p = 0; p < panels; p++) {
+        size_t col = col0 + (size_t)p * PANEL;
+        if (col >= t->cols) return;
+        UNROLL for (int i = 0; i < rows; i++)
+            V(lanes)(v[i], acc[i] + p * VECTORS);
+        if (!t->first)
+            UNROLL for (int i = 0; i < rows; i++)
+                UNROLL for (int j = 0; j < ROW_LANES; j++) v[i][j] = V(i_sum)(
+                    v[i][j], V(lanes_at)(t->c + (size_t)i * t->c_row_stride +
+                                         col + (size_t)j * LANES));
+        UNROLL for (int j = 0; j < ROW_LANES;
+                    j++) if (col + (size_t)j * LANES < t->cols)
+            V(i8_codes)(t, v, rows, j, col + (size_t)j * LANES);
+    }
+}
+
 VINLINE void V(i8_body)(const oc__gemm_i8_tile *t, const int rows,
                         const int panels, size_t col0) {
     VI acc[MR][MAX_VECTORS];
@@ -84,6 +140,10 @@ VINLINE void V(i8_body)(const oc__gemm_i8_tile *t, const int rows,
             V(i8_step)(acc, rows, panels, a + 4 * s, b, panel);
         a += t->a_step;
         k -= n;
+    }
+    if (t->codes.y && t->last) {
+        V(i8_last)(t, acc, rows, panels, col0);
+        return;
     }
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int p = 0; p < panels; p++)
@@ -111,13 +171,52 @@ static V(i8_fn) *const V(i8_tiles)[] = {EACH(I8_NAME)};
 static V(i8_fn) *const V(i8_thin_tiles)[] = {EACH_THIN(I8_THIN_NAME)};
 
 static void V(i8_tile)(const oc__gemm_i8_tile *t) {
-    if (t->rows <= THIN_ROWS && t->cols > (THIN_PANELS - 1) * PANEL) {
-        V(i8_thin_tiles)[t->rows - 1](t, 0);
-        return;
-    }
-    for (size_t col = 0; col < t->cols; col += PANEL)
+    size_t col = 0;
+    if (t->rows <= THIN_ROWS)
+        for (; t->cols - col > (THIN_PANELS - 1) * PANEL;
+             col += THIN_PANELS * PANEL) {
+            V(i8_thin_tiles)[t->rows - 1](t, col);
+            if (t->cols - col <= THIN_PANELS * PANEL) return;
+        }
+    for (; col < t->cols; col += PANEL)
         V(i8_tiles)[t->rows - 1](t, col);
 }
 
-const oc__gemm_i8_kernel K(gemm_i8) = {MR,        PANEL,       sizeof(ELEM),
-                                       THIN_ROWS, THIN_PANELS, V(i8_tile)};
+/* Part of a row between two multiples of 64. */
+static VTARGET void V(i8_pack_part)(const uint8_t *from, size_t n, size_t reach,
+                                    uint8_t by, ELEM *out, size_t room) {
+    size_t i = 0;
+    for (; i < n && i + 16 <= room && reach - i >= 16; i += 16)
+        V(put16)(out + i, from + i, by);
+    for (; i < n; i++) {
+        out[i] = from[i] ^ by;
+        STEP_ENDS; /* too short to be worth a vector loop */
+    }
+    for (; (room - i) % 4; i++)
+        out[i] = 0;
+}
+
+static VTARGET void V(i8_pack)(const uint8_t *from, size_t n, size_t reach,
+                               int flip, void *row, size_t at, size_t step) {
+    const uint8_t by = (uint8_t)flip;
+    size_t in = at % OC_GEMM_I8_STEPS, room = OC_GEMM_I8_STEPS - in;
+    ELEM *out = (ELEM *)row + at / OC_GEMM_I8_STEPS * step + in;
+    /* The taps of a window in a picture of few channels. */
+    if (n <= 16 && room >= 16 && reach >= 16) {
+        V(put16)(out, from, by);
+        return;
+    }
+    for (;;) {
+        size_t m = OC_MIN(n, room);
+        V(i8_pack_part)(from, m, reach, by, out, room);
+        if (m == n) return;
+        from += m;
+        n -= m;
+        reach -= m;
+        out += step - OC_GEMM_I8_STEPS + room;
+        room = OC_GEMM_I8_STEPS;
+    }
+}
+
+const oc__gemm_i8_kernel K(gemm_i8) = {
+    MR, PANEL, sizeof(ELEM), THIN_ROWS, THIN_PANELS, V(i8_tile), V(i8_pack)};

@@ -47,7 +47,7 @@ static int64_t reach(int64_t out, int64_t stride, int64_t kernel,
 }
 
 /* Bounds that keep what the drivers multiply in 64 bits. */
-static oc_status check_sizes(const oc__ctx *c, const oc__conv_geom *g) {
+oc_status oc__geom_check(const oc__ctx *c, const oc__conv_geom *g) {
     int64_t sizes[OC_GEOM_INTS], elems;
     int64_t weights[4] = {g->out_c, g->in_c, g->kernel_h, g->kernel_w};
     memcpy(sizes, g, sizeof(sizes));
@@ -71,7 +71,7 @@ static oc_status check_sizes(const oc__ctx *c, const oc__conv_geom *g) {
 static oc_status check_geom(const oc__ctx *c, const oc__conv_geom *g,
                             int is_plain) {
     const int64_t *d = oc__in(c, 0)->dims;
-    OC_TRY(check_sizes(c, g));
+    OC_TRY(oc__geom_check(c, g));
     if (d[0] != g->batch || d[2] != g->in_h || d[3] != g->in_w ||
         d[1] != (is_plain ? g->in_c : blocks(c, g->in_c)))
         return oc__op_fail(c, OC_E_SHAPE, "its input has another geometry");
@@ -143,7 +143,7 @@ static oc_status infer_pack_conv(oc__ctx *c) {
     if (g.group < 1 || d[0] != g.out_c || d[1] != g.in_c / g.group ||
         d[2] != g.kernel_h || d[3] != g.kernel_w)
         return oc__op_fail(c, OC_E_SHAPE, "weights do not fit the geometry");
-    OC_TRY(check_sizes(c, &g));
+    OC_TRY(oc__geom_check(c, &g));
     if (!oc__conv_f32_can(c->kernels, &g, algo_of(c)))
         return oc__op_fail(c, OC_E_UNSUPPORTED, "no kernel for its geometry");
     int64_t n = (int64_t)oc__conv_f32_packed_elems(c->kernels, &g, algo_of(c));
@@ -192,7 +192,7 @@ static oc_status want_depth(const oc__ctx *c, const oc__conv_geom *point) {
         !oc__depth_fits(&g, point))
         return oc__op_fail(c, OC_E_FORMAT, "depth_geom does not fit");
     OC_TRY(want_act(c, "depth_act"));
-    OC_TRY(check_sizes(c, point));
+    OC_TRY(oc__geom_check(c, point));
     OC_TRY(check_geom(c, &g, 0));
     return want_weights(c, &g, OC_CONV_DEPTHWISE, 4, 5);
 }

@@ -33,6 +33,9 @@ enum { OC_GEOM_INTS = sizeof(oc__conv_geom) / sizeof(int64_t) };
 /** Reads the geom attribute; E_FORMAT when it is not there. */
 oc_status oc__geom_read(const oc__ctx *c, oc__conv_geom *out);
 
+/** E_LIMIT unless the drivers can multiply its sizes. */
+oc_status oc__geom_check(const oc__ctx *c, const oc__conv_geom *g);
+
 /** Whether ConvBlocked can do `depth` before `point`, both on their own
  * possible. */
 int oc__depth_fits(const oc__conv_geom *depth, const oc__conv_geom *point);

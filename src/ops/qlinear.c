@@ -17,12 +17,6 @@ enum qlinear_kind { K_ADD, K_MUL, K_SIGMOID, K_LEAKY_RELU };
 
 #define T_I8 (OC_T(U8) | OC_T(I8))
 
-/* A scale and zero point that stand for a whole tensor. */
-typedef struct scale_zero {
-    float scale;
-    int zero;
-} scale_zero;
-
 static oc_status want_scalar(const oc__ctx *c, int i, uint32_t mask,
                              int optional) {
     if (optional && !oc__in_value(c, i)) return OC_OK;
@@ -38,9 +32,9 @@ static oc_status want_quant(const oc__ctx *c, int i, oc_dtype dtype) {
     return want_scalar(c, i + 1, 1u << dtype, 1);
 }
 
-static scale_zero read_quant(const oc__ctx *c, int i) {
+static oc__scale_zero read_quant(const oc__ctx *c, int i) {
     const oc_tensor *z = oc__in(c, i + 1);
-    scale_zero q = {*(const float *)oc__in(c, i)->data, 0};
+    oc__scale_zero q = {*(const float *)oc__in(c, i)->data, 0};
     if (z) q.zero = (int)oc__tensor_get_i64(z, 0);
     return q;
 }
@@ -49,9 +43,9 @@ static int value_of(int code, int is_signed) {
     return is_signed ? (int8_t)code : code;
 }
 
-/* table[code] = quantize(f(dequantize(code))); kind -1: f is the identity. */
-static void make_table(int kind, float alpha, int is_signed, scale_zero x,
-                       scale_zero y, uint8_t *table) {
+/* table[code] = quantize(f(dequantize(code))) */
+static void make_table(int kind, float alpha, int is_signed, oc__scale_zero x,
+                       oc__scale_zero y, uint8_t *table) {
     for (int code = 0; code < 256; code++) {
         float v = x.scale * (float)(value_of(code, is_signed) - x.zero);
         if (kind == K_SIGMOID) v = 1 / (1 + expf(-v));
@@ -63,6 +57,7 @@ static void make_table(int kind, float alpha, int is_signed, scale_zero x,
 /* ---- Add, Mul ------------------------------------------------------------ */
 
 typedef struct pair_job {
+    const oc__kernels *kt;
     oc__walk w;
     int kind, is_signed;
     const uint8_t *a, *b;
@@ -98,7 +93,11 @@ static oc_status infer_pair(oc__ctx *c) {
 
 static void pair_run(const pair_job *j, const uint8_t *a, int64_t sa,
                      const uint8_t *b, int64_t sb, uint8_t *y, int64_t n) {
-    if (j->is_signed)
+    if (j->kind == K_ADD && sa == 1 && sb == 1) {
+        const oc__add_i8_args k = {j->is_signed, j->a_zero,  j->b_zero,
+                                   j->y_zero,    j->a_ratio, j->b_ratio};
+        j->kt->add_i8(&k, a, b, y, (size_t)n);
+    } else if (j->is_signed)
         PAIR(int8_t)
     else
         PAIR(uint8_t)
@@ -115,9 +114,10 @@ static void pair_range(void *user, int64_t begin, int64_t end, int worker) {
 
 static oc_status run_pair(oc__ctx *c) {
     const oc_tensor *a = oc__in(c, 0), *b = oc__in(c, 3), *y = oc__out(c, 0);
-    scale_zero qa = read_quant(c, 1), qb = read_quant(c, 4);
-    scale_zero qy = read_quant(c, 6);
+    oc__scale_zero qa = read_quant(c, 1), qb = read_quant(c, 4);
+    oc__scale_zero qy = read_quant(c, 6);
     pair_job j;
+    j.kt = c->kernels;
     j.kind = c->op->kind;
     j.is_signed = a->dtype == OC_DTYPE_I8;
     j.a = a->data;
@@ -140,6 +140,7 @@ static oc_status run_pair(oc__ctx *c) {
 /* ---- Sigmoid, LeakyRelu -------------------------------------------------- */
 
 typedef struct table_job {
+    const oc__kernels *kt;
     const uint8_t *x, *table;
     uint8_t *y;
 } table_job;
@@ -155,8 +156,8 @@ static oc_status infer_table(oc__ctx *c) {
 static void table_range(void *user, int64_t begin, int64_t end, int worker) {
     const table_job *j = user;
     (void)worker;
-    for (int64_t i = begin; i < end; i++)
-        j->y[i] = j->table[j->x[i]];
+    j->kt->table_i8(j->table, j->x + begin, j->y + begin,
+                    (size_t)(end - begin));
 }
 
 static oc_status run_table(oc__ctx *c) {
@@ -165,7 +166,7 @@ static oc_status run_table(oc__ctx *c) {
     make_table(c->op->kind, oc__attr_float(c->node, "alpha", 0.01f),
                x->dtype == OC_DTYPE_I8, read_quant(c, 1), read_quant(c, 3),
                table);
-    table_job j = {x->data, table, oc__out(c, 0)->data};
+    table_job j = {c->kernels, x->data, table, oc__out(c, 0)->data};
     oc__parallel(c, oc_tensor_elems(x), 16384, table_range, &j);
     return OC_OK;
 }
@@ -202,7 +203,7 @@ static oc_status infer_concat(oc__ctx *c) {
 
 static oc_status run_concat(oc__ctx *c) {
     const oc_tensor *y = oc__out(c, 0);
-    scale_zero qy = read_quant(c, 0);
+    oc__scale_zero qy = read_quant(c, 0);
     uint8_t table[256];
     int axis;
     int64_t at = 0;
@@ -210,14 +211,14 @@ static oc_status run_concat(oc__ctx *c) {
     oc__axis_view v = oc__axis_split(y->dims, y->rank, axis);
     for (int i = 2; i + 2 < c->n_in; i += 3) {
         const oc_tensor *x = oc__in(c, i);
-        scale_zero qx = read_quant(c, i + 1);
+        oc__scale_zero qx = read_quant(c, i + 1);
         int64_t run = x->dims[axis] * v.inner;
         int same = qx.scale == qy.scale && qx.zero == qy.zero;
-        make_table(-1, 0, y->dtype == OC_DTYPE_I8, qx, qy, table);
+        oc__requantize_table(qx, qy, y->dtype == OC_DTYPE_I8, table);
         for (int64_t o = 0; o < v.outer; o++) {
             const uint8_t *from = (const uint8_t *)x->data + o * run;
             uint8_t *to = (uint8_t *)y->data + (o * v.length + at) * v.inner;
-            table_job j = {from, table, to};
+            table_job j = {c->kernels, from, table, to};
             if (same && run)
                 memcpy(to, from, (size_t)run);
             else
@@ -269,14 +270,14 @@ static void where_range(void *user, int64_t begin, int64_t end, int worker) {
 static oc_status run_where(oc__ctx *c) {
     const oc_tensor *out = oc__out(c, 0);
     int is_signed = out->dtype == OC_DTYPE_I8;
-    scale_zero q = read_quant(c, 7);
+    oc__scale_zero q = read_quant(c, 7);
     where_job j;
     j.condition = oc__in(c, 0)->data;
     j.x = oc__in(c, 1)->data;
     j.y = oc__in(c, 4)->data;
     j.out = out->data;
-    make_table(-1, 0, is_signed, read_quant(c, 2), q, j.x_table);
-    make_table(-1, 0, is_signed, read_quant(c, 5), q, j.y_table);
+    oc__requantize_table(read_quant(c, 2), q, is_signed, j.x_table);
+    oc__requantize_table(read_quant(c, 5), q, is_signed, j.y_table);
     oc__walk_init(&j.w, out->rank, out->dims);
     oc__walk_add(&j.w, oc__in(c, 0));
     oc__walk_add(&j.w, oc__in(c, 1));

@@ -31,6 +31,15 @@ double oc__param_get(const oc__param *p, int64_t m, int64_t i) {
     return oc__tensor_get_f64(p->t, m * p->length + i);
 }
 
+void oc__requantize_table(oc__scale_zero x, oc__scale_zero y, int is_signed,
+                          uint8_t *table) {
+    for (int code = 0; code < 256; code++) {
+        int value = is_signed ? (int8_t)code : code;
+        float v = x.scale * (float)(value - x.zero);
+        table[code] = (uint8_t)oc__requantize(v / y.scale, y.zero, is_signed);
+    }
+}
+
 void oc__dynamic_scale(const oc__kernels *kt, const float *x, int64_t n,
                        float *scale, uint8_t *zero) {
     float lo = kt->reduce_f32(OC_REDUCE_MIN, x, (size_t)n);

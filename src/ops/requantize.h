@@ -37,6 +37,16 @@ static inline int oc__requantize(float v, int zero, int is_signed) {
     return q < lo ? lo : q > hi ? hi : q;
 }
 
+/** One scale and zero point for a whole tensor. */
+typedef struct oc__scale_zero {
+    float scale;
+    int zero;
+} oc__scale_zero;
+
+/** table[code of x] = the code of y that stands for the same. */
+void oc__requantize_table(oc__scale_zero x, oc__scale_zero y, int is_signed,
+                          uint8_t *table);
+
 /** The scale and zero point that DynamicQuantizeLinear gives x. */
 void oc__dynamic_scale(const oc__kernels *kt, const float *x, int64_t n,
                        float *scale, uint8_t *zero);

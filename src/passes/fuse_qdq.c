@@ -379,9 +379,44 @@ static oc_status move_codes(fuser *f, oc__node *p) {
     return OC_OK;
 }
 
+/* Whether p only puts its input, as it is, in another order or shape. */
+static int keeps_elements(const oc__node *p) {
+    static const char *const names[] = {
+        "Reshape",   "Flatten",      "Transpose",   "Squeeze",
+        "Unsqueeze", "DepthToSpace", "SpaceToDepth"};
+    for (size_t i = 0; i < OC_COUNT(names); i++)
+        if (oc__is_op(p, names[i])) return p->n_in == p->n_explicit;
+    return 0;
+}
+
+/*
+ * The quantizer n behind p goes before it, so that p moves codes and what made
+ * its input may become an integer operator:
+ *
+ *     a -> p -> b -> n -> c      a -> n -> b -> p -> c
+ *
+ * The nodes keep their places and values, and exchange what they are.
+ */
+static void exchange(fuser *f, oc__node *n, oc__node *p, const coded *y) {
+    oc__node was = *n;
+    int *n_in = n->in, *p_in = p->in, a = p->in[0], b = n->in[0];
+    *n = *p;
+    n->out = was.out;
+    n->n_out = was.n_out;
+    n->in = p_in;
+    was.out = p->out;
+    was.n_out = p->n_out;
+    was.in = n_in;
+    *p = was;
+    p->in[0] = a;
+    n->in[0] = b;
+    f->g->values[b].dtype = y->type;
+}
+
 /* ---- the pass ------------------------------------------------------------ */
 
-static oc_status fuse(fuser *f, oc__node *n, const coded *y) {
+static oc_status fuse_behind(fuser *f, oc__node *n, oc__node *p,
+                             const coded *y) {
     static const struct {
         const char *op, *name;
         int inputs;
@@ -393,16 +428,6 @@ static oc_status fuse(fuser *f, oc__node *n, const coded *y) {
         {"Sigmoid", "QLinearSigmoid", 1},
         {"LeakyRelu", "QLinearLeakyRelu", 1},
     };
-    if (!oc__used_once(&f->ix, n->in[0])) return OC_OK;
-    oc__node *p = oc__producer(&f->ix, n->in[0]);
-    f->between = NULL;
-    if (p && p->n_in > 0 && oc__used_once(&f->ix, p->in[0]) &&
-        is_superfluous(f, p, y)) {
-        f->between = p;
-        p = oc__producer(&f->ix, p->in[0]);
-    }
-    if (!p) return OC_OK;
-    if (moves_data(p) && is_in_code(f, p, y)) return move_codes(f, p);
     if (oc__is_op(p, "Conv")) return fuse_conv(f, n, p, y);
     if (oc__is_op(p, "Gemm")) return fuse_gemm(f, n, p, y);
     if (oc__is_op(p, "MatMul")) return fuse_matmul(f, n, p, y);
@@ -413,6 +438,29 @@ static oc_status fuse(fuser *f, oc__node *n, const coded *y) {
                        ? fuse_pair(f, n, p, y, simple[i].name)
                        : fuse_single(f, n, p, y, simple[i].name);
     return OC_OK;
+}
+
+static oc_status fuse(fuser *f, oc__node *n, coded *y) {
+    oc__node *p;
+    for (;;) {
+        if (!oc__used_once(&f->ix, n->in[0])) return OC_OK;
+        p = oc__producer(&f->ix, n->in[0]);
+        if (!p) return OC_OK;
+        if (moves_data(p) && is_in_code(f, p, y)) return move_codes(f, p);
+        if (!keeps_elements(p) || !oc__producer(&f->ix, p->in[0])) break;
+        exchange(f, n, p, y);
+        n = p;
+        y->q = n->in[0];
+    }
+    f->between = NULL;
+    if (p->n_in > 0 && oc__used_once(&f->ix, p->in[0]) &&
+        is_superfluous(f, p, y)) {
+        f->between = p;
+        p = oc__producer(&f->ix, p->in[0]);
+        if (!p) return OC_OK;
+        if (moves_data(p) && is_in_code(f, p, y)) return move_codes(f, p);
+    }
+    return fuse_behind(f, n, p, y);
 }
 
 oc_status oc__pass_fuse_qdq(oc__graph *g, const oc__pass_env *env,

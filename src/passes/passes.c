@@ -30,6 +30,7 @@ static const pass_entry shaped_passes[] = {
     {"dead_code", oc__pass_dead_code, 1},
     {"layout", oc__pass_layout, 1},
     {"fuse_depthwise", oc__pass_fuse_depthwise, 1},
+    {"layout_i8", oc__pass_layout_i8, 1},
     {"pack_product", oc__pass_pack_product, 1},
     {"pack_integer", oc__pass_pack_integer, 1},
     {"infer", oc__pass_infer, 1}, /* packs weights by folding */

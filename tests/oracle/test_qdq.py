@@ -49,6 +49,14 @@ def network():
     b = add("Relu", [conv(x, "c4", 8, 4, 3, pads=[1] * 4, strides=[2, 2],
                           group=4)], "r4")
     x = add("Concat", [a, b], "j", axis=1)
+    # The channels of three groups shuffled, cut, and put together again.
+    for name, dims in (("apart", [1, 3, 8, 12, 10]), ("whole", [1, 24, 12, 10])):
+        init.append(numpy_helper.from_array(np.array(dims), name))
+    x = add("Reshape", [x, "apart"], "h1")
+    x = add("Transpose", [x], "h2", perm=[0, 2, 1, 3, 4])
+    x = add("Reshape", [x, "whole"], "h3")
+    n.append(helper.make_node("Split", [x], ["s0", "s1"], name="cut", axis=1))
+    x = add("Concat", ["s1", conv("s0", "c6", 12, 12, 1)], "j2", axis=1)
     x = add("Sigmoid", [conv(x, "c5", 12, 24, 1)], "s")
     x = add("AveragePool", [x], "p", kernel_shape=[3, 3], pads=[1] * 4)
     x = add("GlobalAveragePool", [x], "g")

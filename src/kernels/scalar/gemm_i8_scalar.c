@@ -4,27 +4,52 @@
 #define MR 4
 #define NR 8
 
-/* Unsigned arithmetic: sums that do not fit wrap, as they do in vectors. */
-static void tile_4x8(const oc__gemm_i8_tile *t) {
+/* The sum of what is packed, for row i and column j. */
+static uint32_t dot(const oc__gemm_i8_tile *t, size_t i, size_t j) {
     const size_t steps = OC_GEMM_I8_STEPS;
     const uint8_t *packed = t->a;
+    const int8_t *panel = t->b + j / NR * t->b_panel_step;
+    uint32_t sum = 0;
+    for (size_t s = 0; s < t->k; s++) {
+        int32_t a = packed[s / steps * t->a_step + i * steps + s % steps];
+        int32_t b = panel[(s / 4 * NR + j % NR) * 4 + s % 4];
+        sum += (uint32_t)(a * b);
+    }
+    return sum;
+}
+
+/* Unsigned arithmetic: sums that do not fit wrap, as they do in vectors. */
+static void tile_4x8(const oc__gemm_i8_tile *t) {
+    const oc__codes *to = &t->codes;
     for (size_t i = 0; i < t->rows; i++)
         for (size_t j = 0; j < t->cols; j++) {
-            int32_t *c = t->c + i * t->c_row_stride + j;
-            uint32_t sum = t->first ? 0 : (uint32_t)*c;
-            for (size_t s = 0; s < t->k; s++) {
-                int32_t a =
-                    packed[s / steps * t->a_step + i * steps + s % steps];
-                int32_t b = t->b[(s / 4 * NR + j) * 4 + s % 4];
-                sum += (uint32_t)(a * b);
+            uint32_t sum = dot(t, i, j);
+            if (!t->first) sum += (uint32_t)t->c[i * t->c_row_stride + j];
+            if (t->last && to->y) {
+                int32_t whole = (int32_t)sum;
+                oc__requantize_i8_scalar(&whole, to->bias + j, to->scale + j,
+                                         to->zero, to->is_signed,
+                                         to->y + i * to->row_stride + j, 1, 1);
+                continue;
             }
             if (t->last) {
                 sum -= (uint32_t)t->a_zero[i] * (uint32_t)t->b_sum[j];
                 if (t->a_rest)
                     sum -= (uint32_t)t->a_rest[i] * (uint32_t)t->b_zero[j];
             }
-            *c = (int32_t)sum;
+            t->c[i * t->c_row_stride + j] = (int32_t)sum;
         }
 }
 
-const oc__gemm_i8_kernel oc__gemm_i8_scalar = {MR, NR, 1, 1, 1, tile_4x8};
+static void pack(const uint8_t *from, size_t n, size_t reach, int flip,
+                 void *row, size_t at, size_t step) {
+    const size_t steps = OC_GEMM_I8_STEPS;
+    uint8_t *out = row;
+    (void)reach;
+    for (size_t i = 0; i < n; i++, at++)
+        out[at / steps * step + at % steps] = (uint8_t)(from[i] ^ flip);
+    for (; at % 4; at++)
+        out[at / steps * step + at % steps] = 0;
+}
+
+const oc__gemm_i8_kernel oc__gemm_i8_scalar = {MR, NR, 1, 1, 1, tile_4x8, pack};

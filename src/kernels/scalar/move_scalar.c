@@ -24,3 +24,17 @@ void oc__interleave_f32_scalar(const float *x, size_t x_pitch, size_t channels,
         for (size_t j = 0; j < block; j++)
             y[i * block + j] = j < channels ? x[j * x_pitch + i] : 0;
 }
+
+void oc__table_i8_scalar(const uint8_t *table, const uint8_t *x, uint8_t *y,
+                         size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = table[x[i]];
+}
+
+void oc__zip_i8_scalar(const uint8_t *a, const uint8_t *b, uint8_t *y,
+                       size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        y[2 * i] = a[i];
+        y[2 * i + 1] = b[i];
+    }
+}

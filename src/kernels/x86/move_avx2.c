@@ -168,4 +168,40 @@ OC_TARGET_AVX2 void oc__interleave_f32_avx2(const float *x, size_t x_pitch,
                               pixels - i);
 }
 
+/* The part of the table whose codes begin with digit h, looked up where x
+ * does: elsewhere the top bit of the index is set, which gives 0. */
+INLINE __m256i look_up(const uint8_t *table, __m256i x, int h) {
+    __m256i part = _mm256_broadcastsi128_si256(
+        _mm_loadu_si128((const __m128i *)(const void *)(table + 16 * h)));
+    x = _mm256_xor_si256(x, _mm256_set1_epi8((char)(16 * h)));
+    x = _mm256_adds_epu8(x, _mm256_set1_epi8(0x70));
+    return _mm256_shuffle_epi8(part, x);
+}
+
+OC_TARGET_AVX2 void oc__table_i8_avx2(const uint8_t *table, const uint8_t *x,
+                                      uint8_t *y, size_t n) {
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(x + i));
+        __m256i r = _mm256_setzero_si256();
+        for (int h = 0; h < 16; h++)
+            r = _mm256_or_si256(r, look_up(table, v, h));
+        _mm256_storeu_si256((__m256i *)(void *)(y + i), r);
+    }
+    oc__table_i8_scalar(table, x + i, y + i, n - i);
+}
+
+OC_TARGET_AVX2 void oc__zip_i8_avx2(const uint8_t *a, const uint8_t *b,
+                                    uint8_t *y, size_t n) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m128i u = _mm_loadu_si128((const __m128i *)(const void *)(a + i));
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(b + i));
+        __m128i *to = (__m128i *)(void *)(y + 2 * i);
+        _mm_storeu_si128(to, _mm_unpacklo_epi8(u, v));
+        _mm_storeu_si128(to + 1, _mm_unpackhi_epi8(u, v));
+    }
+    oc__zip_i8_scalar(a + i, b + i, y + 2 * i, n - i);
+}
+
 #endif

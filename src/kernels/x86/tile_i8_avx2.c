@@ -22,6 +22,7 @@
 #define V(name) v8_##name
 #define K(job)  oc__##job##_avx2
 #define VI      __m256i
+#define LANES   8
 #define ELEM    int16_t
 
 /* 16 registers: 6 x 2 sums, 2 of B, 1 broadcast.  An addition has a latency
@@ -41,6 +42,11 @@ VINLINE VI V(b)(const int8_t *p, int j) {
     return _mm256_cvtepi8_epi16(
         _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * j)));
 }
+VINLINE void V(put16)(int16_t *to, const uint8_t *from, uint8_t by) {
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)from);
+    x = _mm_xor_si128(x, _mm_set1_epi8((char)by));
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_cvtepu8_epi16(x));
+}
 VINLINE VI V(a)(const int16_t *p) {
     int64_t four;
     __builtin_memcpy(&four, p, sizeof four);
@@ -54,11 +60,27 @@ VINLINE VI V(dot)(VI acc, VI a, VI b) {
     return acc;
 }
 /* Columns 0 1 4 5 | 2 3 6 7 after the addition. */
-VINLINE void V(fold)(uint32_t *to, const VI *acc) {
-    VI x = _mm256_hadd_epi32(acc[0], acc[1]);
-    x = _mm256_permute4x64_epi64(x, _MM_SHUFFLE(3, 1, 2, 0));
-    _mm256_storeu_si256((__m256i *)(void *)to, x);
+VINLINE void V(lanes)(VI *v, const VI *acc) {
+    v[0] = _mm256_hadd_epi32(acc[0], acc[1]);
 }
+/* There and back. */
+VINLINE VI V(turn)(VI x) {
+    return _mm256_permute4x64_epi64(x, _MM_SHUFFLE(3, 1, 2, 0));
+}
+VINLINE VI V(lanes_at)(const int32_t *p) {
+    return V(turn)(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+VINLINE VI V(i_sum)(VI a, VI b) {
+    return _mm256_add_epi32(a, b);
+}
+VINLINE void V(fold)(uint32_t *to, const VI *acc) {
+    VI x;
+    V(lanes)(&x, acc);
+    _mm256_storeu_si256((__m256i *)(void *)to, V(turn)(x));
+}
+
+#define CODES_IN_ORDER 0
+#include "kernels/x86/codes_avx2.h"
 
 #include "kernels/tile_i8_template.h"
 

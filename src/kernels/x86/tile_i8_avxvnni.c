@@ -11,6 +11,7 @@
 #define V(name) v8_##name
 #define K(job)  oc__##job##_avxvnni
 #define VI      __m256i
+#define LANES   8
 #define ELEM    uint8_t
 
 /* As tile_avx2.c: 6 x 2 sums, 2 of B, 1 broadcast. */
@@ -28,6 +29,11 @@ VINLINE VI V(zero)(void) {
 VINLINE VI V(b)(const int8_t *p, int j) {
     return _mm256_loadu_si256((const __m256i *)(const void *)(p + 32 * j));
 }
+VINLINE void V(put16)(uint8_t *to, const uint8_t *from, uint8_t by) {
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)from);
+    x = _mm_xor_si128(x, _mm_set1_epi8((char)by));
+    _mm_storeu_si128((__m128i *)(void *)to, x);
+}
 VINLINE VI V(a)(const uint8_t *p) {
     int32_t four;
     __builtin_memcpy(&four, p, sizeof four);
@@ -40,6 +46,19 @@ VINLINE void V(fold)(uint32_t *to, const VI *acc) {
     _mm256_storeu_si256((__m256i *)(void *)to, acc[0]);
     _mm256_storeu_si256((__m256i *)(void *)(to + 8), acc[1]);
 }
+
+VINLINE void V(lanes)(VI *v, const VI *acc) {
+    v[0] = acc[0];
+    v[1] = acc[1];
+}
+VINLINE VI V(lanes_at)(const int32_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+VINLINE VI V(i_sum)(VI a, VI b) {
+    return _mm256_add_epi32(a, b);
+}
+#define CODES_IN_ORDER 1
+#include "kernels/x86/codes_avx2.h"
 
 #include "kernels/tile_i8_template.h"
 

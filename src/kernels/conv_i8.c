@@ -1,0 +1,366 @@
+/*
+ * conv_i8.c - dense and grouped convolution; see conv_i8.h.
+ *
+ * The windows of a few output pixels, one a row, are packed as rows of A and
+ * meet the packed weights; sums become codes where the tile ends.
+ *
+ *     a row: [taps outermost first][channels of the group]
+ *
+ * A chunk of row panels is packed at a time, small enough for L2, and goes
+ * through blocks of columns whose weights stay in L2 beside it.
+ */
+#include "kernels/conv_i8_private.h"
+#include "kernels/share.h"
+
+#include <string.h>
+
+/* Steps of k in a block, as in gemm_i8.c. */
+#define K_BLOCK 1280
+
+typedef struct conv_plan {
+    const oc__kernels *kt;
+    const oc__conv_i8_args *a;
+    size_t group_in, group_out, terms; /* terms: group_out filled up */
+    size_t depth, k_block;
+    size_t panel_bytes, chunk; /* of packed A; panels in a chunk */
+    size_t n_step;
+    size_t pixels, panels, tasks; /* tasks of one group */
+    size_t packed_each, sums_bytes, b_panel;
+    size_t at_row, at_sums, sums_stride, worker_bytes;
+    const uint8_t *end; /* of the input */
+    char *workers;
+} conv_plan;
+
+/* ---- weights ------------------------------------------------------------- */
+
+static size_t depth_of(const oc__conv_geom *g) {
+    return (size_t)(g->in_c / g->group * g->kernel_h * g->kernel_w);
+}
+
+static size_t group_bytes(const oc__kernels *kt, const oc__conv_geom *g) {
+    size_t each = oc__gemm_i8_packed_bytes(kt, depth_of(g),
+                                           (size_t)(g->out_c / g->group));
+    return each == SIZE_MAX ? each : oc__align_up(each, OC_ALIGN);
+}
+
+size_t oc__conv_i8_packed_bytes(const struct oc__kernels *kt,
+                                const oc__conv_geom *g) {
+    size_t each, all;
+    if (oc__conv_i8_is_depth(g)) {
+        each = (size_t)(g->kernel_h * g->kernel_w) * sizeof(int16_t);
+        return oc__size_mul(each, (size_t)g->in_c, &all) ? SIZE_MAX : all;
+    }
+    each = group_bytes(kt, g);
+    return oc__size_mul(each, (size_t)g->group, &all) ? SIZE_MAX : all;
+}
+
+size_t oc__conv_i8_term(const oc__conv_geom *g, size_t channel) {
+    size_t out = (size_t)(g->out_c / g->group);
+    if (oc__conv_i8_is_depth(g)) return channel;
+    return channel / out * oc__align_up(out, OC_CODE_COLS) + channel % out;
+}
+
+size_t oc__conv_i8_terms(const oc__conv_geom *g) {
+    if (g->out_c == 0) return 0;
+    size_t last = oc__conv_i8_term(g, (size_t)g->out_c - 1);
+    return oc__align_up(last + 1, OC_CODE_COLS);
+}
+
+static int weight_at(const void *w, int wide, size_t i) {
+    return wide ? ((const int16_t *)w)[i] : ((const int8_t *)w)[i];
+}
+
+int32_t oc__conv_i8_bias(const oc__conv_geom *g, const void *w, int wide,
+                         size_t channel, int32_t bias, int in_zero,
+                         int in_signed) {
+    size_t depth = depth_of(g);
+    uint32_t sum = 0;
+    for (size_t i = 0; i < depth; i++)
+        sum += (uint32_t)weight_at(w, wide, channel * depth + i);
+    /* Products see x ^ 128, depthwise sums x itself. */
+    if (in_signed && !oc__conv_i8_is_depth(g)) in_zero += 128;
+    return (int32_t)((uint32_t)bias - (uint32_t)in_zero * sum);
+}
+
+/* Depthwise: s16 [kernel_w][kernel_h][channel], taps column by column as
+ * conv_i8_windows.c lists them. */
+static void pack_depth(const oc__conv_geom *g, const void *w, int wide,
+                       int16_t *to) {
+    size_t kh = (size_t)g->kernel_h, kw = (size_t)g->kernel_w;
+    size_t channels = (size_t)g->in_c;
+    for (size_t x = 0; x < kw; x++)
+        for (size_t y = 0; y < kh; y++)
+            for (size_t c = 0; c < channels; c++)
+                *to++ = (int16_t)weight_at(w, wide, (c * kh + y) * kw + x);
+}
+
+/* The panels of gemm_i8.h, channels innermost along k.  Their sums of columns
+ * stay 0: nobody reads them. */
+static void pack_group(const oc__kernels *kt, const oc__conv_geom *g,
+                       const int8_t *w, char *to) {
+    size_t nr = kt->gemm_i8->nr, taps = (size_t)(g->kernel_h * g->kernel_w);
+    size_t in = (size_t)(g->in_c / g->group), depth = depth_of(g);
+    size_t out = (size_t)(g->out_c / g->group), panels = OC_CEIL_DIV(out, nr);
+    size_t panel = oc__align_up(depth, 4) * nr;
+    size_t sums = oc__align_up(panels * nr * sizeof(int32_t), OC_ALIGN);
+    memset(to, 0, group_bytes(kt, g));
+    for (size_t o = 0; o < out; o++, w += depth) {
+        int8_t *p = (int8_t *)to + sums + o / nr * panel + o % nr * 4;
+        for (size_t i = 0; i < depth; i++)
+            p[i / 4 * nr * 4 + i % 4] = w[i % in * taps + i / in];
+    }
+}
+
+void oc__conv_i8_pack(const struct oc__kernels *kt, const oc__conv_geom *g,
+                      const void *w, int wide, void *packed) {
+    if (oc__conv_i8_is_depth(g)) {
+        pack_depth(g, w, wide, packed);
+        return;
+    }
+    size_t each = group_bytes(kt, g);
+    size_t from = (size_t)(g->out_c / g->group) * depth_of(g);
+    for (size_t i = 0; i < (size_t)g->group; i++)
+        pack_group(kt, g, (const int8_t *)w + i * from,
+                   (char *)packed + i * each);
+}
+
+/* ---- windows ------------------------------------------------------------- */
+
+/* Where an output pixel stands. */
+typedef struct place {
+    int64_t n, y, x;
+} place;
+
+static place place_of(const oc__conv_geom *g, size_t pixel) {
+    int64_t p = (int64_t)pixel, w = g->out_w, h = g->out_h;
+    return (place){p / w / h, p / w % h, p % w};
+}
+
+static void next_place(const oc__conv_geom *g, place *p) {
+    if (++p->x < g->out_w) return;
+    p->x = 0;
+    if (++p->y < g->out_h) return;
+    p->y = 0;
+    p->n++;
+}
+
+/* A row that is being packed: steps k0 .. k0 + steps of a window. */
+typedef struct packer {
+    const conv_plan *p;
+    void (*pack)(const uint8_t *from, size_t n, size_t reach, int flip,
+                 void *row, size_t at, size_t step);
+    const uint8_t *outside; /* a row of taps */
+    int flip;
+    size_t k0, steps;
+    char *row;
+    size_t row_step, at; /* at: the step that comes next, of all */
+} packer;
+
+static inline void put(packer *k, const uint8_t *from, size_t n, size_t reach) {
+    size_t at = k->at, skip = at < k->k0 ? k->k0 - at : 0;
+    size_t end = k->k0 + k->steps;
+    k->at += n;
+    if (!skip && at + n <= end) {
+        k->pack(from, n, reach, k->flip, k->row, at - k->k0, k->row_step);
+        return;
+    }
+    if (skip >= n || at >= end) return;
+    k->pack(from + skip, OC_MIN(n, end - at) - skip, reach - skip, k->flip,
+            k->row, at + skip - k->k0, k->row_step);
+}
+
+static void put_inside(packer *k, const uint8_t *from, size_t n) {
+    put(k, from, n, (size_t)(k->p->end - from));
+}
+
+static void put_outside(packer *k, int64_t taps) {
+    size_t n = (size_t)taps * k->p->group_in;
+    put(k, k->outside, n, n + OC_GEMM_I8_REACH);
+}
+
+/* One row of taps at row `line` of the picture, from column x on. */
+static void put_taps(packer *k, const uint8_t *line, int64_t x) {
+    const oc__conv_geom *g = &k->p->a->g;
+    size_t c = (size_t)g->in_c;
+    if (g->dilation_w > 1 || g->group > 1) {
+        for (int64_t t = 0; t < g->kernel_w; t++, x += g->dilation_w)
+            if (x < 0 || x >= g->in_w)
+                put_outside(k, 1);
+            else
+                put_inside(k, line + (size_t)x * c, k->p->group_in);
+        return;
+    }
+    if (x >= 0 && x + g->kernel_w <= g->in_w) {
+        put_inside(k, line + (size_t)x * c, (size_t)g->kernel_w * c);
+        return;
+    }
+    int64_t left = OC_MIN(OC_MAX(-x, 0), g->kernel_w);
+    int64_t right =
+        OC_MIN(OC_MAX(x + g->kernel_w - g->in_w, 0), g->kernel_w - left);
+    int64_t inside = g->kernel_w - left - right;
+    if (left) put_outside(k, left);
+    if (inside)
+        put_inside(k, line + (size_t)(x + left) * c, (size_t)inside * c);
+    if (right) put_outside(k, right);
+}
+
+static void put_window(packer *k, place at, size_t group) {
+    const oc__conv_geom *g = &k->p->a->g;
+    size_t line = (size_t)(g->in_w * g->in_c);
+    const uint8_t *image =
+        k->p->a->in + (size_t)(at.n * g->in_h) * line + group * k->p->group_in;
+    int64_t y = at.y * g->stride_h - g->pad_top;
+    int64_t x = at.x * g->stride_w - g->pad_left;
+    k->at = 0;
+    for (int64_t t = 0; t < g->kernel_h; t++, y += g->dilation_h)
+        if (y < 0 || y >= g->in_h)
+            put_outside(k, g->kernel_w);
+        else
+            put_taps(k, image + (size_t)y * line, x);
+}
+
+/* ---- the product --------------------------------------------------------- */
+
+static size_t panel_row(const conv_plan *p, size_t panel) {
+    return p->pixels * panel / p->panels;
+}
+
+/* Packs steps k0 .. k0 + steps of panels i0 .. i1. */
+static void pack_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
+                       size_t k0, size_t steps, char *mine) {
+    packer k = {.p = p, .k0 = k0, .steps = steps};
+    k.pack = p->kt->gemm_i8->pack;
+    k.outside = (const uint8_t *)mine + p->at_row;
+    k.flip = p->a->in_signed ? 0x80 : 0;
+    size_t each = OC_GEMM_I8_STEPS * p->kt->gemm_i8->a_bytes;
+    place at = place_of(&p->a->g, panel_row(p, i0));
+    for (size_t i = i0; i < i1; i++) {
+        size_t rows = panel_row(p, i + 1) - panel_row(p, i);
+        k.row = mine + (i - i0) * p->panel_bytes;
+        k.row_step = rows * OC_GEMM_I8_STEPS;
+        for (size_t r = 0; r < rows; r++, k.row += each) {
+            put_window(&k, at, group);
+            next_place(&p->a->g, &at);
+        }
+    }
+}
+
+/* Panels i0 .. i1 of one group, all columns. */
+static void run_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
+                      char *mine) {
+    const oc__conv_i8_args *a = p->a;
+    const oc__gemm_i8_kernel *kernel = p->kt->gemm_i8;
+    const char *packed = (const char *)a->packed + group * p->packed_each;
+    size_t row0 = panel_row(p, i0), out_c = (size_t)a->g.out_c;
+    oc__gemm_i8_tile t = {.b_panel_step = p->b_panel,
+                          .c_row_stride = p->sums_stride};
+    t.codes.zero = a->zero;
+    t.codes.is_signed = a->out_signed;
+    t.codes.row_stride = out_c;
+    for (size_t k0 = 0; k0 < p->depth; k0 += p->k_block) {
+        size_t steps = OC_MIN(p->k_block, p->depth - k0);
+        t.k = oc__align_up(steps, 4);
+        t.first = k0 == 0;
+        t.last = k0 + steps == p->depth;
+        pack_chunk(p, group, i0, i1, k0, steps, mine);
+        for (size_t j = 0; j < p->group_out; j += p->n_step) {
+            t.cols = OC_MIN(p->n_step, p->group_out - j);
+            t.b = (const int8_t *)packed + p->sums_bytes +
+                  j / kernel->nr * p->b_panel + k0 * kernel->nr;
+            t.codes.bias = a->bias + group * p->terms + j;
+            t.codes.scale = a->scale + group * p->terms + j;
+            for (size_t i = i0; i < i1; i++) {
+                size_t row = panel_row(p, i);
+                t.rows = panel_row(p, i + 1) - row;
+                t.a = mine + (i - i0) * p->panel_bytes;
+                t.a_step = t.rows * OC_GEMM_I8_STEPS;
+                t.codes.y = a->out + row * out_c + group * p->group_out + j;
+                if (!t.first || !t.last)
+                    t.c = (int32_t *)(void *)(mine + p->at_sums) +
+                          (row - row0) * p->sums_stride + j;
+                kernel->tile(&t);
+            }
+        }
+    }
+}
+
+static void conv_task(void *ctx, int task, int worker) {
+    const conv_plan *p = ctx;
+    size_t group = (size_t)task / p->tasks, part = (size_t)task % p->tasks;
+    size_t i = p->panels * part / p->tasks;
+    size_t end = p->panels * (part + 1) / p->tasks;
+    char *mine = p->workers + (size_t)worker * p->worker_bytes;
+    memset(mine + p->at_row, p->a->pad, p->at_sums - p->at_row);
+    for (; i < end; i += p->chunk)
+        run_chunk(p, group, i, OC_MIN(i + p->chunk, end), mine);
+}
+
+/* All but what a run adds. */
+static void make_plan(conv_plan *p, const oc__kernels *kt,
+                      const oc__conv_geom *g) {
+    const oc__gemm_i8_kernel *kernel = kt->gemm_i8;
+    memset(p, 0, sizeof(*p));
+    p->kt = kt;
+    p->group_in = (size_t)(g->in_c / g->group);
+    p->group_out = (size_t)(g->out_c / g->group);
+    p->terms = oc__align_up(p->group_out, OC_CODE_COLS);
+    p->depth = depth_of(g);
+    p->k_block = p->depth;
+    if (p->depth > K_BLOCK)
+        p->k_block =
+            oc__align_up(OC_CEIL_DIV(p->depth, OC_CEIL_DIV(p->depth, K_BLOCK)),
+                         OC_GEMM_I8_STEPS);
+    size_t steps = oc__align_up(p->k_block, OC_GEMM_I8_STEPS);
+    p->panel_bytes = kernel->mr * steps * kernel->a_bytes;
+    /* Packed rows of a chunk, and weights of a block of columns: half of L2. */
+    size_t share = kt->l2_bytes / 4;
+    p->chunk = OC_MAX(share / p->panel_bytes, 1);
+    size_t unit = kernel->nr * kernel->thin_panels;
+    p->n_step = OC_MAX(share / p->k_block / unit, 1) * unit;
+    p->pixels = (size_t)(g->batch * g->out_h * g->out_w);
+    p->panels = OC_CEIL_DIV(p->pixels, kernel->mr);
+    p->packed_each = group_bytes(kt, g);
+    p->sums_bytes = oc__align_up(OC_CEIL_DIV(p->group_out, kernel->nr) *
+                                     kernel->nr * sizeof(int32_t),
+                                 OC_ALIGN);
+    p->b_panel = oc__align_up(p->depth, 4) * kernel->nr;
+    p->at_row = oc__align_up(p->chunk * p->panel_bytes, OC_ALIGN);
+    size_t outside = p->group_in * (size_t)g->kernel_w + OC_GEMM_I8_REACH;
+    p->at_sums = p->at_row + oc__align_up(outside, OC_ALIGN);
+    p->sums_stride = oc__align_up(p->group_out, kernel->nr);
+    size_t sums = p->depth > p->k_block
+                      ? p->chunk * kernel->mr * p->sums_stride * sizeof(int32_t)
+                      : 0;
+    p->worker_bytes = p->at_sums + oc__align_up(sums, OC_ALIGN);
+}
+
+size_t oc__conv_i8_scratch_bytes(const struct oc__kernels *kt,
+                                 const oc__conv_geom *g, int threads) {
+    conv_plan p;
+    if (oc__conv_i8_is_depth(g)) return oc__depth_i8_scratch_bytes(g, threads);
+    make_plan(&p, kt, g);
+    return p.worker_bytes * (size_t)threads;
+}
+
+void oc__conv_i8(const struct oc__kernels *kt, oc__pool *pool,
+                 const oc__conv_i8_args *args, void *scratch) {
+    conv_plan p;
+    if (oc__conv_i8_is_depth(&args->g)) {
+        oc__depth_i8(kt, pool, args, scratch);
+        return;
+    }
+    make_plan(&p, kt, &args->g);
+    if (!p.pixels || !p.group_out) return;
+    p.a = args;
+    p.end = args->in + (size_t)(args->g.batch * args->g.in_h * args->g.in_w *
+                                args->g.in_c);
+    p.workers = scratch;
+    /* An integer multiply-add takes half of the time of one in f32. */
+    double work =
+        0.5 * (double)p.pixels * (double)p.depth * (double)args->g.out_c;
+    size_t groups = (size_t)args->g.group;
+    p.tasks =
+        OC_CEIL_DIV(oc__share_tasks(oc__pool_threads(pool), work), groups);
+    p.tasks = OC_MIN(p.tasks, p.panels);
+    oc__pool_run(pool, (int)(groups * p.tasks), conv_task, &p);
+}
