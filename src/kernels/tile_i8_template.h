@@ -186,6 +186,11 @@ static void V(i8_tile)(const oc__gemm_i8_tile *t) {
 static VTARGET void V(i8_pack_part)(const uint8_t *from, size_t n, size_t reach,
                                     uint8_t by, ELEM *out, size_t room) {
     size_t i = 0;
+    if (n == OC_GEMM_I8_STEPS) {
+        UNROLL for (int j = 0; j < OC_GEMM_I8_STEPS; j += 16)
+            V(put16)(out + j, from + j, by);
+        return;
+    }
     for (; i < n && i + 16 <= room && reach - i >= 16; i += 16)
         V(put16)(out + i, from + i, by);
     for (; i < n; i++) {

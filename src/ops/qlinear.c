@@ -171,6 +171,25 @@ static oc_status run_table(oc__ctx *c) {
     return OC_OK;
 }
 
+/* ocelli.Table: y = table[code of x]; see fuse_table.c. */
+static oc_status infer_look_up(oc__ctx *c) {
+    OC_TRY(oc__want(c, 0, T_I8));
+    OC_TRY(oc__want(c, 1, T_I8));
+    if (oc_tensor_elems(oc__in(c, 1)) != 256)
+        return oc__op_fail(c, OC_E_SHAPE, "its table has %lld codes, not 256",
+                           (long long)oc_tensor_elems(oc__in(c, 1)));
+    const oc_tensor *x = oc__in(c, 0);
+    return oc__out_set(c, 0, oc__in(c, 1)->dtype, x->rank, x->dims);
+}
+
+static oc_status run_look_up(oc__ctx *c) {
+    const oc_tensor *x = oc__in(c, 0);
+    table_job j = {c->kernels, x->data, oc__in(c, 1)->data,
+                   oc__out(c, 0)->data};
+    oc__parallel(c, oc_tensor_elems(x), 16384, table_range, &j);
+    return OC_OK;
+}
+
 /* ---- Concat -------------------------------------------------------------- */
 
 /* Inputs: scale and zero of the result, then x, scale, zero of each part. */
@@ -296,6 +315,8 @@ const oc__op oc__ops_qlinear[] = {
      infer_table, run_table, NULL},
     {"com.microsoft", "QLinearLeakyRelu", 1, 4, 5, 1, OC_OP_INPLACE,
      K_LEAKY_RELU, infer_table, run_table, NULL},
+    {"ocelli", "Table", 1, 2, 2, 1, OC_OP_INPLACE, 0, infer_look_up,
+     run_look_up, NULL},
     {"com.microsoft", "QLinearConcat", 1, 5, -1, 1, 0, 0, infer_concat,
      run_concat, NULL},
     {"com.microsoft", "QLinearWhere", 1, 9, 9, 1, 0, 0, infer_where, run_where,

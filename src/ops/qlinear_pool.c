@@ -143,6 +143,71 @@ static void pool_range(void *user, int64_t begin, int64_t end, int worker) {
     }
 }
 
+/* Channels that are summed side by side. */
+#define LAST_BLOCK 64
+
+/* Adds the pixels under the window at o, channels c0 .. c0 + n; returns how
+ * many of them there are, and in *count those that the average is of. */
+static int64_t sum_rows(const pool_job *j, const uint8_t *x, const int64_t *o,
+                        int64_t n, int32_t *sums, int64_t *count) {
+    int64_t tap[OC_MAX_RANK] = {0}, pixels = 0;
+    *count = 0;
+    do {
+        int64_t at = 0, inside = 1, padded = 1;
+        for (int d = 0; d < j->w.rank; d++) {
+            int64_t i = o[d] * j->w.stride[d] + tap[d] * j->w.dilation[d] -
+                        j->w.pad_lo[d];
+            inside &= i >= 0 && i < j->w.in[d];
+            padded &= i < j->w.in[d] + j->w.pad_hi[d];
+            at = at * j->w.in[d] + i;
+        }
+        *count += j->include_pad ? padded : inside;
+        if (!inside) continue;
+        const uint8_t *row = x + at * j->x_pixel;
+        pixels++;
+        if (j->is_signed)
+            for (int64_t i = 0; i < n; i++)
+                sums[i] += (int8_t)row[i];
+        else
+            for (int64_t i = 0; i < n; i++)
+                sums[i] += row[i];
+    } while (oc__odometer(tap, j->w.kernel, j->w.rank));
+    return pixels;
+}
+
+/* Items are blocks of channels of output pixels, channels last. */
+static void last_range(void *user, int64_t begin, int64_t end, int worker) {
+    const pool_job *j = user;
+    int64_t blocks = (j->channels + LAST_BLOCK - 1) / LAST_BLOCK;
+    (void)worker;
+    for (int64_t item = begin; item < end; item++) {
+        int64_t c0 = item % blocks * LAST_BLOCK, at = item / blocks, count;
+        int64_t n = OC_MIN(LAST_BLOCK, j->channels - c0), o[OC_MAX_RANK];
+        int32_t sums[LAST_BLOCK] = {0};
+        oc__unravel(at % j->out_pixels, j->w.out, j->w.rank, o);
+        const uint8_t *x =
+            j->x + at / j->out_pixels * j->in_pixels * j->channels + c0;
+        uint8_t *y = j->y + at * j->channels + c0;
+        int64_t zero = sum_rows(j, x, o, n, sums, &count) * j->x_zero;
+        for (int64_t i = 0; i < n; i++) {
+            float v =
+                count ? (float)(sums[i] - zero) * j->ratio / (float)count : 0;
+            y[i] = (uint8_t)oc__requantize(v, j->y_zero, j->is_signed);
+        }
+    }
+}
+
+/* Whether sums of a window surely fit 32 bits. */
+static int is_small(const pool_job *j) {
+    int64_t taps = 1;
+    for (int d = 0; d < j->w.rank; d++)
+        if (j->w.kernel[d] > (1 << 22) / taps)
+            return 0;
+        else
+            taps *= OC_MAX(j->w.kernel[d], 1);
+    return 1;
+}
+
 static oc_status run_pool(oc__ctx *c) {
     pool_job j;
     OC_TRY(setup_pool(c, &j));
@@ -152,6 +217,12 @@ static oc_status run_pool(oc__ctx *c) {
     j.y_zero = zero_of(c, 4);
     j.ratio = scale_at(c, 1) / scale_at(c, 3);
     if (!j.in_pixels) return OC_OK;
+    if (j.x_channel == 1 && j.y_channel == 1 && j.in_pixels > 1 &&
+        is_small(&j)) {
+        int64_t blocks = (j.channels + LAST_BLOCK - 1) / LAST_BLOCK;
+        oc__parallel(c, j.batch * j.out_pixels * blocks, 16, last_range, &j);
+        return OC_OK;
+    }
     oc__parallel(c, j.batch * j.channels, 8192 / (j.in_pixels + 1) + 1,
                  pool_range, &j);
     return OC_OK;

@@ -398,8 +398,8 @@ static oc_status visit_pair(last *l, oc__node *n, int *done) {
 
 static oc_status visit_single(last *l, oc__node *n, int *done) {
     if ((!is_contrib(n, "QLinearSigmoid") &&
-         !is_contrib(n, "QLinearLeakyRelu")) ||
-        !fits(l, n->in[0]) || !has_twin(l, n->in[0]))
+         !is_contrib(n, "QLinearLeakyRelu") && !oc__is_own(n, "Table")) ||
+        !fits(l, n->in[0]) || !fits(l, n->out[0]) || !has_twin(l, n->in[0]))
         return OC_OK;
     *done = 1;
     return on_twins(l, n, 1, 0, NULL);

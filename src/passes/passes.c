@@ -25,6 +25,7 @@ static const pass_entry shaped_passes[] = {
     {"drop_same", oc__pass_drop_same, 0},
     {"dead_code", oc__pass_dead_code, 0},
     {"fuse_activation", oc__pass_fuse_activation, 1},
+    {"fuse_table", oc__pass_fuse_table, 1},
     {"fuse_norm", oc__pass_fuse_norm, 1},
     {"fuse_attention", oc__pass_fuse_attention, 1},
     {"dead_code", oc__pass_dead_code, 1},

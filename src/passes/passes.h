@@ -68,6 +68,9 @@ oc_status oc__pass_drop_same(oc__graph *g, const oc__pass_env *env,
 /** fuse_activation.c: activations in pieces become one node. */
 oc_status oc__pass_fuse_activation(oc__graph *g, const oc__pass_env *env,
                                    oc_error *err);
+/** fuse_table.c: activations between codes of 8 bits become tables. */
+oc_status oc__pass_fuse_table(oc__graph *g, const oc__pass_env *env,
+                              oc_error *err);
 /** fuse_norm.c: normalisations in pieces become one node. */
 oc_status oc__pass_fuse_norm(oc__graph *g, const oc__pass_env *env,
                              oc_error *err);

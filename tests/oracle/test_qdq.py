@@ -56,7 +56,8 @@ def network():
     x = add("Transpose", [x], "h2", perm=[0, 2, 1, 3, 4])
     x = add("Reshape", [x, "whole"], "h3")
     n.append(helper.make_node("Split", [x], ["s0", "s1"], name="cut", axis=1))
-    x = add("Concat", ["s1", conv("s0", "c6", 12, 12, 1)], "j2", axis=1)
+    y = add("HardSwish", [conv("s0", "c6", 12, 12, 1)], "hs")
+    x = add("Concat", ["s1", y], "j2", axis=1)
     x = add("Sigmoid", [conv(x, "c5", 12, 24, 1)], "s")
     x = add("AveragePool", [x], "p", kernel_shape=[3, 3], pads=[1] * 4)
     x = add("GlobalAveragePool", [x], "g")
@@ -125,7 +126,9 @@ def test_computes_in_integers():
     assert ops.count("QuantizeLinear") == 1
     assert ops.count("DequantizeLinear") == 1
     assert not {"Conv", "ConvBlocked", "Gemm", "GemmPacked", "Relu", "Clip",
-                "Sigmoid", "Add", "Concat"} & set(ops)
+                "Sigmoid", "HardSwish", "Act", "Add", "Concat"} & set(ops)
+    # Nor does anything between them change its layout and back.
+    assert {"Table", "JoinLast"} <= set(ops) and ops.count("Transpose") <= 2
 
 
 def test_keeps_what_a_quantization_does_not_cut():
