@@ -144,6 +144,9 @@ static void next_place(const oc__conv_geom *g, place *p) {
     p->n++;
 }
 
+/* Kernel rows whose place in the picture is kept. */
+#define LINES_MOST 8
+
 /* A row that is being packed: steps k0 .. k0 + steps of a window. */
 typedef struct packer {
     const conv_plan *p;
@@ -154,6 +157,10 @@ typedef struct packer {
     size_t k0, steps;
     char *row;
     size_t row_step, at; /* at: the step that comes next, of all */
+    /* Rows of the picture that the windows at `y` of image `n` see, at column
+     * 0; NULL: outside. */
+    int64_t n, y;
+    const uint8_t *lines[LINES_MOST];
 } packer;
 
 static inline void put(packer *k, const uint8_t *from, size_t n, size_t reach) {
@@ -204,19 +211,35 @@ static void put_taps(packer *k, const uint8_t *line, int64_t x) {
     if (right) put_outside(k, right);
 }
 
+/* Row t of the windows at `at`, its group's first channel; NULL: outside. */
+static const uint8_t *line_at(const packer *k, place at, size_t group,
+                              int64_t t) {
+    const oc__conv_geom *g = &k->p->a->g;
+    int64_t y = at.y * g->stride_h - g->pad_top + t * g->dilation_h;
+    if (y < 0 || y >= g->in_h) return NULL;
+    size_t line = (size_t)(at.n * g->in_h + y);
+    return k->p->a->in + line * (size_t)(g->in_w * g->in_c) +
+           group * k->p->group_in;
+}
+
 static void put_window(packer *k, place at, size_t group) {
     const oc__conv_geom *g = &k->p->a->g;
-    size_t line = (size_t)(g->in_w * g->in_c);
-    const uint8_t *image =
-        k->p->a->in + (size_t)(at.n * g->in_h) * line + group * k->p->group_in;
-    int64_t y = at.y * g->stride_h - g->pad_top;
-    int64_t x = at.x * g->stride_w - g->pad_left;
+    int64_t x = at.x * g->stride_w - g->pad_left, rows = g->kernel_h;
+    int kept = rows <= LINES_MOST;
+    if (kept && (k->n != at.n || k->y != at.y)) {
+        for (int64_t t = 0; t < rows; t++)
+            k->lines[t] = line_at(k, at, group, t);
+        k->n = at.n;
+        k->y = at.y;
+    }
     k->at = 0;
-    for (int64_t t = 0; t < g->kernel_h; t++, y += g->dilation_h)
-        if (y < 0 || y >= g->in_h)
-            put_outside(k, g->kernel_w);
+    for (int64_t t = 0; t < rows; t++) {
+        const uint8_t *line = kept ? k->lines[t] : line_at(k, at, group, t);
+        if (line)
+            put_taps(k, line, x);
         else
-            put_taps(k, image + (size_t)y * line, x);
+            put_outside(k, g->kernel_w);
+    }
 }
 
 /* ---- the product --------------------------------------------------------- */
@@ -228,7 +251,7 @@ static size_t panel_row(const conv_plan *p, size_t panel) {
 /* Packs steps k0 .. k0 + steps of panels i0 .. i1. */
 static void pack_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
                        size_t k0, size_t steps, char *mine) {
-    packer k = {.p = p, .k0 = k0, .steps = steps};
+    packer k = {.p = p, .k0 = k0, .steps = steps, .n = -1};
     k.pack = p->kt->gemm_i8->pack;
     k.outside = (const uint8_t *)mine + p->at_row;
     k.flip = p->a->in_signed ? 0x80 : 0;

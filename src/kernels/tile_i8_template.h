@@ -13,7 +13,7 @@
  *     V(a)(p)      four steps of one row, repeated in all places
  *     V(dot)(acc, a, b)
  *     V(fold)(to, acc)   VECTORS accumulators to PANEL int32, in order
- *     V(put16)(to, from, by)    16 bytes, each ^ by, as packed A
+ *     V(put16)(to, from, by)    16 bytes, each ^ by, as packed A; V(put8)
  *     LANES              columns of a vector of sums, in an order of the
  *                        instruction set's own
  *     V(lanes)(v, acc)   VECTORS accumulators to PANEL / LANES such vectors
@@ -124,8 +124,8 @@ VINLINE void V(i8_last)(const oc__gemm_i8_tile *t, VI (*acc)[MAX_VECTORS],
     }
 }
 
-VINLINE void V(i8_body)(const oc__gemm_i8_tile *t, const int rows,
-                        const int panels, size_t col0) {
+VINLINE void V(i8_body)(const oc__gemm_i8_tile *t, const oc__gemm_i8_tile *same,
+                        const int rows, const int panels, size_t col0) {
     VI acc[MR][MAX_VECTORS];
     _Alignas(64) uint32_t sums[MR * PANEL * THIN_PANELS];
     const ELEM *a = t->a;
@@ -148,19 +148,28 @@ VINLINE void V(i8_body)(const oc__gemm_i8_tile *t, const int rows,
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int p = 0; p < panels; p++)
             V(fold)(sums + (i * panels + p) * PANEL, acc[i] + p * VECTORS);
-    V(i8_finish)(t, sums, (size_t)(panels * PANEL), col0);
+    V(i8_finish)(same, sums, (size_t)(panels * PANEL), col0);
 }
 
 typedef void V(i8_fn)(const oc__gemm_i8_tile *t, size_t col0);
 
+/* All columns, by whole panels.  The copy tells the compiler that codes which
+ * are stored do not change it. */
+VINLINE void V(i8_columns)(const oc__gemm_i8_tile *tile, const int rows,
+                           const int panels, size_t col) {
+    const oc__gemm_i8_tile t = *tile;
+    for (; col < t.cols; col += (size_t)panels * PANEL)
+        V(i8_body)(&t, tile, rows, panels, col);
+}
+
 #define I8_TILE(rows)                                                          \
-    static VTARGET void V(i8_##rows)(const oc__gemm_i8_tile *t, size_t col0) { \
-        V(i8_body)(t, rows, 1, col0);                                          \
+    static VTARGET void V(i8_##rows)(const oc__gemm_i8_tile *t, size_t col) {  \
+        V(i8_columns)(t, rows, 1, col);                                        \
     }
 #define I8_THIN(rows)                                                          \
     static VTARGET void V(i8_thin_##rows)(const oc__gemm_i8_tile *t,           \
-                                          size_t col0) {                       \
-        V(i8_body)(t, rows, THIN_PANELS, col0);                                \
+                                          size_t col) {                        \
+        V(i8_body)(t, t, rows, THIN_PANELS, col);                              \
     }
 #define I8_NAME(rows)      V(i8_##rows),
 #define I8_THIN_NAME(rows) V(i8_thin_##rows),
@@ -178,26 +187,30 @@ static void V(i8_tile)(const oc__gemm_i8_tile *t) {
             V(i8_thin_tiles)[t->rows - 1](t, col);
             if (t->cols - col <= THIN_PANELS * PANEL) return;
         }
-    for (; col < t->cols; col += PANEL)
-        V(i8_tiles)[t->rows - 1](t, col);
+    if (col < t->cols) V(i8_tiles)[t->rows - 1](t, col);
 }
 
-/* Part of a row between two multiples of 64. */
-static VTARGET void V(i8_pack_part)(const uint8_t *from, size_t n, size_t reach,
-                                    uint8_t by, ELEM *out, size_t room) {
-    size_t i = 0;
-    if (n == OC_GEMM_I8_STEPS) {
-        UNROLL for (int j = 0; j < OC_GEMM_I8_STEPS; j += 16)
-            V(put16)(out + j, from + j, by);
+/* Part of a row between two multiples of 64.  Runs end with what overlaps
+ * with what is there already. */
+VINLINE void V(i8_pack_part)(const uint8_t *from, size_t n, size_t reach,
+                             uint8_t by, ELEM *out, size_t room) {
+    if (n >= 16) {
+        for (size_t i = 0; i + 16 <= n; i += 16)
+            V(put16)(out + i, from + i, by);
+        if (n % 16) V(put16)(out + n - 16, from + n - 16, by);
+    } else if (room >= 16 && reach >= 16) {
+        V(put16)(out, from, by);
         return;
+    } else if (n >= 8) {
+        V(put8)(out, from, by);
+        V(put8)(out + n - 8, from + n - 8, by);
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            out[i] = from[i] ^ by;
+            STEP_ENDS; /* too short to be worth a vector loop */
+        }
     }
-    for (; i < n && i + 16 <= room && reach - i >= 16; i += 16)
-        V(put16)(out + i, from + i, by);
-    for (; i < n; i++) {
-        out[i] = from[i] ^ by;
-        STEP_ENDS; /* too short to be worth a vector loop */
-    }
-    for (; (room - i) % 4; i++)
+    for (size_t i = n; (room - i) % 4; i++)
         out[i] = 0;
 }
 

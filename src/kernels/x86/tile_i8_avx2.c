@@ -47,6 +47,11 @@ VINLINE void V(put16)(int16_t *to, const uint8_t *from, uint8_t by) {
     x = _mm_xor_si128(x, _mm_set1_epi8((char)by));
     _mm256_storeu_si256((__m256i *)(void *)to, _mm256_cvtepu8_epi16(x));
 }
+VINLINE void V(put8)(int16_t *to, const uint8_t *from, uint8_t by) {
+    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)from);
+    x = _mm_xor_si128(x, _mm_set1_epi8((char)by));
+    _mm_storeu_si128((__m128i *)(void *)to, _mm_cvtepu8_epi16(x));
+}
 VINLINE VI V(a)(const int16_t *p) {
     int64_t four;
     __builtin_memcpy(&four, p, sizeof four);

@@ -36,6 +36,11 @@ VINLINE void V(put16)(uint8_t *to, const uint8_t *from, uint8_t by) {
     x = _mm_xor_si128(x, _mm_set1_epi8((char)by));
     _mm_storeu_si128((__m128i *)(void *)to, x);
 }
+VINLINE void V(put8)(uint8_t *to, const uint8_t *from, uint8_t by) {
+    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)from);
+    x = _mm_xor_si128(x, _mm_set1_epi8((char)by));
+    _mm_storel_epi64((__m128i *)(void *)to, x);
+}
 VINLINE VI V(a)(const uint8_t *p) {
     int32_t four;
     __builtin_memcpy(&four, p, sizeof four);
