@@ -248,6 +248,21 @@ static size_t panel_row(const conv_plan *p, size_t panel) {
     return p->pixels * panel / p->panels;
 }
 
+/* Row `row` of a 1x1 convolution of stride 1 without padding. */
+static void put_point(packer *k, size_t row, size_t group) {
+    const conv_plan *p = k->p;
+    const uint8_t *from =
+        p->a->in + row * (size_t)p->a->g.in_c + group * p->group_in + k->k0;
+    k->pack(from, k->steps, (size_t)(p->end - from), k->flip, k->row, 0,
+            k->row_step);
+}
+
+static int is_point(const oc__conv_geom *g) {
+    return g->kernel_h == 1 && g->kernel_w == 1 && g->stride_h == 1 &&
+           g->stride_w == 1 && g->in_h == g->out_h && g->in_w == g->out_w &&
+           g->pad_top == 0 && g->pad_left == 0;
+}
+
 /* Packs steps k0 .. k0 + steps of panels i0 .. i1. */
 static void pack_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
                        size_t k0, size_t steps, char *mine) {
@@ -256,12 +271,17 @@ static void pack_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
     k.outside = (const uint8_t *)mine + p->at_row;
     k.flip = p->a->in_signed ? 0x80 : 0;
     size_t each = OC_GEMM_I8_STEPS * p->kt->gemm_i8->a_bytes;
+    int point = is_point(&p->a->g);
     place at = place_of(&p->a->g, panel_row(p, i0));
     for (size_t i = i0; i < i1; i++) {
-        size_t rows = panel_row(p, i + 1) - panel_row(p, i);
+        size_t row = panel_row(p, i), rows = panel_row(p, i + 1) - row;
         k.row = mine + (i - i0) * p->panel_bytes;
         k.row_step = rows * OC_GEMM_I8_STEPS;
         for (size_t r = 0; r < rows; r++, k.row += each) {
+            if (point) {
+                put_point(&k, row + r, group);
+                continue;
+            }
             put_window(&k, at, group);
             next_place(&p->a->g, &at);
         }

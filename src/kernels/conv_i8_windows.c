@@ -36,25 +36,30 @@ static list_shape shape_of(const oc__conv_geom *g) {
     return s;
 }
 
-/* The list for output row y of image n. */
+/* Column i of the list as one of the picture. */
+static int64_t column_at(const oc__conv_geom *g, const list_shape *s,
+                         size_t i) {
+    int64_t at = (int64_t)i;
+    if (s->in_step == s->taps) /* not shared */
+        at = at / g->kernel_w * g->stride_w + at % g->kernel_w * g->dilation_w;
+    return at - g->pad_left;
+}
+
+/* The list for output row y of image n, a kernel row at a time. */
 static void fill_list(const oc__conv_i8_args *a, const list_shape *s, int64_t n,
                       int64_t y, const uint8_t *outside, const uint8_t **list) {
     const oc__conv_geom *g = &a->g;
-    size_t c = (size_t)g->in_c, kh = (size_t)g->kernel_h;
-    const uint8_t *image = a->in + (size_t)n * (size_t)(g->in_h * g->in_w) * c;
-    int shared = s->in_step != s->taps;
-    for (size_t i = 0; i < s->columns; i++) {
-        int64_t at = (int64_t)i;
-        int64_t x = shared ? at
-                           : at / g->kernel_w * g->stride_w +
-                                 at % g->kernel_w * g->dilation_w;
-        x -= g->pad_left;
-        for (size_t k = 0; k < kh; k++) {
-            int64_t row = y * g->stride_h + (int64_t)k * g->dilation_h;
-            row -= g->pad_top;
-            *list++ = row < 0 || row >= g->in_h || x < 0 || x >= g->in_w
-                          ? outside
-                          : image + (size_t)(row * g->in_w + x) * c;
+    size_t kh = (size_t)g->kernel_h;
+    int64_t c = g->in_c;
+    for (size_t k = 0; k < kh; k++) {
+        const uint8_t **to = list + k;
+        int64_t row = y * g->stride_h + (int64_t)k * g->dilation_h - g->pad_top;
+        int inside = row >= 0 && row < g->in_h;
+        const uint8_t *line =
+            inside ? a->in + (n * g->in_h + row) * g->in_w * c : NULL;
+        for (size_t i = 0; i < s->columns; i++, to += kh) {
+            int64_t x = column_at(g, s, i);
+            *to = inside && x >= 0 && x < g->in_w ? line + x * c : outside;
         }
     }
 }
