@@ -4,7 +4,9 @@
  *
  *   FakeQuantize        x, range -> y, [range]    one scale, codes from 0 on
  *   FakeQuantizeWeight  w -> y                    symmetric, one scale a row of
- *                                                 `axis` (-1: one in all)
+ *                                                 `axis` (-1: one in all);
+ *                                                 `spared`: as oc_quantizer
+ *                                                 writes them by default
  *   FakeQuantizeGrad    g, x, range -> g where x was not cut, else 0
  *
  * What comes out is what QuantizeLinear and DequantizeLinear give.  range is
@@ -26,7 +28,7 @@ enum { FAKE_VALUE, FAKE_WEIGHT, FAKE_GRAD };
 enum { GRAIN = 1 << 15 };
 
 typedef struct fake_job {
-    int kind, is_f64;
+    int kind, is_f64, spared;
     const void *x, *g;
     void *y;
     double scale, lo, hi; /* lo, hi: codes, without the zero point */
@@ -204,6 +206,7 @@ static oc_status run_weight(oc__ctx *c) {
                   .outer = 1,
                   .rows = 1,
                   .inner = n};
+    j.spared = oc__attr_int(c->node, "spared", 0) != 0;
     if (!n) return OC_OK;
     j.hi = (double)(int64_t)(levels_of(c, j.is_f64) / 2);
     if (axis >= 0) {

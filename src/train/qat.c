@@ -103,9 +103,10 @@ static oc__node *add_node(oc__graph *g, const char *op, int n_in, int n_out,
 static oc_status round_weight(oc__graph *g, const oc__quant_target *t,
                               oc_error *err) {
     oc__node *n = g->nodes[t->node];
-    oc__node *f = add_node(g, "FakeQuantizeWeight", 1, 1, 1);
+    oc__node *f = add_node(g, "FakeQuantizeWeight", 1, 1, 2);
     if (!f) return oc__fail_nomem(err);
     oc__attr_set_int(f, 0, "axis", t->axis);
+    oc__attr_set_int(f, 1, "spared", 1);
     f->in[0] = n->in[1];
     n->in[1] = f->out[0];
     return OC_OK;

@@ -135,7 +135,7 @@ static const gradient_case cases[] = {
     CASE("r = Sub(p, p); y, s = ocelli:FakeQuantize(x, r) bits=48 observe=1",
          "x 5x7; p !2"),
     CASE("y = ocelli:FakeQuantizeWeight(x) bits=48", "x 5x7"),
-    CASE("y = ocelli:FakeQuantizeWeight(x) axis=1 bits=48", "x 3x4x5"),
+    CASE("y = ocelli:FakeQuantizeWeight(x) axis=1 bits=48 spared=1", "x 3x4x5"),
     CASE("n = Neg(p); r = Concat(n, p) axis=0; "
          "y = ocelli:FakeQuantizeGrad(g, x, r)", "g 5x7; x !5x7; p !+1"),
     /* ---- products --------------------------------------------------------- */

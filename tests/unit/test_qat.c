@@ -4,6 +4,7 @@
 #include "testing.h"
 
 #include "passes/match.h"
+#include "quant/decide.h"
 #include "runtime/model.h"
 #include "train/trainer.h"
 
@@ -79,6 +80,32 @@ static void fake_quantize_weight_rounds_as_torch(void **state) {
     oc_value y = op_call_run(&k, oc__kernels_native(), NULL);
     assert_row(&y, want, 12);
     oc__value_clear(&y);
+}
+
+/* Codes are those that are written, with the scales that are written. */
+static void fake_quantize_weight_is_what_is_saved(void **state) {
+    (void)state;
+    enum { ROWS = 7, LONG = 33 };
+    static float w[ROWS * LONG], want[ROWS * LONG], scales[ROWS];
+    static int8_t codes[ROWS * LONG];
+    oc_tensor t = {OC_DTYPE_F32, 2, {ROWS, LONG}, w};
+    op_call k;
+    oc__rng rng;
+    oc__rng_init(&rng, 3);
+    oc__rng_fill(&rng, w, ROWS * LONG, -1, 1);
+    memset(w + LONG, 0, LONG * sizeof(float));
+    for (int spared = 0; spared < 2; spared++) {
+        oc__quant_weight(&t, 0, spared, codes, scales);
+        for (int i = 0; i < ROWS * LONG; i++)
+            want[i] = (float)codes[i] * scales[i / LONG];
+        op_call_init(&k, "ocelli", "FakeQuantizeWeight", 1);
+        op_call_input(&k, &t);
+        op_call_int(&k, "axis", 0);
+        op_call_int(&k, "spared", spared);
+        oc_value y = op_call_run(&k, oc__kernels_native(), NULL);
+        assert_row(&y, want, ROWS * LONG);
+        oc__value_clear(&y);
+    }
 }
 
 /* An empty range becomes what was seen, with 0. */
@@ -313,6 +340,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fake_quantize_rounds_and_passes_as_torch),
         cmocka_unit_test(fake_quantize_weight_rounds_as_torch),
+        cmocka_unit_test(fake_quantize_weight_is_what_is_saved),
         cmocka_unit_test(fake_quantize_starts_with_what_it_sees),
         cmocka_unit_test(qat_saves_what_it_measures),
         cmocka_unit_test(qat_gives_the_same_bits_for_any_threads),
