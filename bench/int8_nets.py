@@ -33,7 +33,7 @@ class Pictures:
 
     def tensor(self, path, whole):
         """whole: a JPEG is not decoded at a part of its size."""
-        options, image = c.create_string_buffer(256), c.create_string_buffer(256)
+        options, image = (c.create_string_buffer(256) for _ in range(2))
         t, which = Ocelli.Tensor(), c.c_int()
         if not whole:
             self.lib.oc_vision_load_options(self.vision, options)

@@ -166,7 +166,7 @@ def accuracy_of(args, name, model, measure, calibrate):
 
     def bounded():
         return m.ocelli("bounded.onnx", data, "--machine", "any", "--eval",
-                        data, "--max-drop", "0.2%", "--limit", "32")
+                        data, "--max-drop", "0.2%")
 
     steps = [("f32 in onnxruntime", lambda: figure("onnxruntime", model)),
              ("f32", lambda: eval_of(args, model, test, measure.metric)),
@@ -269,9 +269,11 @@ def speed(args):
         forms[model] = made(args, model)
     for threads in map(int, args.threads.split(",")):
         say("\n%d thread%s, milliseconds (minimum); x = best peer in 8 bits "
-            "/ ocelli; own = ocelli f32 / int8" % (threads, "s" * (threads > 1)))
+            "/ ocelli; own = ocelli f32 / int8" % (
+                threads, "s" * (threads > 1)))
         say("%-26s %26s | %26s %6s %6s" % (
-            "net", "f32: ocelli ORT OV", "int8: ocelli ORT NNCF+OV", "x", "own"))
+            "net", "f32: ocelli ORT OV", "int8: ocelli ORT NNCF+OV", "x",
+            "own"))
         ratios = []
         for model in args.models:
             r = race(args, threads, forms[model])
@@ -301,7 +303,8 @@ def memory(args):
         m = Making(args, name, model)
         row = {"net": name, "bytes": os.path.getsize(model)}
         for machine in ("this", "any"):
-            m.ocelli("memory.onnx", few_pictures(args, 8), "--machine", machine)
+            m.ocelli("memory.onnx", few_pictures(args, 8), "--machine",
+                     machine)
             row[machine] = m.peak / row["bytes"]
             say("  %-26s --machine %-5s %7.0f MB, %.2f times %.0f MB" % (
                 name, machine, m.peak / 1e6, row[machine],

@@ -192,12 +192,14 @@ static int choose(quantize *r, const profile *before, const profile *all,
         some |= take[i];
         every &= take[i] || !quantize_may(r, (int)i);
     }
+    /* What is written needs the quantizer's weights, and then no more: the
+       large one comes last. */
     memset(&path, 0, sizeof path);
-    int code = trial_open(&none, r, 1);
-    int opened = trial_open(&full, r, 0), third = some && !every;
-    if (!code) code = opened;
+    memset(&none, 0, sizeof none);
+    int code = trial_open(&full, r, 0), third = some && !every;
     if (!code && third) code = apply(r, take);
     if (!code && third) code = trial_open(&path, r, 0);
+    if (!code) code = trial_open(&none, r, 1);
     for (int k = 0; k < 2 + third && !code; k++)
         code = trial_start(t[k], 0);
     if (!code) code = race(t, 2 + third, CHOOSE_SECONDS, ms);
@@ -218,10 +220,10 @@ int quantize_for_speed(quantize *r) {
     double ms[2];
     char *take = calloc((size_t)r->n_layers + 1, 1);
     int code = take ? CLI_OK : cli_fail(CLI_RESOURCES, "out of memory");
+    memset(&f32, 0, sizeof f32);
     memset(&i8, 0, sizeof i8);
-    int opened = trial_open(&f32, r, 1);
-    if (!code) code = opened;
     if (!code) code = trial_open(&i8, r, 0);
+    if (!code) code = trial_open(&f32, r, 1);
     if (!code) code = profile_both(r, both, p, ms);
     trial_close(&f32);
     trial_close(&i8);
@@ -242,9 +244,9 @@ int quantize_time(quantize *r) {
     profile p[2] = {{0}, {0}};
     trial was, is, *both[2] = {&was, &is};
     double ms[2] = {0, 0};
-    memset(&is, 0, sizeof is);
-    int code = trial_open(&was, r, 1);
-    if (!code) code = trial_open(&is, r, 0);
+    memset(&was, 0, sizeof was);
+    int code = trial_open(&is, r, 0);
+    if (!code) code = trial_open(&was, r, 1);
     if (!code) code = profile_both(r, both, p, ms);
     for (int i = 0; i < r->n_layers && !code; i++) {
         r->layers[i].ms_before = p[0].ms[i];

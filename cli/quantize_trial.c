@@ -61,8 +61,14 @@ int trial_open(trial *t, quantize *r, int original) {
     oc_error err;
     memset(t, 0, sizeof *t);
     t->r = r;
-    int code = write_trial(t, original);
-    if (!code && oc_model_load_memory(&t->model, t->data, t->bytes, &opt, &err))
+    int is_file = original && oc_quantizer_has_names(r->q);
+    int code = is_file ? CLI_OK : write_trial(t, original);
+    oc_quantizer_rest(r->q); /* two models may be open by now */
+    if (!code && is_file) {
+        if (oc_model_load(&t->model, r->args->operands[0], &opt, &err))
+            code = cli_report(&err, r->args->operands[0]);
+    } else if (!code &&
+               oc_model_load_memory(&t->model, t->data, t->bytes, &opt, &err))
         code = cli_report(&err, r->args->operands[0]);
     return code;
 }

@@ -218,9 +218,24 @@ static int check_options(quantize *r) {
 
 /* A model of no pictures will do, where none are looked at. */
 static int load(quantize *r) {
-    return has_pictures(r)
-               ? cli_vision_init(&r->v, r->args, OC_TASK_NONE, 0, 0)
-               : cli_load_model(r->args, r->args->operands[0], &r->v.model);
+    oc_vision_options opt = {.preprocess_only = 1};
+    oc_options plain = {.optimize = -1, .cpu_mask = cli_cpu_mask(r->args)};
+    oc_error err;
+    const char *path = r->args->operands[0];
+    if (!has_pictures(r)) return cli_load_model(r->args, path, &r->v.model);
+    /* What is looked at to complete the card need not be in memory later, nor
+       twice: a model as it is in the file serves for that. */
+    if (oc_model_load(&r->v.model, path, &plain, &err))
+        return cli_report(&err, path);
+    int code = cli_vision_card(&r->v, r->args, OC_TASK_NONE);
+    if (code) return code;
+    oc_model_destroy(r->v.model);
+    r->v.model = NULL;
+    code = cli_load_model(r->args, path, &r->v.model);
+    opt.card = r->v.card;
+    if (!code && oc_vision_create(&r->v.vision, r->v.model, &opt, &err))
+        code = cli_report(&err, path);
+    return code;
 }
 
 static int run_quantize(cli_args *args) {

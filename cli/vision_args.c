@@ -56,7 +56,7 @@ int cli_vision_card(cli_vision *v, const cli_args *args, oc_task task) {
     oc_error err;
     const char *path = args->operands[0];
     const char *card = cli_get(args, "card", NULL);
-    int code = cli_load_model(args, path, &v->model);
+    int code = v->model ? CLI_OK : cli_load_model(args, path, &v->model);
     if (code) return code;
     if (card ? oc_card_load(&v->card, card, NULL, &err)
              : oc_card_find(&v->card, v->model, &err))

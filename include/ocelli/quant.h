@@ -113,6 +113,15 @@ OC_API oc_status oc_quantizer_write(oc_quantizer *q, void **data, size_t *bytes,
 /** Frees what oc_quantizer_write() gave; NULL is ignored. */
 OC_API void oc_quantizer_release(oc_quantizer *q, void *data, size_t bytes);
 
+/**
+ * Gives back what can be had again: memory for running other models, until
+ * something is added, written or asked of a node.  Does nothing for a model
+ * that was loaded from memory, has sessions, or inputs of sizes that vary.
+ */
+OC_API void oc_quantizer_rest(oc_quantizer *q);
+/** Whether the model itself has a name for each of its nodes. */
+OC_API int oc_quantizer_has_names(const oc_quantizer *q);
+
 /** What was, or will be, done to a node with weights. */
 typedef struct oc_quantized_node {
     const char *name; /**< lives as long as the quantizer; "Conv_12" where the

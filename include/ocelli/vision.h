@@ -543,6 +543,9 @@ typedef struct oc_vision_options {
                                      own (0.35 for objects, 0.5 for masks) */
     int top;                    /**< most labels or objects; 0: 5 labels, 100
                                      objects */
+    int preprocess_only;        /**< nonzero: oc_vision_preprocess() is all that
+                                     is wanted; there is no session, which
+                                     spares its memory, and nothing runs */
 } oc_vision_options;
 
 /** A model with its card, a session and working memory; opaque. */
@@ -555,7 +558,7 @@ OC_API oc_status oc_vision_create(oc_vision **out, oc_model *model,
 OC_API void oc_vision_destroy(oc_vision *vision);
 /** The card in use. */
 OC_API const oc_card *oc_vision_card(const oc_vision *vision);
-/** The session in use, for profiles and plans. */
+/** The session in use, for profiles and plans; NULL with preprocess_only. */
 OC_API oc_session *oc_vision_session(const oc_vision *vision);
 /**
  * Changes threshold and top for the runs to come; both as in

@@ -3,6 +3,7 @@
 #include "onnx/export.h"
 #include "quant/blocks.h"
 #include "quant/decide.h"
+#include "quant/weights_again.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,7 +18,9 @@ struct oc_quantizer {
     oc__quant_plan plan;
     oc__exec_env env;
     oc__exec *exec;
+    oc__again again; /* weights that come and go */
     int64_t samples;
+    int has_names;
 };
 
 /* ---- creating ------------------------------------------------------------ */
@@ -40,13 +43,33 @@ static oc_status make_seen(oc_quantizer *q, oc_error *err) {
 
 /* Layers are told apart by their names. */
 static oc_status name_nodes(oc_quantizer *q, oc_error *err) {
+    q->has_names = 1;
     for (int i = 0; i < q->graph->n_nodes; i++) {
         oc__node *n = q->graph->nodes[i];
         if (*n->name) continue;
+        q->has_names = 0;
         n->name = oc__arena_printf(&q->arena, "%s_%d", n->op->name, i);
         if (!n->name) return oc__fail_nomem(err);
     }
     return OC_OK;
+}
+
+/* The graph that shows what is watched, ready to run: its weights are packed,
+ * and those they are packed of go. */
+static oc_status compile(void *user, oc__program **out,
+                         const oc_value *const *inputs, const oc__pass_env *env,
+                         oc_error *err) {
+    oc_quantizer *q = user;
+    oc__program *p = NULL;
+    OC_TRY(oc__program_create(&p, q->allocator, err));
+    p->graph = oc__graph_clone(q->seen, &p->arena);
+    oc_status st = p->graph ? oc__again_compile(&q->again, p, inputs, env, err)
+                            : oc__fail_nomem(err);
+    if (st)
+        oc__program_destroy(p);
+    else
+        *out = p;
+    return st;
 }
 
 /* What samples need.  With weights alone there may be none. */
@@ -59,7 +82,8 @@ static oc_status start(oc_quantizer *q, oc_error *err) {
     oc__rng_init(&q->env.rng, 0);
     atomic_init(&q->env.cancelled, 0);
     OC_TRY(oc__pool_create(&q->env.pool, q->allocator, q->env.threads, err));
-    return oc__exec_create(&q->exec, q->seen, &q->env, err);
+    return oc__exec_create_with(&q->exec, q->model->n_inputs, compile, q,
+                                &q->env, err);
 }
 
 static oc_status setup(oc_quantizer *q, oc_error *err) {
@@ -72,6 +96,7 @@ static oc_status setup(oc_quantizer *q, oc_error *err) {
                         "not %d in groups of %d",
                         bits, group);
     OC_TRY(oc__model_clone_graph(q->model, &q->graph, &q->arena, &only, err));
+    oc__again_init(&q->again, q->model, q->graph, only);
     OC_TRY(name_nodes(q, err));
     OC_TRY(oc__quant_decide(&q->plan, q->graph, &q->opt, &q->arena,
                             q->allocator, err));
@@ -120,6 +145,7 @@ void oc_quantizer_destroy(oc_quantizer *q) {
     }
     oc__exec_destroy(q->exec);
     oc__pool_destroy(q->env.pool);
+    oc__again_deinit(&q->again);
     if (q->seen) oc__graph_release(q->seen);
     if (q->graph) oc__graph_release(q->graph);
     oc__arena_deinit(&q->arena);
@@ -209,6 +235,7 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
         values[i].t = *inputs[i];
         refs[i] = &values[i];
     }
+    if (!st && !q->exec) st = oc__again_need(&q->again, err);
     if (!st && !q->exec) st = start(q, err);
     if (!st) st = oc__exec_run(q->exec, refs, err);
     if (!st) st = look(q, err);
@@ -218,6 +245,33 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
     oc__release(q->allocator, values, bytes * sizeof *values);
     oc__release(q->allocator, refs, bytes * sizeof *refs);
     return st;
+}
+
+/* ---- memory -------------------------------------------------------------- */
+
+static void stop(oc_quantizer *q) {
+    oc__exec_destroy(q->exec);
+    oc__pool_destroy(q->env.pool);
+    if (q->seen) oc__graph_release(q->seen);
+    q->exec = NULL;
+    q->env.pool = NULL;
+    q->seen = NULL;
+}
+
+void oc_quantizer_rest(oc_quantizer *q) {
+    if (!q || !oc__again_may(&q->again)) return;
+    stop(q);
+    oc__again_drop(&q->again);
+}
+
+/* What packing has taken is read again, and packed weights go. */
+static oc_status have_weights(oc_quantizer *q, oc_error *err) {
+    if (oc__again_lacks(&q->again)) stop(q);
+    return oc__again_need(&q->again, err);
+}
+
+int oc_quantizer_has_names(const oc_quantizer *q) {
+    return q && q->has_names;
 }
 
 /* ---- writing ------------------------------------------------------------- */
@@ -251,6 +305,7 @@ static oc_status write_model(oc_quantizer *q, const char *path, void **data,
     if (!q->samples && !q->opt.weight_bits)
         return oc__fail(err, OC_E_ARG,
                         "no sample was added, so no range is known");
+    OC_TRY(have_weights(q, err));
     oc__arena_init(&arena, q->allocator);
     oc__put_init(&o, q->allocator);
     oc_status st = put_model(q, &arena, &g, &o, err);
@@ -378,9 +433,15 @@ static oc_status note_weight(const oc_quantizer *q, oc__quant_target *t,
     return st;
 }
 
+/* Nothing of what may be seen of q changes. */
+static oc_quantizer *changeable(const oc_quantizer *q) {
+    return (oc_quantizer *)(uintptr_t)q;
+}
+
 oc_status oc_quantizer_node(const oc_quantizer *q, int i,
                             oc_quantized_node *out) {
     if (!q || !out || i < 0 || i >= q->plan.n_targets) return OC_E_ARG;
+    OC_TRY(have_weights(changeable(q), NULL));
     oc__quant_target *t = &q->plan.targets[i];
     const oc__node *n = q->graph->nodes[t->node];
     const oc_tensor *w = q->graph->values[n->in[1]].constant;

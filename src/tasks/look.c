@@ -55,6 +55,10 @@ static oc_status look_at_outputs(oc__look *l) {
 static oc_status load_plain(oc__look *l, oc_error *err) {
     const oc_model *m = l->model;
     oc_options opt = m->options;
+    if (opt.optimize < 0 && !opt.cache_folder) {
+        l->plain = l->model;
+        return OC_OK;
+    }
     opt.allocator = &m->allocator;
     opt.optimize = -1;
     opt.cache_folder = NULL; /* it is the graph that is wanted */
@@ -90,7 +94,7 @@ oc_status oc__look_init(oc__look *l, const oc_card *card, oc_model *model,
 
 void oc__look_deinit(oc__look *l) {
     if (l->arena.allocator) oc__arena_deinit(&l->arena);
-    oc_model_destroy(l->plain);
+    if (l->plain != l->model) oc_model_destroy(l->plain);
     l->plain = NULL;
 }
 

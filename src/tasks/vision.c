@@ -194,6 +194,7 @@ static oc_status setup(oc_vision *v, const oc_vision_options *opt,
                         "\"%s\" reads %d outputs, the model has %d: %s",
                         v->decoder->kind, v->decoder->min_heads, v->n_roles,
                         v->decoder->expect);
+    if (opt->preprocess_only) return OC_OK;
     return oc_session_create(&v->session, v->model, &opt->session, err);
 }
 
@@ -320,6 +321,8 @@ oc_status oc__vision_infer(oc_vision *v, const oc_image *img, oc_result *times,
     if (!p.width) own_size(img, &p.width, &p.height);
     OC_TRY(preprocess(v, img, &p, &t, where, err));
     double ready = oc__now_ms();
+    if (!v->session)
+        return oc__fail(err, OC_E_ARG, "it was made to preprocess only");
     OC_TRY(oc_session_set_input(v->session, v->input, &t, err));
     v->seen = t;
     if (v->sizes_input >= 0) {

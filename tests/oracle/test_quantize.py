@@ -372,6 +372,37 @@ def channels_without_pictures():
     assert np.abs(ours_of(out, x) - b).max() <= 1e-5 * np.abs(a).max()
 
 
+def peak_of(*args):
+    """Bytes that quantize has in memory at its greatest."""
+    p = subprocess.Popen([program.OCELLI, "quantize", *args, "--threads", "1",
+                          "--quiet", "--decode", "logits",
+                          program.picture("bus.jpg")],
+                         stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(p.pid, 0)
+    p.returncode = status
+    assert status == 0
+    return used.ru_maxrss * 1024
+
+
+def weights_are_not_kept_twice():
+    """Weights come and go: what a large model takes above what a small one
+    does is less than twice its size, calibrated, written and timed."""
+    small, large = product_net("small.onnx"), product_net(
+        "large.onnx", features=4096, inner=2048)
+    out = program.path("peak.onnx")
+    for args in (["--weights", "int8"], ["--machine", "any"]):
+        base = peak_of(small, "-o", out, *args)
+        more = peak_of(large, "-o", out, *args) - base
+        assert more < 2 * os.path.getsize(large), more
+    # What was read again is what had gone.
+    w, values = weights_of(large)["w2"], weights_of(out)
+    name = next(k for k, v in values.items() if v.shape == w.shape)
+    node = next(n for n in onnx.load(out).graph.node if name in n.input)
+    assert values[name].dtype == np.int8
+    step = values[node.input[1]][:, None]
+    assert np.abs(values[name] * step - w).max() <= 0.51 * step.max()
+
+
 def smooth_picture(rng):
     """Neighbours are alike, as in photographs."""
     x = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
@@ -500,5 +531,6 @@ if __name__ == "__main__":
         ("weights in 8 bits, in groups", eight_bits_in_groups),
         ("weights in 8 bits, channels", channels_without_pictures),
         ("pictures help weights", pictures_help),
+        ("weights are not kept twice", weights_are_not_kept_twice),
         ("the report adds up", report_adds_up),
         ("bad input", bad_input)]))
