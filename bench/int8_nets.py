@@ -200,11 +200,25 @@ class Boxes:
 
 
 class Masks:
-    """mIoU; the outputs are maps of classes, stretched over the picture."""
+    """mIoU; the outputs are maps of classes, stretched over the picture.  Masks
+    have COCO's numbers from 1 to 90 and on, the model Pascal VOC's: what VOC
+    does not know is its background."""
     metric, whole = "mIoU", True
+    OTHERWISE = {"aeroplane": "airplane", "motorbike": "motorcycle",
+                 "diningtable": "dining table", "pottedplant": "potted plant",
+                 "sofa": "couch", "tvmonitor": "tv"}
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, labels, coco):
+        self.folder, self.labels = folder, labels
+        with open(coco) as f:
+            ids = {name.strip(): i for i, name in enumerate(f, 1)}
+        self.table = np.zeros(256, np.uint8)
+        self.table[255] = 255  # nobody says
+        with open(labels) as f:
+            for i, name in enumerate(f.read().split("\n")):
+                name = self.OTHERWISE.get(name.replace(" ", ""), name)
+                if name in ids:
+                    self.table[ids[name]] = i
 
     def pictures(self):
         return sorted(os.path.join("images", n.removesuffix(".png") + ".jpg")
@@ -212,19 +226,20 @@ class Masks:
 
     def mask(self, picture):
         name = os.path.basename(picture).removesuffix(".jpg") + ".png"
-        return os.path.join(self.folder, "masks", name)
+        with Image.open(os.path.join(self.folder, "masks", name)) as f:
+            return name, self.table[np.array(f)]
 
     def part(self, to, pictures):
         os.mkdir(os.path.join(to, "masks"))
+        shutil.copy(self.labels, os.path.join(to, "classes.txt"))
         for p in pictures:
-            os.symlink(os.path.abspath(self.mask(p)), os.path.join(
-                to, "masks", os.path.basename(self.mask(p))))
+            name, mask = self.mask(p)
+            Image.fromarray(mask).save(os.path.join(to, "masks", name))
 
     def figure(self, answers):
         count = np.zeros((256, 256), np.int64)
         for p, outputs in answers:
-            with Image.open(self.mask(p)) as f:
-                truth = np.array(f)
+            truth = self.mask(p)[1]
             got = np.rint(outputs[0].reshape(outputs[0].shape[-2:]))
             y, x = (((2 * np.arange(n) + 1) * m) // (2 * n)
                     for n, m in zip(truth.shape, got.shape))
@@ -255,5 +270,7 @@ def nets(shared, data):
             model("yolox_nano_coco.onnx"),
             Boxes(coco, yolox, model("coco80.labels.txt")), 64),
         "deeplab": (
-            model("deeplabv3_mobilenet_v2_voc.onnx"), Masks(coco), 50),
+            model("deeplabv3_mobilenet_v2_voc.onnx"),
+            Masks(coco, model("voc21.labels.txt"),
+                  model("coco90_ssd.labels.txt")), 50),
     }
