@@ -67,15 +67,20 @@ int quantize_count(const quantize *r, oc_quant_precision p);
 /** A model to run: the one given, or what would be written now. */
 typedef struct trial {
     quantize *r;
+    int is_file; /* it is the one given, as it is in the file */
     void *data;
     size_t bytes;
-    oc_model *model;
+    oc_model *model; /* NULL until it is wanted */
     oc_session *session;
 } trial;
 
 /** original: with all layers in f32.  All return an exit code, with the
  * sentence printed; close in any case. */
 int trial_open(trial *t, quantize *r, int original);
+/** Has its model there. */
+int trial_load(trial *t);
+/** Session and model go until the next start. */
+void trial_stop(trial *t);
 void trial_close(trial *t);
 /** A session on it, profiling or not. */
 int trial_start(trial *t, int profile);
@@ -98,6 +103,8 @@ int quantize_max_drop(const cli_args *args, double *out);
 /* ---- words ----------------------------------------------------------------
  */
 
+/** Size of a file; 0: there is none. */
+double quantize_bytes(const char *path);
 void quantize_report_json(const quantize *r);
 void quantize_report_text(const quantize *r);
 /** The page of --report; an exit code. */

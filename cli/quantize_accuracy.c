@@ -79,6 +79,7 @@ static int figure_of(search *s, oc_model *model, double *out) {
 static int figure_now(search *s, double *out) {
     trial t;
     int code = trial_open(&t, s->r, 0);
+    if (!code) code = trial_load(&t);
     if (!code) code = figure_of(s, t.model, out);
     trial_close(&t);
     return code;

@@ -13,7 +13,7 @@
 
 enum { BINS = 32 };
 
-static double file_bytes(const char *path) {
+double quantize_bytes(const char *path) {
     struct stat s;
     return stat(path, &s) ? 0 : (double)s.st_size;
 }
@@ -67,8 +67,8 @@ void quantize_report_json(const quantize *r) {
     json_int(&j, "images", (int64_t)r->used);
     json_int(&j, "skipped", (int64_t)r->skipped);
     json_double(&j, "seconds", r->seconds);
-    json_double(&j, "bytes_before", file_bytes(r->args->operands[0]));
-    json_double(&j, "bytes_after", file_bytes(r->output));
+    json_double(&j, "bytes_before", quantize_bytes(r->args->operands[0]));
+    json_double(&j, "bytes_after", quantize_bytes(r->output));
     json_double(&j, "ms_before", r->ms_before);
     json_double(&j, "ms_after", r->ms_after);
     if (r->metric) {
@@ -137,8 +137,9 @@ int quantize_report_page(const quantize *r) {
     oc_quant_report page = {.title = base_of(r->output),
                             .command = command,
                             .images = r->used,
-                            .bytes_before = file_bytes(r->args->operands[0]),
-                            .bytes_after = file_bytes(r->output),
+                            .bytes_before =
+                                quantize_bytes(r->args->operands[0]),
+                            .bytes_after = quantize_bytes(r->output),
                             .ms_before = r->ms_before,
                             .ms_after = r->ms_after,
                             .metric = r->metric,
@@ -238,9 +239,9 @@ void quantize_report_text(const quantize *r) {
                r->figure_before, r->figure_after, r->measured);
     if (r->ms_after > 0)
         printf("%.2f ms -> %.2f ms a run\n", r->ms_before, r->ms_after);
-    printf(
-        "%s -> %s: ", out_bytes(file_bytes(r->args->operands[0]), before, 16),
-        out_bytes(file_bytes(r->output), after, 16));
+    printf("%s -> %s: ",
+           out_bytes(quantize_bytes(r->args->operands[0]), before, 16),
+           out_bytes(quantize_bytes(r->output), after, 16));
     out_text(stdout, r->output);
     putchar('\n');
     text_worst(r);

@@ -26,12 +26,16 @@ enum { RUNS = 4, MOST_RUNS = 200 };
 /* ---- whole runs -----------------------------------------------------------
  */
 
-/* Fastest runs of n models, in turn, so that a busy machine is busy for all. */
+/* Models larger than this are timed one after another, since together they take
+ * much memory; runs of such are long, so that a busy moment matters less. */
+#define LARGE_BYTES 67108864.
+enum { LARGE_ROUNDS = 2 };
+
+/* Fastest runs of n models that have been started, in turn, so that a busy
+ * machine is busy for all. */
 static int race(trial *const *t, int n, double seconds, double *ms) {
     int code = CLI_OK;
     double spent = 0;
-    for (int k = 0; k < n; k++)
-        ms[k] = INFINITY;
     for (int i = 0; i <= MOST_RUNS && !code; i++) {
         if (i > RUNS && spent > seconds * n) break;
         for (int k = 0; k < n && !code; k++) {
@@ -91,18 +95,34 @@ static void read_profile(const quantize *r, const trial *t, profile *p) {
     }
 }
 
+/* Fastest runs of n models.  p: their profiles, or NULL. */
+static int time_all(quantize *r, trial *const *t, int n, double seconds,
+                    double *ms, profile *p) {
+    int large = quantize_bytes(r->args->operands[0]) > LARGE_BYTES;
+    int rounds = large && !p ? LARGE_ROUNDS : 1, step = large ? 1 : n;
+    int code = CLI_OK;
+    for (int k = 0; k < n; k++)
+        ms[k] = INFINITY;
+    for (int i = 0; i < rounds; i++)
+        for (int k = 0; k < n && !code; k += step) {
+            for (int j = k; j < k + step && !code; j++)
+                code = trial_start(t[j], p != NULL);
+            if (!code) code = race(t + k, step, seconds / rounds, ms + k);
+            for (int j = k; j < k + step; j++) {
+                if (!code && p) read_profile(r, t[j], &p[j]);
+                trial_stop(t[j]);
+            }
+        }
+    return code;
+}
+
 /* Both step by step and, as fairly as can be, whole: ms of the fastest runs. */
 static int profile_both(quantize *r, trial *const *t, profile *p, double *ms) {
-    int code = CLI_OK;
-    for (int k = 0; k < 2 && !code; k++) {
+    for (int k = 0; k < 2; k++) {
         p[k].ms = calloc((size_t)r->n_layers + 1, sizeof *p[k].ms);
         if (!p[k].ms) return cli_fail(CLI_RESOURCES, "out of memory");
-        code = trial_start(t[k], 1);
     }
-    if (!code) code = race(t, 2, TELL_SECONDS, ms);
-    for (int k = 0; k < 2 && !code; k++)
-        read_profile(r, t[k], &p[k]);
-    return code;
+    return time_all(r, t, 2, TELL_SECONDS, ms, p);
 }
 
 /* ---- the path -------------------------------------------------------------
@@ -200,9 +220,7 @@ static int choose(quantize *r, const profile *before, const profile *all,
     if (!code && third) code = apply(r, take);
     if (!code && third) code = trial_open(&path, r, 0);
     if (!code) code = trial_open(&none, r, 1);
-    for (int k = 0; k < 2 + third && !code; k++)
-        code = trial_start(t[k], 0);
-    if (!code) code = race(t, 2 + third, CHOOSE_SECONDS, ms);
+    if (!code) code = time_all(r, t, 2 + third, CHOOSE_SECONDS, ms, NULL);
     if (!code) {
         int best = third && ms[2] < ms[1] ? 2 : 1;
         if (ms[best] >= ms[0] * WORTH) best = 0;

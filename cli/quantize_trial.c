@@ -57,25 +57,34 @@ static int write_trial(trial *t, int original) {
 }
 
 int trial_open(trial *t, quantize *r, int original) {
-    oc_options opt = {.cpu_mask = cli_cpu_mask(r->args)};
-    oc_error err;
     memset(t, 0, sizeof *t);
     t->r = r;
-    int is_file = original && oc_quantizer_has_names(r->q);
-    int code = is_file ? CLI_OK : write_trial(t, original);
-    oc_quantizer_rest(r->q); /* two models may be open by now */
-    if (!code && is_file) {
-        if (oc_model_load(&t->model, r->args->operands[0], &opt, &err))
-            code = cli_report(&err, r->args->operands[0]);
-    } else if (!code &&
-               oc_model_load_memory(&t->model, t->data, t->bytes, &opt, &err))
-        code = cli_report(&err, r->args->operands[0]);
+    t->is_file = original && oc_quantizer_has_names(r->q);
+    int code = t->is_file ? CLI_OK : write_trial(t, original);
+    oc_quantizer_rest(r->q); /* other models may be open by now */
     return code;
 }
 
-void trial_close(trial *t) {
+int trial_load(trial *t) {
+    oc_options opt = {.cpu_mask = cli_cpu_mask(t->r->args)};
+    oc_error err;
+    const char *path = t->r->args->operands[0];
+    if (t->model) return CLI_OK;
+    oc_status st = t->is_file ? oc_model_load(&t->model, path, &opt, &err)
+                              : oc_model_load_memory(&t->model, t->data,
+                                                     t->bytes, &opt, &err);
+    return st ? cli_report(&err, path) : CLI_OK;
+}
+
+void trial_stop(trial *t) {
     oc_session_destroy(t->session);
     oc_model_destroy(t->model);
+    t->session = NULL;
+    t->model = NULL;
+}
+
+void trial_close(trial *t) {
+    trial_stop(t);
     if (t->data) oc_quantizer_release(t->r->q, t->data, t->bytes);
     memset(t, 0, sizeof *t);
 }
@@ -83,11 +92,12 @@ void trial_close(trial *t) {
 int trial_start(trial *t, int profile) {
     oc_session_options opt = {.threads = t->r->threads, .profile = profile};
     oc_error err;
+    int code = trial_load(t);
     oc_session_destroy(t->session);
     t->session = NULL;
-    if (oc_session_create(&t->session, t->model, &opt, &err))
-        return cli_report(&err, t->r->args->operands[0]);
-    return CLI_OK;
+    if (!code && oc_session_create(&t->session, t->model, &opt, &err))
+        code = cli_report(&err, t->r->args->operands[0]);
+    return code;
 }
 
 int trial_run(trial *t, int sample) {

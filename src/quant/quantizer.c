@@ -8,6 +8,12 @@
 #include <math.h>
 #include <string.h>
 
+/* A model that was written to memory and is not yet released. */
+typedef struct given {
+    oc__buf *buf;
+    struct given *next;
+} given;
+
 struct oc_quantizer {
     oc_model *model;
     const oc_allocator *allocator;
@@ -21,6 +27,7 @@ struct oc_quantizer {
     oc__again again; /* weights that come and go */
     int64_t samples;
     int has_names;
+    given *given;
 };
 
 /* ---- creating ------------------------------------------------------------ */
@@ -295,6 +302,21 @@ static oc_status put_model(oc_quantizer *q, oc__arena *arena, oc__graph **g,
     return oc__onnx_export(o, header, *g, &opt, err);
 }
 
+/* The caller's from now on, without another copy: it may be large. */
+static oc_status give(oc_quantizer *q, oc__buf *buf, void **data, size_t *bytes,
+                      size_t total, oc_error *err) {
+    given *g = oc__alloc(q->allocator, sizeof *g);
+    if (!g) {
+        oc__buf_release(buf);
+        return oc__fail_nomem(err);
+    }
+    *g = (given){buf, q->given};
+    q->given = g;
+    *data = oc__buf_data(buf);
+    *bytes = total;
+    return OC_OK;
+}
+
 /* To a file, or with path NULL to memory. */
 static oc_status write_model(oc_quantizer *q, const char *path, void **data,
                              size_t *bytes, oc_error *err) {
@@ -311,16 +333,7 @@ static oc_status write_model(oc_quantizer *q, const char *path, void **data,
     oc_status st = put_model(q, &arena, &g, &o, err);
     if (!st && path) st = oc__put_save(&o, path, err);
     if (!st && !path) st = oc__put_flatten(&o, &flat, err);
-    if (flat) {
-        void *copy = oc__alloc(q->allocator, o.total);
-        if (!copy) st = oc__fail_nomem(err);
-        if (copy) {
-            memcpy(copy, oc__buf_data(flat), o.total);
-            *data = copy;
-            *bytes = o.total;
-        }
-        oc__buf_release(flat);
-    }
+    if (flat) st = give(q, flat, data, bytes, o.total, err);
     oc__put_deinit(&o);
     if (g) oc__graph_release(g);
     oc__arena_deinit(&arena);
@@ -342,7 +355,16 @@ oc_status oc_quantizer_write(oc_quantizer *q, void **data, size_t *bytes,
 }
 
 void oc_quantizer_release(oc_quantizer *q, void *data, size_t bytes) {
-    if (q && data) oc__release(q->allocator, data, bytes);
+    (void)bytes;
+    for (given **at = q && data ? &q->given : NULL; at && *at;
+         at = &(*at)->next) {
+        given *g = *at;
+        if (oc__buf_data(g->buf) != data) continue;
+        *at = g->next;
+        oc__buf_release(g->buf);
+        oc__release(q->allocator, g, sizeof *g);
+        return;
+    }
 }
 
 /* ---- what there is to say, and to choose --------------------------------- */
