@@ -225,7 +225,7 @@ static int get_numbers(const cli_args *args, oc_training_options *o) {
     if (!code) code = get_off(args, "decay", 10, &o->decay);
     if (!code) code = get_off(args, "momentum", 1, &o->momentum);
     if (!code) code = get_off(args, "warmup", 1000, &o->warmup);
-    if (!code) code = get_off(args, "grow", 0.9, &o->grow);
+    if (!code) code = cli_get_double(args, "grow", 0, 0.9, 0, &o->grow);
     if (!code) code = get_off(args, "smoothing", 0.9, &o->smoothing);
     if (!code) code = get_off(args, "clip", 1e9, &o->clip);
     if (!code) code = get_off(args, "ema", 0.99999, &o->ema);

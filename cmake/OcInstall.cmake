@@ -42,6 +42,12 @@ if(OC_RIM)
     endforeach()
 endif()
 
+# ---- models ----------------------------------------------------------------
+file(GLOB models CONFIGURE_DEPENDS models/*.onnx)
+if(OC_RIM AND models)
+    install(FILES ${models} DESTINATION ${CMAKE_INSTALL_DATADIR}/ocelli/models)
+endif()
+
 # ---- program --------------------------------------------------------------
 # Its manual page and completions come out of its own table of verbs.
 if(TARGET ocelli)

@@ -5,7 +5,8 @@
  *     make_tiles DIR
  *
  * writes DIR/dry.png and DIR/flooded.png: the same few houses, trees and a
- * street, on grass and in brown water.  Nothing of it comes from a photograph.
+ * street, on grass and in brown water.  Nothing of it comes
+ * from a photograph.
  */
 #include <ocelli/vision.h>
 
@@ -13,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SIDE = 128, HOUSES = 5, TREES = 26 };
+enum { SIDE = 128, HOUSES = 9, TREES = 34 };
 
 typedef struct color {
     double r, g, b;
@@ -61,7 +62,7 @@ static double rough(double x, double y, unsigned seed) {
  */
 
 static color ground(double x, double y, int wet) {
-    static const color grass = {104, 116, 82}, soil = {132, 128, 104};
+    static const color grass = {88, 108, 66}, soil = {142, 136, 112};
     static const color water = {152, 138, 104}, deep = {128, 117, 86};
     if (wet) {
         /* Wind draws fine lines on it. */
@@ -71,17 +72,23 @@ static color ground(double x, double y, int wet) {
     }
     color c = mixed(grass, soil, 0.35 + 0.5 * rough(x, y, 7));
     double side = fabs(y - 0.12 * x - 86); /* the street */
-    if (side < 7) c = (color){138, 136, 128};
-    if (side > 7 && side < 8.5) c = (color){160, 157, 146};
-    double pale = 10 * rough(x * 2, y * 2, 9);
+    if (side < 7) c = (color){146, 143, 134};
+    if (side > 7 && side < 8.5) c = (color){176, 172, 160};
+    double pale = 16 * rough(x * 2, y * 2, 9);
     return (color){c.r + pale, c.g + pale, c.b + pale};
 }
 
 /* Place, half sides, turn. */
 static const double houses[HOUSES][5] = {
-    {26, 30, 15, 11, 0.15},  {72, 26, 13, 12, 0.10},  {112, 36, 12, 13, 0.2},
-    {38, 116, 16, 10, 0.12}, {96, 118, 14, 11, 0.12},
+    {17, 20, 14, 11, 0.10},  {50, 17, 13, 13, 0.12}, {83, 24, 14, 11, 0.10},
+    {115, 22, 12, 13, 0.14}, {20, 55, 13, 12, 0.12}, {56, 53, 14, 11, 0.10},
+    {94, 60, 14, 12, 0.12},  {34, 119, 15, 12, 0.1}, {84, 121, 14, 12, 0.12},
 };
+
+/* The middle lies low: there the water is over the roofs. */
+static int is_sunk(int i, int wet) {
+    return wet && i >= 4 && i <= 6;
+}
 
 /* Into the axes of house i; 1 when the point is on its roof. */
 static int on_roof(int i, double x, double y, double *u, double *v) {
@@ -93,14 +100,20 @@ static int on_roof(int i, double x, double y, double *u, double *v) {
 }
 
 static color with_houses(color c, double x, double y, int wet) {
-    static const color roofs[] = {{112, 98, 90}, {96, 96, 98}, {126, 104, 90}};
+    static const color roofs[] = {{98, 84, 76}, {84, 84, 88}, {116, 94, 82}};
     double u, v;
     for (int i = 0; i < HOUSES && !wet; i++) /* shadows on dry ground */
         if (on_roof(i, x - 5, y + 4, &u, &v))
-            c = mixed(c, (color){38, 44, 40}, 0.7);
+            c = mixed(c, (color){26, 32, 30}, 0.85);
     for (int i = 0; i < HOUSES; i++) {
-        if (!on_roof(i, x, y, &u, &v)) continue;
-        double light = v < 0 ? 1.12 : 0.86, grain = 6 * rough(x * 3, y * 3, 21);
+        /* A drive, and cars on some of them. */
+        const double *h = houses[i];
+        double dx = x - h[0] - 9, dy = y - h[1] - h[3] - 5;
+        if (!wet && fabs(dx) < 4 && fabs(dy) < 7) c = (color){178, 174, 164};
+        if (!wet && i % 2 && fabs(dx) < 2 && fabs(dy - 1) < 3.5)
+            c = i % 4 == 1 ? (color){226, 226, 228} : (color){70, 34, 34};
+        if (is_sunk(i, wet) || !on_roof(i, x, y, &u, &v)) continue;
+        double light = v < 0 ? 1.2 : 0.8, grain = 9 * rough(x * 3, y * 3, 21);
         if (fabs(v) < 0.06) light = 1.3; /* the ridge */
         color r = roofs[i % 3];
         c = (color){r.r * light + grain, r.g * light + grain,
@@ -113,7 +126,7 @@ static color with_houses(color c, double x, double y, int wet) {
 static color with_trees(color c, double x, double y, int wet) {
     for (int i = 0; i < TREES; i++) {
         double cx = 8 + speck(i, 1, 31) * 116, cy = 4 + speck(i, 2, 31) * 120;
-        double size = 5 + 6 * speck(i, 3, 31), u, v;
+        double size = 4 + 4 * speck(i, 3, 31), u, v;
         int taken = fabs(cy - 0.12 * cx - 86) < 9;
         for (int k = 0; k < HOUSES; k++)
             taken |= on_roof(k, cx, cy, &u, &v);
@@ -146,7 +159,7 @@ static void draw(oc_image *img, int wet) {
         for (int x = 0; x < SIDE; x++) {
             double sum[3] = {0}, weights = 0;
             for (int k = 0; k < 25; k++) {
-                double dx = (k % 5 - 2) * 0.6, dy = (k / 5 - 2) * 0.6;
+                double dx = (k % 5 - 2) * 0.5, dy = (k / 5 - 2) * 0.5;
                 double w = exp(-(dx * dx + dy * dy));
                 color c = at(x + dx, y + dy, wet);
                 sum[0] += w * c.r;

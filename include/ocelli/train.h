@@ -262,7 +262,7 @@ typedef struct oc_training_options {
     double clip;         /**< of the gradients' norm; below 0: none */
     double ema;          /**< of averaged weights; below 0: none */
     double grow;         /**< share of the epochs, the first ones, that see
-                              pictures of 3/4 the size; below 0: none */
+                              pictures of 3/4 the size; 0: none */
     double balance;      /**< of rare classes, 0..1, by drawing more often */
     double focus;        /**< focal loss's gamma */
     oc_optimizer optimizer; /**< what changes the weights */

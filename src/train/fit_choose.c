@@ -205,9 +205,13 @@ static oc_status choose_augment(oc_training *f, oc_error *err) {
 
 static void choose_length(oc_training *f) {
     oc_training_options *o = &f->opt;
-    int plain = o->arch && strcmp(o->arch, "vit") != 0;
     if (o->warmup == 0) o->warmup = o->model ? 1 : 2;
-    if (o->grow == 0 || o->qat) o->grow = plain ? 0.5 : -1;
+    if (o->grow > 0 && (o->qat || (o->arch && !strcmp(o->arch, "vit")))) {
+        o->grow = 0;
+        oc__fit_say(f, NOTE, "all pictures have one size: %s",
+                    o->qat ? "ranges of 8 bits follow from them"
+                           : "a vit knows each place of them");
+    }
     if (o->epochs || o->minutes > 0) return;
     o->epochs = o->qat ? 10 : o->model ? 20 : 60;
     oc__fit_say(f, NOTE, "%d epochs at most", o->epochs);

@@ -32,7 +32,7 @@ static double small_share(const oc_training *f) {
 }
 
 double oc__fit_mean_cost(const oc_training *f) {
-    double share = OC_MAX(f->opt.grow, 0);
+    double share = f->opt.grow;
     return share * small_share(f) + 1 - share;
 }
 

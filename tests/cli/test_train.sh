@@ -15,7 +15,7 @@ for part in train:12 val:4; do
         n=$((n - 1))
     done
 done
-set -- --arch resnet8 --size 24 --batch 4 --width 0.5 --seed 3 --patience 0
+set -- --arch resnet8 --size 24 --grow 0.5 --batch 4 --width 0.5 --seed 3 --patience 0
 
 # ---- from scratch ----------------------------------------------------------
 

@@ -3,13 +3,18 @@
 # in build/demo.
 
 # verb        model                              picture
+# What ships comes first; the rest is shown where ../shared is.
 demo_list() {
-    cat <<'END'
-detect    yolox_nano_coco                  bus.jpg
-detect    ultraface_rfb_320                faces.jpg
-classify  mobilenet_v2_imagenet_nhwc       cat_720p.jpg
-segment   deeplabv3_mobilenet_v2_voc       bird.png
-segment   selfie_landscape_nhwc            portrait.jpg
+    cat <<END
+classify  models/disaster-damage                     models/samples/dry.png
+classify  models/disaster-damage                     models/samples/flooded.png
+END
+    [ ! -d "$shared/models" ] || cat <<END
+detect    $shared/models/yolox_nano_coco             $shared/images/bus.jpg
+detect    $shared/models/ultraface_rfb_320           $shared/images/faces.jpg
+classify  $shared/models/mobilenet_v2_imagenet_nhwc  $shared/images/cat_720p.jpg
+segment   $shared/models/deeplabv3_mobilenet_v2_voc  $shared/images/bird.png
+segment   $shared/models/selfie_landscape_nhwc       $shared/images/portrait.jpg
 END
 }
 
@@ -17,12 +22,10 @@ demo() {
     need_for build
     build_release
     [ -x build/ocelli ] || die "there is no program to show yet"
-    [ -d "$shared/models" ] ||
-        die "no models in $shared/models; OC_SHARED=DIR says where they are"
     rm -rf build/demo
     demo_list | while read -r verb model picture; do
-        set -- "$verb" "$shared/models/$model.onnx" \
-            "$shared/images/$picture" --out build/demo
+        set -- "$verb" "$model.onnx" "$picture" --out build/demo
+        [ "$model" != models/disaster-damage ] || set -- "$@" --explain
         echo
         say "ocelli $*"
         build/ocelli "$@" || die "ocelli $verb failed"
