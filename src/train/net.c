@@ -54,25 +54,20 @@ static void declare_logits(oc__net *net, const oc__value_def *y) {
     v->dim_names[0] = "batch";
 }
 
+/* How many numbers a picture gives, into *user. */
+static oc_status count_logits(oc__net *net, oc__graph *seen, void *user,
+                              oc_error *err) {
+    const oc__value_def *y = &seen->values[net->logits];
+    (void)err;
+    if (y->rank >= 0) *(int64_t *)user = oc__count(y->dims, y->rank);
+    if (y->rank > 0) declare_logits(net, y);
+    return OC_OK;
+}
+
 /* A picture must give one number a class: nothing else is a classifier. */
 static oc_status check_logits(oc__net *net, oc_error *err) {
-    oc__arena arena;
     int64_t n = -1;
-    oc__arena_init(&arena, net->allocator);
-    oc__graph *g = oc__graph_clone(net->g, &arena);
-    oc_status st = g ? OC_OK : oc__fail_nomem(err);
-    if (g) {
-        oc__pass_env env = {.kernels = oc__kernels_native(),
-                            .allocator = net->allocator,
-                            .threads = 1};
-        g->values[g->inputs[0]].dims[0] = 1;
-        st = oc__pass_infer(g, &env, err);
-        const oc__value_def *y = &g->values[net->logits];
-        if (st == OC_OK && y->rank >= 0) n = oc__count(y->dims, y->rank);
-        if (st == OC_OK && y->rank > 0) declare_logits(net, y);
-        oc__graph_release(g);
-    }
-    oc__arena_deinit(&arena);
+    oc_status st = oc__net_show_shapes(net, count_logits, &n, err);
     if (st != OC_OK && net->resized)
         return oc__fail(err, OC_E_UNSUPPORTED,
                         "the model takes pictures of one size alone, which is "

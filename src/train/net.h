@@ -103,6 +103,15 @@ void oc__net_point(oc__net *net, void *const *from);
 oc_status oc__net_input(oc__net *net, const oc__net_options *opt,
                         oc_error *err);
 
+/**
+ * Shows visit a copy of the graph in which every shape is known that follows
+ * from one picture.
+ */
+typedef oc_status oc__net_visit(oc__net *net, oc__graph *seen, void *user,
+                                oc_error *err);
+oc_status oc__net_show_shapes(oc__net *net, oc__net_visit *visit, void *user,
+                              oc_error *err);
+
 /* ---- net_head.c -----------------------------------------------------------
  */
 

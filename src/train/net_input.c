@@ -5,6 +5,26 @@
 #include "passes/match.h"
 #include "passes/passes.h"
 
+oc_status oc__net_show_shapes(oc__net *net, oc__net_visit *visit, void *user,
+                              oc_error *err) {
+    oc__arena arena;
+    oc__arena_init(&arena, net->allocator);
+    oc__graph *g = oc__graph_clone(net->g, &arena);
+    oc_status st = g ? OC_OK : oc__fail_nomem(err);
+    if (g) {
+        oc__pass_env env = {.kernels = oc__kernels_native(),
+                            .allocator = net->allocator,
+                            .threads = 1};
+        if (g->values[g->inputs[0]].dims[0] < 1)
+            g->values[g->inputs[0]].dims[0] = 1;
+        st = oc__pass_infer(g, &env, err);
+        if (st == OC_OK) st = visit(net, g, user, err);
+        oc__graph_release(g);
+    }
+    oc__arena_deinit(&arena);
+    return st;
+}
+
 /* The one input that takes pictures; any other must have a default. */
 static oc_status find_input(oc__net *net, oc_error *err) {
     oc__graph *g = net->g;
@@ -53,8 +73,9 @@ static int pools_all(const oc__graph *g, const oc__node *n) {
  * Pools whose window is the whole picture at the declared size are said to be
  * so, and follow another size.  seen: the same graph with shapes.
  */
-static oc_status free_pools(oc__net *net, const oc__graph *seen,
+static oc_status free_pools(oc__net *net, oc__graph *seen, void *user,
                             oc_error *err) {
+    (void)user;
     const oc__op *op = oc__op_find("", "GlobalAveragePool");
     if (!op) return oc__fail_nomem(err);
     for (int i = 0; i < net->g->n_nodes && i < seen->n_nodes; i++) {
@@ -64,25 +85,6 @@ static oc_status free_pools(oc__net *net, const oc__graph *seen,
         n->n_attrs = 0;
     }
     return OC_OK;
-}
-
-static oc_status free_size(oc__net *net, oc_error *err) {
-    oc__arena arena;
-    oc__arena_init(&arena, net->allocator);
-    oc__graph *g = oc__graph_clone(net->g, &arena);
-    oc_status st = g ? OC_OK : oc__fail_nomem(err);
-    if (g) {
-        oc__pass_env env = {.kernels = oc__kernels_native(),
-                            .allocator = net->allocator,
-                            .threads = 1};
-        if (g->values[g->inputs[0]].dims[0] < 1)
-            g->values[g->inputs[0]].dims[0] = 1;
-        st = oc__pass_infer(g, &env, err);
-        if (st == OC_OK) st = free_pools(net, g, err);
-        oc__graph_release(g);
-    }
-    oc__arena_deinit(&arena);
-    return st;
 }
 
 /* Sizes of the input: what is asked for, else what is declared. */
@@ -144,7 +146,7 @@ oc_status oc__net_input(oc__net *net, const oc__net_options *opt,
     const int64_t *d = net->g->values[net->g->inputs[0]].dims;
     net->nhwc = d[1] != 1 && d[1] != 3 && (d[3] == 1 || d[3] == 3);
     net->resized = wants_other_size(net, opt);
-    if (net->resized) OC_TRY(free_size(net, err));
+    if (net->resized) OC_TRY(oc__net_show_shapes(net, free_pools, NULL, err));
     OC_TRY(size_input(net, opt, err));
     return opt->model ? open_batch(net, err) : OC_OK;
 }

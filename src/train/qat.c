@@ -22,29 +22,16 @@ static oc_status check_graph(const oc__graph *g, oc_error *err) {
 }
 
 /* Sizes and the like look as activations do until types are known. */
-static oc_status find_absent(oc__net *net, oc__quant_plan *p, oc_error *err) {
-    oc__arena arena;
+static oc_status mark_absent(oc__net *net, oc__graph *seen, void *user,
+                             oc_error *err) {
+    oc__quant_plan *p = user;
     int any = 0;
-    oc__arena_init(&arena, net->allocator);
-    oc__graph *g = oc__graph_clone(net->g, &arena);
-    oc_status st = g ? OC_OK : oc__fail_nomem(err);
-    if (g) {
-        oc__pass_env env = {.kernels = oc__kernels_native(),
-                            .allocator = net->allocator,
-                            .threads = 1};
-        g->values[g->inputs[0]].dims[0] = 1;
-        st = oc__pass_infer(g, &env, err);
-        for (int i = 0; i < p->n_watches && st == OC_OK; i++) {
-            const oc__value_def *v = &g->values[p->watches[i].value];
-            p->watches[i].absent = v->constant || v->dtype != OC_DTYPE_F32;
-            any |= p->watches[i].absent;
-        }
-        oc__graph_release(g);
+    for (int i = 0; i < p->n_watches; i++) {
+        const oc__value_def *v = &seen->values[p->watches[i].value];
+        p->watches[i].absent = v->constant || v->dtype != OC_DTYPE_F32;
+        any |= p->watches[i].absent;
     }
-    oc__arena_deinit(&arena);
-    if (st == OC_OK && any)
-        st = oc__quant_decide_again(p, net->g, net->allocator, err);
-    return st;
+    return any ? oc__quant_decide_again(p, net->g, net->allocator, err) : OC_OK;
 }
 
 static oc_status add_ranges(oc__net *net, oc__qat *q, oc_error *err) {
@@ -74,7 +61,7 @@ oc_status oc__qat_init(oc__net *net, oc_error *err) {
     OC_TRY(oc__quant_raise_header(&net->onnx, &net->arena, err));
     OC_TRY(oc__quant_decide(&q->plan, net->g, &all, &net->arena, net->allocator,
                             err));
-    OC_TRY(find_absent(net, &q->plan, err));
+    OC_TRY(oc__net_show_shapes(net, mark_absent, &q->plan, err));
     for (int k = 0; k < q->plan.n_targets; k++)
         coded += oc__quant_is_coded(&q->plan, net->g, &q->plan.targets[k]);
     if (!coded)

@@ -213,3 +213,20 @@ make_ppm() { # FILE WIDTH HEIGHT LEFT RIGHT
         tap_y=$((tap_y + 1))
     done
 }
+
+# Labelled pictures in FOLDER/{train,val}: two classes that differ by their
+# colours, each picture a little otherwise.
+make_tints() { # FOLDER
+    for tap_part in train:12 val:4; do
+        tap_left=${tap_part#*:} tap_part=$1/${tap_part%:*}
+        mkdir -p "$tap_part/warm" "$tap_part/cold"
+        while [ "$tap_left" -gt 0 ]; do
+            tap_shade=$(printf '\\%03o' $((tap_left * 9)))
+            make_ppm "$tap_part/warm/$tap_left.ppm" 24 20 "\377$tap_shade\020" \
+                "\300\100$tap_shade"
+            make_ppm "$tap_part/cold/$tap_left.ppm" 20 24 "\020$tap_shade\377" \
+                "$tap_shade\100\300"
+            tap_left=$((tap_left - 1))
+        done
+    done
+}

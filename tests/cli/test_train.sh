@@ -2,19 +2,7 @@
 # test_train.sh: ocelli train.
 . "$(dirname "$0")/tap.sh"
 
-# Two classes that differ by their colours, each a little otherwise.
-for part in train:12 val:4; do
-    n=${part#*:} part=${part%:*}
-    mkdir -p "data/$part/warm" "data/$part/cold"
-    while [ "$n" -gt 0 ]; do
-        shade=$(printf '\\%03o' $((n * 9)))
-        make_ppm "data/$part/warm/$n.ppm" 24 20 "\377$shade\020" \
-            "\300\100$shade"
-        make_ppm "data/$part/cold/$n.ppm" 20 24 "\020$shade\377" \
-            "$shade\100\300"
-        n=$((n - 1))
-    done
-done
+make_tints data
 set -- --arch resnet8 --size 24 --grow 0.5 --batch 4 --width 0.5 --seed 3 --patience 0
 
 # ---- from scratch ----------------------------------------------------------
