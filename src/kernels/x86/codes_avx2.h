@@ -62,7 +62,10 @@ VINLINE void V(code4)(__m256i a, __m256i b, __m256i c, __m256i d,
     __m128i low = _mm256_castsi256_si128(a);
     __m128i high = _mm256_extracti128_si256(a, 1);
     _mm_storel_epi64((__m128i *)(void *)y[0], low);
-    if (n > 1) _mm_storeh_pd((double *)(void *)y[1], _mm_castsi128_pd(low));
+    if (n > 1)
+        _mm_storel_epi64((__m128i *)(void *)y[1], _mm_unpackhi_epi64(low, low));
     if (n > 2) _mm_storel_epi64((__m128i *)(void *)y[2], high);
-    if (n > 3) _mm_storeh_pd((double *)(void *)y[3], _mm_castsi128_pd(high));
+    if (n > 3)
+        _mm_storel_epi64((__m128i *)(void *)y[3],
+                         _mm_unpackhi_epi64(high, high));
 }
