@@ -42,6 +42,11 @@ static oc_status check_options(const oc_training_options *o, oc_error *err) {
         return oc__fail(err, OC_E_ARG,
                         "either a model is trained further or an architecture "
                         "from scratch");
+    if (!(o->grow >= 0 && o->grow <= 0.9))
+        return oc__fail(err, OC_E_ARG,
+                        "a share of %g of the epochs with smaller pictures is "
+                        "not in 0 to 0.9",
+                        o->grow);
     if (o->qat && !o->model)
         return oc__fail(err, OC_E_ARG,
                         "training for 8 bits goes on from a model in f32, and "
@@ -108,7 +113,10 @@ static oc_status start(oc_training *f, oc_error *err) {
                         ? oc__arena_strdup(&f->arena, f->opt.checkpoint)
                         : oc__arena_printf(&f->arena, "%s.ckpt", f->opt.out);
     if (!f->checkpoint) return oc__fail_nomem(err);
-    if (f->opt.resume) OC_TRY(resume(f, err));
+    if (f->opt.resume) {
+        OC_TRY(resume(f, err));
+        OC_TRY(check_options(&f->opt, err));
+    }
     OC_TRY(oc__fit_choose(f, err));
     OC_TRY(make_streams(f, err));
     OC_TRY(make_room(f, err));

@@ -20,9 +20,7 @@ static int smaller(int side) {
 }
 
 static int is_small(const oc_training *f, int64_t epoch) {
-    double share = f->opt.grow;
-    return share > 0 && f->opt.epochs > 0 &&
-           epoch < (int64_t)(share * f->opt.epochs);
+    return (double)(epoch + 1) <= f->opt.grow * f->opt.epochs;
 }
 
 /* How much less work a small picture is. */

@@ -496,6 +496,12 @@ static void train_says_no_with_a_sentence(void **state) {
     o.height = o.width = 32;
     o.memory_bytes = 1000;
     assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_LIMIT);
+    oc_training *f = NULL;
+    oc_training_options g = {.data = "nowhere", .out = "x.onnx", .grow = 5};
+    assert_int_equal(oc_training_create(&f, &g, &err), OC_E_ARG);
+    assert_non_null(strstr(err.message, "smaller pictures"));
+    g.grow = NAN;
+    assert_int_equal(oc_training_create(&f, &g, &err), OC_E_ARG);
     const char *path = test_shared("models/yunet_n_320_320.onnx");
     if (!path) return;
     oc_trainer_options m = {.model = path, .classes = 2, .batch = 2};
