@@ -35,11 +35,15 @@
 #define ACTIVE (OPEN - 1)
 #define RUN(w) ((w) >> 32)
 
-/* How long a side spins before it sleeps: longer than most gaps between two
- * layers, about what a sleep and a wake-up cost together.  By the clock,
- * because a pause takes 10 cycles on one processor and 140 on another. */
-#define SPIN_NS         30000
-#define PAUSES_PER_LOOK 16
+/* How long a side spins before it sleeps: about what a sleep and a wake-up
+ * cost together, and while the pool is held longer than most layers that one
+ * thread computes.  By the clock, because a pause takes 10 cycles on one
+ * processor and 140 on another. */
+#define SPIN_NS 30000
+#define HELD_NS 1000000
+/* In a virtual machine a pause after the other hands the core to the host. */
+#define LOOKS_A_PAUSE 8
+#define LOOKS_A_CLOCK 128
 
 #define STACK_BYTES ((size_t)1 << 20)
 
@@ -53,8 +57,9 @@ struct oc__pool {
     int tasks;
 
     int threads, started;
-    int64_t spin_ns;
-    unsigned forks; /* value of fork_count when made */
+    int spins;       /* 0: who waits sleeps at once */
+    atomic_int held; /* how many times */
+    unsigned forks;  /* value of fork_count when made */
     atomic_int stop;
     atomic_int sleepers; /* workers that wait for a run */
     atomic_int waiting;  /* the caller waits for the active to leave */
@@ -98,17 +103,19 @@ static int64_t now_ns(void) {
 
 /* Paces a bounded spin: 0 once the time is over. */
 typedef struct spin {
-    int64_t end_ns;
+    int64_t begun_ns;
     int count;
 } spin;
 
 static int spin_on(spin *s, const oc__pool *p) {
-    if (p->spin_ns == 0) return 0;
+    if (!p->spins) return 0;
+    if (++s->count % LOOKS_A_PAUSE) return 1;
     pause_briefly();
-    if (++s->count % PAUSES_PER_LOOK) return 1;
+    if (s->count % LOOKS_A_CLOCK) return 1;
+    int held = atomic_load_explicit(&p->held, memory_order_relaxed);
     int64_t now = now_ns();
-    if (s->end_ns == 0) s->end_ns = now + p->spin_ns;
-    return now < s->end_ns;
+    if (s->begun_ns == 0) s->begun_ns = now;
+    return now - s->begun_ns < (held ? HELD_NS : SPIN_NS);
 }
 
 static void work(oc__pool *p, int worker) {
@@ -214,7 +221,7 @@ oc_status oc__pool_create(oc__pool **out, const oc_allocator *allocator,
     p->threads = threads;
     p->forks = atomic_load(&fork_count);
     /* With more threads than cores, whoever spins keeps another from work. */
-    p->spin_ns = threads <= oc_cpu_count() ? SPIN_NS : 0;
+    p->spins = threads <= oc_cpu_count();
     atomic_init(&p->word, 0);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->opened, NULL);
@@ -247,6 +254,14 @@ void oc__pool_destroy(oc__pool *p) {
     }
     oc_allocator a = p->allocator;
     oc__release(&a, p, pool_bytes(p->threads));
+}
+
+void oc__pool_hold(oc__pool *p) {
+    if (p) atomic_fetch_add_explicit(&p->held, 1, memory_order_relaxed);
+}
+
+void oc__pool_rest(oc__pool *p) {
+    if (p) atomic_fetch_sub_explicit(&p->held, 1, memory_order_relaxed);
 }
 
 int oc__pool_threads(const oc__pool *p) {

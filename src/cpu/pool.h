@@ -5,8 +5,10 @@
  * which task is left open, so a task must write its own tile only and reduce
  * in its own fixed order; then results do not depend on the thread count.
  *
- * Idle workers spin for some microseconds, in case the next layer comes at
- * once, then sleep: an idle pool burns nothing.  Nobody waits for a worker
+ * Idle workers spin for some microseconds, in case the next loop comes at
+ * once, then sleep: an idle pool burns nothing.  Who knows that more loops
+ * follow holds the pool meanwhile, and they spin for longer: to wake one takes
+ * longer than most layers do.  Nobody waits for a worker
  * that wakes late.  After fork() the child has no workers: there a pool still
  * runs every task, on the caller, and may be destroyed (not, though, when the
  * fork came in the middle of a run).
@@ -30,6 +32,12 @@ oc_status oc__pool_create(oc__pool **out, const oc_allocator *allocator,
 void oc__pool_destroy(oc__pool *p);
 /** Threads of p; 1 for NULL. */
 int oc__pool_threads(const oc__pool *p);
+/**
+ * Between these, loops follow each other closely.  May be nested; by the
+ * caller of oc__pool_run().  p may be NULL.
+ */
+void oc__pool_hold(oc__pool *p);
+void oc__pool_rest(oc__pool *p);
 /**
  * Calls fn(ctx, i, worker) for every i in 0..tasks-1 and returns when all are
  * done.  NULL p, or one task: runs inline.  Not re-entrant: a task must not

@@ -156,39 +156,30 @@ static void depth_pixels(const point_plan *p, size_t plane, size_t x0,
     }
 }
 
-/* Tiles first..last of one image to panels; run holds one block's pixels. */
-static void fill_panels(const point_plan *p, size_t image, size_t first,
-                        size_t last, float *panels, float *run) {
+/* Tiles first..last of one image, one block of the input, to panels; run holds
+ * the block's pixels. */
+static void fill_block(const point_plan *p, size_t image, size_t b,
+                       size_t first, size_t last, float *panels, float *run) {
     size_t c = p->strip.c, blocks = p->strip.in_blocks;
     size_t plane = (size_t)(p->g->in_h * p->g->in_w) * c;
     size_t start = first_pixel(p, first), end = first_pixel(p, last);
-    for (size_t b = 0; b < blocks; b++) {
-        if (p->depth.args) depth_pixels(p, image * blocks + b, start, end, run);
-        for (size_t i = first; i < last; i++) {
-            size_t x0 = first_pixel(p, i), x1 = first_pixel(p, i + 1);
-            float *out = panels + ((x0 - start) * blocks + b * (x1 - x0)) * c;
-            if (p->depth.args)
-                memcpy(out, run + (x0 - start) * c,
-                       (x1 - x0) * c * sizeof *out);
-            else
-                copy_pixels(p, p->strip.args->in + (image * blocks + b) * plane,
-                            x0, x1, out);
-        }
+    if (p->depth.args) depth_pixels(p, image * blocks + b, start, end, run);
+    for (size_t i = first; i < last; i++) {
+        size_t x0 = first_pixel(p, i), x1 = first_pixel(p, i + 1);
+        float *out = panels + ((x0 - start) * blocks + b * (x1 - x0)) * c;
+        if (p->depth.args)
+            memcpy(out, run + (x0 - start) * c, (x1 - x0) * c * sizeof *out);
+        else
+            copy_pixels(p, p->strip.args->in + (image * blocks + b) * plane, x0,
+                        x1, out);
     }
 }
 
-/* Tasks run over images, strips, parts. */
-static void point_task(void *ctx, int task, int worker) {
-    const point_plan *p = ctx;
+/* A part of the output blocks, for tiles first..last of one image. */
+static void multiply_part(const point_plan *p, size_t image, size_t part,
+                          size_t first, size_t last, const float *panels) {
     const oc__strip_plan *s = &p->strip;
     const oc__conv_f32_args *a = s->args;
-    size_t part = (size_t)task % p->parts, i = (size_t)task / p->parts;
-    size_t strip = i % p->strips, image = i / p->strips;
-    size_t first = p->tiles * strip / p->strips;
-    size_t last = p->tiles * (strip + 1) / p->strips;
-    float *panels = p->scratch + (size_t)worker * worker_elems(p);
-    fill_panels(p, image, first, last, panels,
-                panels + run_elems(p) * s->in_blocks);
     size_t end = p->pairs * (part + 1) / p->parts;
     for (size_t j = p->pairs * part / p->parts; j < end; j++) {
         size_t o = j * OC_CONV_MAX_BLOCKS;
@@ -199,6 +190,49 @@ static void point_task(void *ctx, int task, int worker) {
                       a->out + out, a->bias ? a->bias + o * s->c : NULL,
                       a->residual ? a->residual + out : NULL, first, last);
     }
+}
+
+/* Tasks run over images, strips, parts. */
+static void point_task(void *ctx, int task, int worker) {
+    const point_plan *p = ctx;
+    size_t part = (size_t)task % p->parts, i = (size_t)task / p->parts;
+    size_t strip = i % p->strips, image = i / p->strips;
+    size_t first = p->tiles * strip / p->strips;
+    size_t last = p->tiles * (strip + 1) / p->strips;
+    float *panels = p->scratch + (size_t)worker * worker_elems(p);
+    for (size_t b = 0; b < p->strip.in_blocks; b++)
+        fill_block(p, image, b, first, last, panels,
+                   panels + run_elems(p) * p->strip.in_blocks);
+    multiply_part(p, image, part, first, last, panels);
+}
+
+/* One image of one strip: everybody fills the same panels, then everybody
+ * reads them.  Each weight is read once, each pixel made once; pixels that are
+ * computed, of few output blocks, come sooner without a second wait. */
+static void fill_task(void *ctx, int task, int worker) {
+    const oc__share *s = ctx;
+    const point_plan *p = s->ctx;
+    size_t run = run_elems(p);
+    float *mine = p->scratch + run * (p->strip.in_blocks + (size_t)worker);
+    for (size_t b = oc__share_begin(s, (size_t)task);
+         b < oc__share_end(s, (size_t)task); b++)
+        fill_block(p, 0, b, 0, p->tiles, p->scratch, mine);
+}
+
+static void part_task(void *ctx, int task, int worker) {
+    const point_plan *p = ctx;
+    (void)worker;
+    multiply_part(p, 0, (size_t)task, 0, p->tiles, p->scratch);
+}
+
+static void run_together(point_plan *p, oc__pool *pool, size_t wanted) {
+    double taps = 1;
+    if (p->depth.args)
+        taps = (double)(p->depth.args->g.kernel_h * p->depth.args->g.kernel_w);
+    p->parts = OC_MIN(wanted, p->pairs);
+    oc__share_run(pool, p->strip.in_blocks,
+                  taps * (double)(p->pixels * p->strip.c), fill_task, p);
+    oc__pool_run(pool, (int)p->parts, part_task, p);
 }
 
 static void point_run(const oc__kernels *kt, oc__pool *pool,
@@ -214,6 +248,11 @@ static void point_run(const oc__kernels *kt, oc__pool *pool,
     size_t wanted =
         oc__share_tasks(oc__pool_threads(pool), oc__conv_work(&a->g));
     p.strips = OC_CEIL_DIV(p.tiles, strip_tiles(&p));
+    if (batch * p.strips == 1 && wanted > 1 &&
+        (!a->before || p.pairs >= wanted)) {
+        run_together(&p, pool, wanted);
+        return;
+    }
     /* A strip is better cut into parts of its output than shorter: then its
      * pixels are copied more often, but no weight is read more often.  Not so
      * where its pixels are computed. */

@@ -113,6 +113,15 @@ static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     return p;
 }
 
+/* Chunks for so many threads, each with a row at least, that read all weights
+ * anew at most so many times; 1: there are none. */
+static size_t more_chunks(const winograd_plan *p, size_t threads, size_t row,
+                          double times) {
+    for (size_t n = 4 * threads; n >= threads; n /= 2)
+        if (p->tiles >= n * row && (double)(n - 1) <= times) return n;
+    return 1;
+}
+
 /* Fills in chunk and chunks.  A chunk has at least a full row of the kernel's
  * registers.  Every chunk reads all weights anew; where that is more than
  * writing V and M of all tiles out of L2 and reading them back, all tiles are
@@ -128,7 +137,8 @@ static void plan_chunks(winograd_plan *p, int threads) {
                               p->c * sizeof(float));
     double spilt = 2.0 * (double)bytes * (double)p->tiles;
     if ((double)(p->chunks - 1) * weights > spilt) p->chunks = 1;
-    if (threads > 1 && p->chunks < 4 * (size_t)threads) p->chunks = 1;
+    if (threads > 1 && p->chunks < 4 * (size_t)threads)
+        p->chunks = more_chunks(p, (size_t)threads, row, spilt / weights);
     p->chunk = OC_CEIL_DIV(p->tiles, p->chunks);
 }
 

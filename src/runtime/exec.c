@@ -378,7 +378,9 @@ oc_status oc__exec_run(oc__exec *e, const oc_value *const *inputs,
     OC_TRY(oc__exec_plan(e, inputs, err));
     frame *f = e->current;
     bind_inputs(e, f, inputs);
+    oc__pool_hold(e->env->pool);
     oc_status st = run_steps(e, f, err);
+    oc__pool_rest(e->env->pool);
     if (st == OC_OK) st = keep_updates(f, err);
     unbind_inputs(e, f);
     if (st != OC_OK) {

@@ -373,39 +373,53 @@ static void conv_f32_does_every_width(void **state) {
 }
 
 /* Same bits for every pool. */
-static void each_thread_count(const oc__kernels *k) {
-    for (int way = 0; way < OC_CONV_ALGO_COUNT; way++) {
-        oc__conv_geom g = plain_geom(2, 48, 29, 31, 48, 3, 1);
-        if (way == OC_CONV_FIRST) g.in_c = 3;
-        if (way == OC_CONV_DEPTHWISE) g.group = 48;
-        if (!oc__conv_f32_can(k, &g, (oc__conv_algo)way)) continue;
-        int64_t in_elems = 2 * 48 * 29 * 31, w_elems = 48 * 48 * 9;
-        float *w = new_floats(w_elems), *in = new_floats(in_elems);
-        check_fill(in, (size_t)in_elems, -1, 1);
-        check_fill(w, (size_t)w_elems, -1, 1);
-        float *packed = new_floats(
-            (int64_t)oc__conv_f32_packed_elems(k, &g, (oc__conv_algo)way));
-        oc__conv_f32_pack(k, NULL, &g, (oc__conv_algo)way, w, packed);
-        oc__conv_f32_args a = {.g = g,
-                               .algo = (oc__conv_algo)way,
-                               .in = in,
-                               .packed_w = packed,
-                               .act = OC_ACT_SILU};
-        float *want = new_floats(in_elems);
-        for (int threads = 1; threads <= 4; threads++) {
-            oc__pool *pool = NULL;
-            assert_int_equal(
-                oc__pool_create(&pool, &oc__default_allocator, threads, NULL),
-                OC_OK);
-            check_kernel(k, "conv %s, %d threads", way_names[way], threads);
-            size_t bytes = oc__conv_f32_scratch_bytes(k, &g, a.algo, threads);
-            a.out = threads == 1 ? want : new_floats(in_elems);
-            oc__conv_f32(k, pool, &a, check_alloc(oc__align_up(bytes, 64)));
-            check_same(a.out, want, (size_t)in_elems);
-            oc__pool_destroy(pool);
-        }
-        check_free_all();
+static void same_bits(const oc__kernels *k, const oc__conv_geom *g,
+                      oc__conv_algo way) {
+    int64_t in_elems = g->batch * OC_MAX(g->in_c, 64) * g->in_h * g->in_w;
+    int64_t w_elems = g->out_c * g->in_c * g->kernel_h * g->kernel_w;
+    int64_t out_elems =
+        g->batch * (g->out_c + k->block - 1) * g->out_h * g->out_w;
+    float *w = new_floats(w_elems), *in = new_floats(in_elems);
+    check_fill(in, (size_t)in_elems, -1, 1);
+    check_fill(w, (size_t)w_elems, -1, 1);
+    float *packed = new_floats((int64_t)oc__conv_f32_packed_elems(k, g, way));
+    oc__conv_f32_pack(k, NULL, g, way, w, packed);
+    oc__conv_f32_args a = {
+        .g = *g, .algo = way, .in = in, .packed_w = packed, .act = OC_ACT_SILU};
+    float *want = new_floats(out_elems);
+    for (int threads = 1; threads <= 4; threads++) {
+        oc__pool *pool = NULL;
+        assert_int_equal(
+            oc__pool_create(&pool, &oc__default_allocator, threads, NULL),
+            OC_OK);
+        check_kernel(k, "conv %s of %d x %d, %d threads", way_names[way],
+                     (int)g->out_h, (int)g->out_w, threads);
+        size_t bytes = oc__conv_f32_scratch_bytes(k, g, way, threads);
+        a.out = threads == 1 ? want : new_floats(out_elems);
+        oc__conv_f32(k, pool, &a, check_alloc(oc__align_up(bytes, 64)));
+        check_same(a.out, want,
+                   (size_t)(g->batch * g->out_c * g->out_h * g->out_w));
+        oc__pool_destroy(pool);
     }
+    check_free_all();
+}
+
+/* The last two are few tiles: they are shared out in another manner. */
+static void each_thread_count(const oc__kernels *k) {
+    const oc__conv_geom geoms[] = {
+        plain_geom(2, 48, 29, 31, 48, 3, 1),
+        plain_geom(2, 48, 29, 31, 48, 1, 0),
+        plain_geom(1, 16, 32, 32, 16, 3, 1),
+        plain_geom(1, 160, 14, 14, 288, 1, 0),
+    };
+    for (size_t i = 0; i < OC_COUNT(geoms); i++)
+        for (int way = 0; way < OC_CONV_ALGO_COUNT; way++) {
+            oc__conv_geom g = geoms[i];
+            if (way == OC_CONV_FIRST) g.in_c = 3;
+            if (way == OC_CONV_DEPTHWISE) g.group = g.out_c = g.in_c;
+            if (oc__conv_f32_can(k, &g, (oc__conv_algo)way))
+                same_bits(k, &g, (oc__conv_algo)way);
+        }
 }
 
 static void conv_f32_is_the_same_for_all_thread_counts(void **state) {

@@ -215,9 +215,10 @@ static void each_conv_blocked_equals_conv(const oc__kernels *kt) {
 
 /* batch, channels, h, w, kernel, stride, pad, out_c */
 static const int64_t depths[][8] = {
-    {1, 16, 12, 12, 3, 1, 1, 16}, {2, 24, 13, 11, 3, 2, 1, 40},
-    {1, 17, 9, 30, 5, 1, 2, 33},  {1, 8, 7, 7, 3, 1, 1, 8},
-    {1, 96, 40, 41, 3, 1, 1, 24}, {2, 130, 14, 14, 5, 2, 2, 9},
+    {1, 16, 12, 12, 3, 1, 1, 16},   {2, 24, 13, 11, 3, 2, 1, 40},
+    {1, 17, 9, 30, 5, 1, 2, 33},    {1, 8, 7, 7, 3, 1, 1, 8},
+    {1, 96, 40, 41, 3, 1, 1, 24},   {2, 130, 14, 14, 5, 2, 2, 9},
+    {1, 130, 14, 14, 3, 1, 1, 260},
 };
 
 static oc_value packed(const oc__conv_geom *g, oc__conv_algo algo,
