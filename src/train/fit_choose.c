@@ -193,7 +193,7 @@ static oc_status choose_augment(oc_training *f, oc_error *err) {
     int found = 0;
     for (size_t i = 0; i < OC_COUNT(levels); i++)
         if (!strcmp(levels[i].name, text)) {
-            f->augment = oc__augment_preset(f->look.kind, levels[i].strength);
+            f->augment = oc__augment_for(&f->look, levels[i].strength);
             found = 1;
         }
     if (!found) OC_TRY(oc__augment_parse(&f->augment, text, err));

@@ -98,7 +98,7 @@ void oc__net_point(oc__net *net, void *const *from);
 
 /**
  * Finds the input that takes pictures, gives it the size that is asked for,
- * and makes a model for one picture one for batches.
+ * and opens it for batches.
  */
 oc_status oc__net_input(oc__net *net, const oc__net_options *opt,
                         oc_error *err);
@@ -111,6 +111,15 @@ typedef oc_status oc__net_visit(oc__net *net, oc__graph *seen, void *user,
                                 oc_error *err);
 oc_status oc__net_show_shapes(oc__net *net, oc__net_visit *visit, void *user,
                               oc_error *err);
+
+/* ---- net_batch.c ----------------------------------------------------------
+ */
+
+/**
+ * Makes a model for one picture one for batches.  Where that cannot be done,
+ * it stays as it is: inferring it for a batch tells.
+ */
+oc_status oc__net_open_batch(oc__net *net, oc_error *err);
 
 /* ---- net_head.c -----------------------------------------------------------
  */

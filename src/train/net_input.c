@@ -1,4 +1,4 @@
-/* net_input.c - what a network takes: which input, its size, any batch. */
+/* net_input.c - what a network takes: which input, and its size. */
 #include "train/net.h"
 
 #include "ops/op.h"
@@ -112,34 +112,6 @@ static oc_status size_input(oc__net *net, const oc__net_options *opt,
     return OC_OK;
 }
 
-/*
- * A model for one picture at a time becomes one for batches: its Reshapes to
- * (1, ...) keep the first dimension instead.
- */
-static oc_status open_batch(oc__net *net, oc_error *err) {
-    oc__graph *g = net->g;
-    oc__value_def *v = &g->values[g->inputs[0]];
-    int one = v->dims[0] == 1;
-    v->dims[0] = -1;
-    v->dim_names[0] = "batch";
-    for (int i = 0; i < g->n_nodes && one; i++) {
-        oc__node *n = g->nodes[i];
-        const oc_tensor *t =
-            oc__is_op(n, "Reshape") ? oc__constant(g, n->in[1]) : NULL;
-        if (!t || t->dtype != OC_DTYPE_I64 || t->rank != 1 || t->dims[0] < 2 ||
-            oc_tensor_get(t, 0) != 1 || oc__constant(g, n->in[0]))
-            continue;
-        oc_tensor to = *t;
-        int64_t *list = oc__arena_dup(&net->arena, t->data, oc_tensor_bytes(t));
-        if (!list) return oc__fail_nomem(err);
-        list[0] = 0;
-        to.data = list;
-        n->in[1] = oc__graph_add_constant(g, NULL, &to);
-        if (n->in[1] < 0) return oc__fail_nomem(err);
-    }
-    return OC_OK;
-}
-
 oc_status oc__net_input(oc__net *net, const oc__net_options *opt,
                         oc_error *err) {
     if (opt->model) OC_TRY(find_input(net, err));
@@ -148,5 +120,5 @@ oc_status oc__net_input(oc__net *net, const oc__net_options *opt,
     net->resized = wants_other_size(net, opt);
     if (net->resized) OC_TRY(oc__net_show_shapes(net, free_pools, NULL, err));
     OC_TRY(size_input(net, opt, err));
-    return opt->model ? open_batch(net, err) : OC_OK;
+    return opt->model ? oc__net_open_batch(net, err) : OC_OK;
 }

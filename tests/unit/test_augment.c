@@ -418,6 +418,16 @@ static void wrong_recipes_are_named(void **state) {
     }
 }
 
+static void tiles_are_turned_unless_their_edges_have_a_direction(void **state) {
+    (void)state;
+    oc__look_at_pictures look = {.kind = OC_PICTURES_TILES, .turned = 2};
+    oc__augment a = oc__augment_for(&look, 1);
+    assert_true(a.quarter_turns && a.flip_h > 0 && a.flip_v > 0);
+    look.turned = 16; /* as of satellites that see the ground aslant */
+    a = oc__augment_for(&look, 1);
+    assert_true(!a.quarter_turns && a.flip_h > 0 && a.flip_v > 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(augment_changes_colours_as_pillow_does),
@@ -433,6 +443,7 @@ int main(void) {
         cmocka_unit_test(augment_releases_all_when_memory_runs_out),
         cmocka_unit_test(recipes_are_read_back_as_written),
         cmocka_unit_test(wrong_recipes_are_named),
+        cmocka_unit_test(tiles_are_turned_unless_their_edges_have_a_direction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #define _XOPEN_SOURCE 700 /* mkstemp, truncate */
 #include "testing.h"
 
+#include "model_build.h"
+
 #include "arch/arch.h"
 #include "ops/train_step.h"
 #include "passes/differentiate.h"
@@ -347,6 +349,120 @@ static void train_saves_what_it_predicts_and_goes_on_from_it(void **state) {
     lesson_deinit(&l);
 }
 
+/* ---- models for one picture at a time -------------------------------------
+ */
+
+static void random_constant(model_build *b, const char *name, int rows,
+                            int cols, unsigned *seed) {
+    static float data[1024];
+    const int64_t dims[] = {rows, cols};
+    for (int i = 0; i < rows * cols; i++)
+        data[i] = (float)(0.3 * noise(seed));
+    model_constant(b, name, MODEL_F32, 2, dims, data,
+                   (size_t)(rows * cols) * sizeof(float));
+}
+
+static void reshape(model_build *b, const char *in, const char *out,
+                    const char *list, int n, const int64_t *dims) {
+    const int64_t rank = n;
+    char names[64];
+    snprintf(names, sizeof(names), "%s %s", in, list);
+    model_constant(b, list, MODEL_I64, 1, &rank, dims,
+                   (size_t)n * sizeof(*dims));
+    model_node(b, "Reshape", names, out);
+}
+
+/* As exporters write what they see of one picture: its number stands in every
+ * shape, first, last, or within a dimension, and in a token's. */
+static const pb *write_for_one_picture(void) {
+    static model_build b;
+    static const int64_t in[] = {1, 3, SIDE, SIDE}, out[] = {1, CLASSES};
+    static const int64_t token[] = {1, 1, 4};
+    static const float tokens[] = {0.5f, -0.25f, 1, 2};
+    static const int64_t last[] = {SIDE * SIDE, 3, 1}, rows[] = {1, 48, 64},
+                         merged[] = {49, 4}, flat[] = {1, 294};
+    unsigned seed = 3;
+    model_start(&b);
+    model_value(&b, MODEL_INPUT, "x", MODEL_F32, 4, in);
+    model_node(&b, "Transpose", "x", "turned"); /* pictures last */
+    reshape(&b, "turned", "pixels", "l1", 3, last);
+    model_node(&b, "Transpose", "pixels", "planes");
+    reshape(&b, "planes", "rows", "l2", 3, rows);
+    random_constant(&b, "w1", 64, 4, &seed);
+    model_node(&b, "MatMul", "rows w1", "features");
+    model_constant(&b, "token", MODEL_F32, 3, token, tokens, sizeof(tokens));
+    model_node_int(&b, "Concat", "token features", "all", "axis", 1);
+    model_node(&b, "Relu", "all", "active");
+    reshape(&b, "active", "merged", "l3", 2, merged);
+    random_constant(&b, "w2", 4, 6, &seed);
+    model_node(&b, "MatMul", "merged w2", "wide");
+    reshape(&b, "wide", "flat", "l4", 2, flat);
+    random_constant(&b, "w3", 294, CLASSES, &seed);
+    model_node(&b, "MatMul", "flat w3", "y");
+    model_value(&b, MODEL_OUTPUT, "y", MODEL_F32, 2, out);
+    return model_finish(&b);
+}
+
+/* The logits of each picture by itself. */
+static float *one_by_one(const char *path, const lesson *l) {
+    oc_model *m = NULL;
+    oc_session *s = NULL;
+    oc_error err = {0};
+    float *all = malloc(BATCH * CLASSES * sizeof(float));
+    if (oc_model_load(&m, path, NULL, &err)) fail_msg("%s", err.message);
+    assert_int_equal(oc_session_create(&s, m, NULL, &err), OC_OK);
+    for (int i = 0; i < BATCH; i++) {
+        oc_tensor x = l->x;
+        x.dims[0] = 1;
+        x.data = l->images + i * 3 * SIDE * SIDE;
+        assert_int_equal(oc_session_set_input(s, 0, &x, &err), OC_OK);
+        if (oc_session_run(s, &err)) fail_msg("%s", err.message);
+        memcpy(all + i * CLASSES, oc_session_output_tensor(s, 0)->data,
+               CLASSES * sizeof(float));
+    }
+    oc_session_destroy(s);
+    oc_model_destroy(m);
+    return all;
+}
+
+static void train_makes_a_model_of_one_picture_one_of_many(void **state) {
+    (void)state;
+    char path[] = "/tmp/oc_test_trainXXXXXX";
+    const pb *bytes = write_for_one_picture();
+    oc_error err = {0};
+    oc_trainer *t = NULL;
+    lesson l;
+    lesson_init(&l, 5, 0);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes->data, bytes->n), (ssize_t)bytes->n);
+    close(fd);
+    float *want = one_by_one(path, &l);
+    oc_trainer_options o = {.model = path,
+                            .classes = CLASSES,
+                            .keep_head = 1,
+                            .batch = BATCH,
+                            .threads = 1};
+    if (oc_trainer_create(&t, &o, &err)) fail_msg("%s", err.message);
+    float *got = predict(t, &l);
+    assert_near(got, want, BATCH * CLASSES, 1e-4);
+    free(want);
+    free(got);
+    assert_true(steps(t, &l, 30, 0.02) < 0.9);
+    want = predict(t, &l);
+    if (oc_trainer_save(t, path, &err)) fail_msg("%s", err.message);
+    got = run_saved(path, &l);
+    assert_near(got, want, BATCH * CLASSES, 1e-4);
+    free(got);
+    got = one_by_one(path, &l);
+    assert_near(got, want, BATCH * CLASSES, 1e-4);
+    free(want);
+    free(got);
+    oc_trainer_destroy(t);
+    unlink(path);
+    lesson_deinit(&l);
+}
+
 /* Old classes keep their rows of the last layer, new ones get some. */
 static void train_keeps_the_classes_of_a_model(void **state) {
     (void)state;
@@ -577,6 +693,7 @@ int main(void) {
         cmocka_unit_test(train_steps_as_the_plain_operators_do),
         cmocka_unit_test(train_goes_on_from_a_checkpoint_bit_for_bit),
         cmocka_unit_test(train_saves_what_it_predicts_and_goes_on_from_it),
+        cmocka_unit_test(train_makes_a_model_of_one_picture_one_of_many),
         cmocka_unit_test(train_keeps_the_classes_of_a_model),
         cmocka_unit_test(train_gives_a_model_another_size),
         cmocka_unit_test(train_goes_on_from_a_model_of_others),
