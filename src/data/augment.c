@@ -28,6 +28,7 @@ oc__augment oc__augment_preset(oc__picture_kind kind, double strength) {
     case OC_PICTURES_TINY:
         a.flip_h = 0.5;
         a.shift = 0.125; /* the 4 of 32 pixels of the ResNet paper */
+        a.erase = 0.3;
         a.brightness = a.contrast = a.saturation = strong ? 0.2 : 0;
         break;
     case OC_PICTURES_SIGNS:
@@ -45,7 +46,7 @@ oc__augment oc__augment_preset(oc__picture_kind kind, double strength) {
     if (strong) {
         a.rand_ops = kind == OC_PICTURES_TILES ? 0 : 2;
         a.rand_magnitude = 9;
-        a.erase = 0.15;
+        a.erase = OC_MAX(a.erase, 0.15);
         a.mixup = 0.2;
         a.cutmix = 1;
         a.mix = 0.5;

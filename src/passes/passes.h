@@ -59,7 +59,7 @@ oc_status oc__pass_simplify(oc__graph *g, const oc__pass_env *env,
 /** common_subexpr.c: computes equal things once. */
 oc_status oc__pass_common_subexpr(oc__graph *g, const oc__pass_env *env,
                                   oc_error *err);
-/** fuse_scale.c: batch norm and per-channel arithmetic into Conv. */
+/** fuse_scale.c: batch norm and per-channel arithmetic into weights. */
 oc_status oc__pass_fuse_scale(oc__graph *g, const oc__pass_env *env,
                               oc_error *err);
 /** drop_same.c: sums to a shape that is there already go. */

@@ -295,6 +295,42 @@ def long_sequences_with_a_bias():
         check(n, y, MultiHeadAttention=1)
 
 
+# ---- batch norms behind products ---------------------------------------------
+
+def batch_norm(n, x, c):
+    stats = [n.rng.uniform(0.5, 1.5, c).astype(np.float32) for _ in range(4)]
+    return n.op("BatchNormalization", x, *(n.const(s) for s in stats))
+
+
+def levit_with_flattened_rows():
+    n = Net(17)
+    x = n.input(2, 30, 24)
+    y = n.op("MatMul", x, n.weight(24, 32))
+    flat = batch_norm(n, n.op("Flatten", y, axis=2), 32)
+    y = n.op("HardSwish", n.op("Reshape", flat, n.op("Shape", y)))
+    z = n.op("MatMul", y, n.weight(32, 24))
+    z = n.reshape(batch_norm(n, n.reshape(z, 60, 24), 24), 2, 30, 24)
+    check(n, n.op("Add", x, z), BatchNormalization=0, MatMulPacked=2)
+
+
+def heads_with_batch_norms():
+    n = Net(17)
+    x = n.input(5, 20)
+    y = n.op("Gemm", x, n.weight(12, 20), n.weight(12), transB=1)
+    y = n.op("Relu", batch_norm(n, y, 12))
+    y = batch_norm(n, n.op("Gemm", y, n.weight(12, 7), alpha=0.5), 7)
+    check(n, y, BatchNormalization=0, GemmPacked=2)
+
+
+def norms_that_stay():
+    """Of another dimension; of what somebody else reads, too."""
+    n = Net(17)
+    x = n.input(2, 24, 24)
+    y = batch_norm(n, n.op("MatMul", x, n.weight(24, 24)), 24)
+    z = n.op("Gemm", n.reshape(y, 48, 24), n.weight(24, 24))
+    check(n, n.op("Add", z, batch_norm(n, z, 24)), BatchNormalization=2)
+
+
 TESTS = [
     timm_by_gather_at_opset_11, timm_by_split_at_opset_13,
     timm_by_gather_at_opset_18, bert_with_mask_and_tanh_gelu,
@@ -302,6 +338,7 @@ TESTS = [
     swin_with_relative_positions, yolo_with_channels_first,
     llama_with_rms_norm_and_silu, clip_with_quick_gelu,
     long_sequences_of_multi_head_attention, long_sequences_with_a_bias,
+    levit_with_flattened_rows, heads_with_batch_norms, norms_that_stay,
 ]
 
 
