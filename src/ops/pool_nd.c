@@ -28,6 +28,10 @@ typedef struct pool_job {
     const oc__kernels *kernels;
     int64_t row_elems;
     float *rows;
+    /* Of the form for small planes: a padded one, twice a worker. */
+    int is_small;
+    int64_t padded_h, padded_w;
+    float *divisors; /* of sums, at their places in a padded plane */
 } pool_job;
 
 #define IS_NAN(v) ((v) != (v))
@@ -154,6 +158,82 @@ static void fast_range(void *user, int64_t begin, int64_t end, int worker) {
                         (float *)job->y + i * out, job->rows + worker * each);
 }
 
+/* ---- small planes ---------------------------------------------------------
+ */
+
+/*
+ * Where windows step by one, whole planes are joined with themselves shifted,
+ * down and then across: what wraps around from one row into the next ends in
+ * columns that no output is taken from.
+ */
+enum { SMALL_PLANE = 4096 };
+
+static void look_for_small_planes(pool_job *job) {
+    const oc__window *w = &job->w;
+    if (w->rank != 2 || w->stride[0] != 1 || w->stride[1] != 1 ||
+        w->pad_lo[0] < 0 || w->pad_lo[1] < 0)
+        return;
+    job->padded_h = w->out[0] - 1 + oc__window_extent(w, 0);
+    job->padded_w = w->out[1] - 1 + oc__window_extent(w, 1);
+    job->is_small = job->padded_h > 0 && job->padded_w > 0 &&
+                    job->padded_h <= SMALL_PLANE / job->padded_w;
+}
+
+/* Elements from the first output to behind the last one. */
+static size_t plane_reach(const pool_job *job) {
+    return (size_t)((job->w.out[0] - 1) * job->padded_w + job->w.out[1]);
+}
+
+static void fill_divisors(const pool_job *job) {
+    const oc__window *w = &job->w;
+    for (int64_t y = 0; y < w->out[0]; y++) {
+        int64_t taps = oc__window_inside(w, 0, y, job->include_pad);
+        for (int64_t x = 0; x < job->padded_w; x++) {
+            int64_t n = x < w->out[1] ? taps * job->counts[x] : 1;
+            job->divisors[y * job->padded_w + x] = (float)OC_MAX(n, 1);
+        }
+    }
+}
+
+static void pool_small_plane(const pool_job *job, const float *in, float *out,
+                             float *a) {
+    const oc__window *w = &job->w;
+    int64_t wide = job->padded_w, elems = wide * job->padded_h;
+    float *b = a + elems, nothing = job->kind == POOL_MAX ? -INFINITY : 0;
+    oc__binary op = job->kind == POOL_MAX ? OC_BINARY_MAX : OC_BINARY_ADD;
+    size_t reach = plane_reach(job), width = (size_t)w->in[1];
+    int64_t shown_h = OC_MIN(w->in[0], job->padded_h - w->pad_lo[0]);
+    int64_t shown_w = OC_MIN(w->in[1], wide - w->pad_lo[1]);
+    size_t down = (size_t)(w->out[0] * wide);
+    for (int64_t i = 0; i < elems; i++)
+        a[i] = nothing;
+    for (int64_t y = 0; y < shown_h && shown_w > 0; y++)
+        memcpy(a + (y + w->pad_lo[0]) * wide + w->pad_lo[1],
+               in + y * (int64_t)width, (size_t)shown_w * sizeof(float));
+    memcpy(b, a, down * sizeof(float));
+    for (int64_t k = 1; k < w->kernel[0]; k++)
+        job->kernels->binary_f32(op, b, 1, a + k * w->dilation[0] * wide, 1, b,
+                                 down);
+    memcpy(a, b, reach * sizeof(float));
+    for (int64_t k = 1; k < w->kernel[1]; k++)
+        job->kernels->binary_f32(op, a, 1, b + k * w->dilation[1], 1, a, reach);
+    if (job->kind == POOL_AVERAGE)
+        job->kernels->binary_f32(OC_BINARY_DIV, a, 1, job->divisors, 1, a,
+                                 reach);
+    for (int64_t y = 0; y < w->out[0]; y++)
+        memcpy(out + y * w->out[1], a + y * wide,
+               (size_t)w->out[1] * sizeof(float));
+}
+
+static void small_range(void *user, int64_t begin, int64_t end, int worker) {
+    const pool_job *job = user;
+    int64_t in = oc__count(job->w.in, 2), out = oc__count(job->w.out, 2);
+    float *mine = job->rows + worker * 2 * job->padded_h * job->padded_w;
+    for (int64_t i = begin; i < end; i++)
+        pool_small_plane(job, (const float *)job->x + i * in,
+                         (float *)job->y + i * out, mine);
+}
+
 /* ---- the operators --------------------------------------------------------
  */
 
@@ -194,8 +274,13 @@ static void layout(oc__ctx *c, oc__bump *b, pool_job *job) {
     job->row_elems = padded_row(&job->w);
     int64_t each =
         job->row_elems + OC_MAX(job->row_elems, job->w.in[job->w.rank - 1]);
+    look_for_small_planes(job);
+    if (job->is_small) each = 2 * job->padded_h * job->padded_w;
     job->rows =
         oc__bump_take(b, each, sizeof(float) * (size_t)OC_MAX(c->threads, 1));
+    if (job->is_small && job->kind == POOL_AVERAGE)
+        job->divisors =
+            oc__bump_take(b, job->w.out[0] * job->padded_w, sizeof(float));
 }
 
 static oc_status infer_pool(oc__ctx *c) {
@@ -222,8 +307,10 @@ static oc_status run_pool(oc__ctx *c) {
     for (int64_t x = 0; job.counts && x < job.w.out[last]; x++)
         job.counts[x] = oc__window_inside(&job.w, last, x, job.include_pad);
     int64_t planes = job.dims[0] * job.dims[1];
+    if (job.divisors) fill_divisors(&job);
     oc__parallel(c, planes, 1,
-                 has_fast_form(c, &job)     ? fast_range
+                 job.is_small               ? small_range
+                 : has_fast_form(c, &job)   ? fast_range
                  : job.real == OC_DTYPE_F64 ? pool_range_f64
                  : job.real == OC_DTYPE_I8  ? pool_range_i8
                  : job.real == OC_DTYPE_U8  ? pool_range_u8
