@@ -4,6 +4,7 @@
  *     verb_quantize.c        options, calibration
  *     quantize_trial.c       the model as it would be written, made to run
  *     quantize_speed.c       which layers 8 bits make faster here
+ *     quantize_agree.c       what the model says, in f32 and in 8 bits
  *     quantize_accuracy.c    which layers must stay, to keep the accuracy
  *     quantize_report.c      what there is to say
  */
@@ -17,7 +18,10 @@
 
 #include <ocelli/quant.h>
 
-enum { QUANTIZE_SAMPLES = 4 }; /* pictures kept, to compare outputs on */
+enum {
+    QUANTIZE_SAMPLES = 4,   /* pictures kept, to run on */
+    AGREEMENT_PICTURES = 32 /* looked at once more, to compare results */
+};
 
 /** A layer with weights, and why it is what it is.  NAN: not measured. */
 typedef struct layer {
@@ -46,7 +50,9 @@ typedef struct quantize {
     double ms_before, ms_after;          /* whole runs, the fastest of many */
     const char *metric;                  /* NULL: not measured */
     double figure_before, figure_after, max_drop;
-    int measured; /* how often the metric was */
+    double figure_first; /* before any layer went back to f32 */
+    double agreement;    /* least of it that is good enough; 0: any */
+    int measured;        /* how often the metric was */
 } quantize;
 
 /** Says why a layer is what it is; a short sentence without a full stop. */
@@ -67,8 +73,10 @@ int quantize_count(const quantize *r, oc_quant_precision p);
 /** A model to run: the one given, or what would be written now. */
 typedef struct trial {
     quantize *r;
-    int is_file; /* it is the one given, as it is in the file */
-    void *data;
+    int is_file;  /* it is the one given, as it is in the file */
+    int is_large; /* it is written when it is wanted, and no sooner */
+    oc_quant_precision *wanted; /* of each layer */
+    void *data;                 /* as it was written; NULL: not now */
     size_t bytes;
     oc_model *model; /* NULL until it is wanted */
     oc_session *session;
@@ -86,6 +94,30 @@ void trial_close(trial *t);
 int trial_start(trial *t, int profile);
 /** Runs it on a sample. */
 int trial_run(trial *t, int sample);
+
+/* ---- what models say (quantize_agree.c) -----------------------------------
+ */
+
+typedef struct spoken spoken;
+
+/** What the model says of some pictures in f32. */
+typedef struct agreement {
+    quantize *r;
+    const char **paths;
+    spoken *truth;
+    int n_pictures;
+} agreement;
+
+/** Listens to the model in f32; an exit code, with the sentence printed.  Close
+ * in any case. */
+int agreement_open(agreement *a, quantize *r);
+/**
+ * What is left of it in the model as it would be written now, by the first so
+ * many pictures: share 0..1 of what is said, db of the outputs' signal over
+ * noise.
+ */
+int agreement_now(agreement *a, int pictures, double *share, double *db);
+void agreement_close(agreement *a);
 
 /* ---- choices --------------------------------------------------------------
  */

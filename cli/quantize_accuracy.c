@@ -3,7 +3,8 @@
  *
  * What a layer does harm is estimated first: the model with it alone in 8 bits,
  * on a few pictures, against what it said in f32.  That says in which order
- * layers go back; how many must, the figure of `ocelli eval` decides: twice as
+ * layers go back; how many must, the figure of `ocelli eval` decides, or where
+ * there are no labels how much of what the model said it still says: twice as
  * many until it is good, then half way between too few and enough.  Some of
  * those may have gone for nothing, so each is tried in 8 bits once more, as far
  * as patience lasts.
@@ -16,26 +17,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRIES = 8 };
+enum { RETRIES = 8, RANKED_ON = 4 };
 
 typedef struct candidate {
     int layer;
     oc_quant_precision wanted;
-    double db;
+    double share, db;
 } candidate;
-
-typedef struct said {
-    float *x;
-    size_t n;
-} said;
 
 typedef struct search {
     quantize *r;
-    evaluation e;
+    int has_labels;
+    evaluation e;    /* with labels */
+    agreement a;     /* with what the model says in f32 */
     candidate *list; /* the most harmful first */
     int n;
-    said *truth; /* of each sample and output, by f32 */
-    int n_outputs;
     double least; /* figure that is good enough */
 } search;
 
@@ -78,6 +74,10 @@ static int figure_of(search *s, oc_model *model, double *out) {
 /* Of the model as it would be written now. */
 static int figure_now(search *s, double *out) {
     trial t;
+    double db;
+    s->r->measured += !s->has_labels;
+    if (!s->has_labels)
+        return agreement_now(&s->a, AGREEMENT_PICTURES, out, &db);
     int code = trial_open(&t, s->r, 0);
     if (!code) code = trial_load(&t);
     if (!code) code = figure_of(s, t.model, out);
@@ -88,79 +88,9 @@ static int figure_now(search *s, double *out) {
 /* ---- the cheap estimate ---------------------------------------------------
  */
 
-static const oc_tensor *output_of(const trial *t, int k) {
-    const oc_tensor *y = oc_session_output_tensor(t->session, k);
-    return y && y->dtype == OC_DTYPE_F32 ? y : NULL;
-}
-
-static size_t elems_of(const oc_tensor *t) {
-    size_t n = 1;
-    for (int i = 0; i < t->rank; i++)
-        n *= (size_t)t->dims[i];
-    return n;
-}
-
-static int note_truth(search *s) {
-    trial t;
-    quantize *r = s->r;
-    s->n_outputs = oc_model_output_count(r->v.model);
-    s->truth = calloc((size_t)r->n_samples * (size_t)s->n_outputs + 1,
-                      sizeof *s->truth);
-    if (!s->truth) return cli_fail(CLI_RESOURCES, "out of memory");
-    int code = trial_open(&t, r, 1);
-    if (!code) code = trial_start(&t, 0);
-    for (int i = 0; i < r->n_samples && !code; i++) {
-        code = trial_run(&t, i);
-        for (int k = 0; k < s->n_outputs && !code; k++) {
-            const oc_tensor *y = output_of(&t, k);
-            if (!y) continue;
-            size_t bytes = elems_of(y) * sizeof(float);
-            float *copy = malloc(bytes + 1);
-            if (!copy) code = cli_fail(CLI_RESOURCES, "out of memory");
-            if (copy) memcpy(copy, y->data, bytes);
-            s->truth[i * s->n_outputs + k] = (said){copy, elems_of(y)};
-        }
-    }
-    trial_close(&t);
-    return code;
-}
-
-/* Noise to signal of an output; one of another size is all noise. */
-static double noise_of(const said *truth, const oc_tensor *y) {
-    double signal = 0, noise = 0;
-    const float *x = y->data;
-    if (elems_of(y) != truth->n) return 1;
-    for (size_t i = 0; i < truth->n; i++) {
-        double d = (double)x[i] - (double)truth->x[i];
-        signal += (double)truth->x[i] * (double)truth->x[i];
-        noise += d * d;
-    }
-    return isfinite(noise) ? noise / (signal + 1e-30) : 1;
-}
-
-/* The model as it is now against the truth, in dB. */
-static int damage_now(search *s, double *db) {
-    trial t;
-    double sum = 0;
-    int code = trial_open(&t, s->r, 0), seen = 0;
-    if (!code) code = trial_start(&t, 0);
-    for (int i = 0; i < s->r->n_samples && !code; i++) {
-        code = trial_run(&t, i);
-        for (int k = 0; k < s->n_outputs && !code; k++) {
-            const oc_tensor *y = output_of(&t, k);
-            const said *truth = &s->truth[i * s->n_outputs + k];
-            if (!y || !truth->x) continue;
-            sum += noise_of(truth, y);
-            seen++;
-        }
-    }
-    trial_close(&t);
-    *db = -10 * log10(fmax(seen ? sum / seen : 0, 1e-20));
-    return code;
-}
-
 static int by_damage(const void *a, const void *b) {
     const candidate *x = a, *y = b;
+    if (x->share != y->share) return x->share < y->share ? -1 : 1;
     if (x->db != y->db) return x->db < y->db ? -1 : 1;
     return x->layer - y->layer;
 }
@@ -169,14 +99,14 @@ static int by_damage(const void *a, const void *b) {
 static int rank(search *s) {
     quantize *r = s->r;
     out_progress bar;
-    int code = note_truth(s);
+    int code = s->a.r ? CLI_OK : agreement_open(&s->a, r);
     for (int i = 0; i < s->n && !code; i++)
         code = quantize_set(r, s->list[i].layer, OC_QUANT_F32);
     out_progress_begin(&bar, "rank layers", s->n, r->quiet);
     for (int i = 0; i < s->n && !code; i++) {
         candidate *c = &s->list[i];
         code = quantize_set(r, c->layer, c->wanted);
-        if (!code) code = damage_now(s, &c->db);
+        if (!code) code = agreement_now(&s->a, RANKED_ON, &c->share, &c->db);
         if (!code) code = quantize_set(r, c->layer, OC_QUANT_F32);
         r->layers[c->layer].damage_db = c->db;
         out_progress_add(&bar, 1);
@@ -251,10 +181,11 @@ static void explain(search *s) {
     for (int i = 0; i < s->n; i++) {
         int at = s->list[i].layer;
         if (quantize_get(s->r, at) == OC_QUANT_F32)
-            quantize_because(s->r, at,
-                             "harm: number %d of %d, alone it leaves the "
-                             "outputs %.1f dB over their noise",
-                             i + 1, s->n, s->list[i].db);
+            quantize_because(
+                s->r, at,
+                "harm: number %d of %d, alone it leaves %.1f %% of "
+                "what is said, outputs at %.1f dB",
+                i + 1, s->n, 100 * s->list[i].share, s->list[i].db);
     }
 }
 
@@ -266,24 +197,20 @@ static int list_layers(search *s) {
     for (int i = 0; i < r->n_layers; i++) {
         oc_quant_precision p = quantize_get(r, i);
         if (p == OC_QUANT_F32) continue;
-        s->list[s->n++] = (candidate){i, p, 0};
+        s->list[s->n++] = (candidate){i, p, 1, 0};
     }
     return CLI_OK;
 }
 
 static int search_layers(search *s) {
     quantize *r = s->r;
-    double before = r->figure_before;
-    int code = CLI_OK;
-    if (!r->measured) code = figure_of(s, r->v.model, &before);
-    r->figure_before = before;
-    s->least = before - r->max_drop - 1e-9;
-    if (!code) code = figure_now(s, &r->figure_after);
+    int code = figure_now(s, &r->figure_after);
+    r->figure_first = r->figure_after;
     if (code || r->figure_after >= s->least) return code;
     if (!r->quiet && !cli_has(r->args, "json"))
         fprintf(stderr,
                 "%s falls from %.4f to %.4f, looking for what does it\n",
-                r->metric, before, r->figure_after);
+                r->metric, r->figure_before, r->figure_after);
     code = list_layers(s);
     if (!code) code = rank(s);
     if (!code) code = find_enough(s);
@@ -291,16 +218,39 @@ static int search_layers(search *s) {
     return code;
 }
 
-int quantize_for_accuracy(quantize *r) {
-    search s = {.r = r};
+static int search_by_labels(search *s) {
+    quantize *r = s->r;
+    double before = r->figure_before;
     int code =
-        evaluation_open(&s.e, r->args, r->v.vision,
+        evaluation_open(&s->e, r->args, r->v.vision,
                         cli_get(r->args, "eval", NULL), r->args->operands[0]);
-    if (!code) code = search_layers(&s);
-    for (int i = 0; s.truth && i < r->n_samples * s.n_outputs; i++)
-        free(s.truth[i].x);
-    free(s.truth);
+    if (!code && !r->measured) code = figure_of(s, r->v.model, &before);
+    r->figure_before = before;
+    s->least = before - r->max_drop - 1e-9;
+    if (!code) code = search_layers(s);
+    evaluation_close(&s->e);
+    return code;
+}
+
+static int search_by_results(search *s) {
+    quantize *r = s->r;
+    int code = agreement_open(&s->a, r);
+    if (code || !s->a.n_pictures) return code;
+    r->metric = "agreement with f32";
+    r->figure_before = 1;
+    r->max_drop = 1 - r->agreement;
+    s->least = r->agreement;
+    return search_layers(s);
+}
+
+int quantize_for_accuracy(quantize *r) {
+    search s = {.r = r, .has_labels = cli_has(r->args, "eval")};
+    int code = CLI_OK;
+    if (s.has_labels)
+        code = search_by_labels(&s);
+    else if (r->agreement > 0)
+        code = search_by_results(&s);
+    agreement_close(&s.a);
     free(s.list);
-    evaluation_close(&s.e);
     return code;
 }

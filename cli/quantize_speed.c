@@ -26,9 +26,8 @@ enum { RUNS = 4, MOST_RUNS = 200 };
 /* ---- whole runs -----------------------------------------------------------
  */
 
-/* Models larger than this are timed one after another, since together they take
- * much memory; runs of such are long, so that a busy moment matters less. */
-#define LARGE_BYTES 67108864.
+/* Large models are timed one after another, since together they take much
+ * memory; runs of such are long, so that a busy moment matters less. */
 enum { LARGE_ROUNDS = 2 };
 
 /* Fastest runs of n models that have been started, in turn, so that a busy
@@ -98,7 +97,7 @@ static void read_profile(const quantize *r, const trial *t, profile *p) {
 /* Fastest runs of n models.  p: their profiles, or NULL. */
 static int time_all(quantize *r, trial *const *t, int n, double seconds,
                     double *ms, profile *p) {
-    int large = quantize_bytes(r->args->operands[0]) > LARGE_BYTES;
+    int large = t[0]->is_large;
     int rounds = large && !p ? LARGE_ROUNDS : 1, step = large ? 1 : n;
     int code = CLI_OK;
     for (int k = 0; k < n; k++)

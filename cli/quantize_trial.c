@@ -35,9 +35,12 @@ int quantize_count(const quantize *r, oc_quant_precision p) {
     return n;
 }
 
-/* The current model, or with all layers in f32, which is the original with
- * names for all layers. */
-static int write_trial(trial *t, int original) {
+/* Models larger than this are written each time they are wanted: two of them in
+ * memory would be much. */
+#define LARGE_BYTES 67108864.
+
+/* The model with the precisions that are wanted; those of now stay. */
+static int write_trial(trial *t) {
     quantize *r = t->r;
     size_t n = (size_t)r->n_layers;
     oc_error err;
@@ -46,7 +49,7 @@ static int write_trial(trial *t, int original) {
     if (!was) return cli_fail(CLI_RESOURCES, "out of memory");
     for (size_t i = 0; i < n; i++) {
         was[i] = quantize_get(r, (int)i);
-        if (original && !code) code = quantize_set(r, (int)i, OC_QUANT_F32);
+        if (!code) code = quantize_set(r, (int)i, t->wanted[i]);
     }
     if (!code && oc_quantizer_write(r->q, &t->data, &t->bytes, &err))
         code = cli_report(&err, r->args->operands[0]);
@@ -57,10 +60,17 @@ static int write_trial(trial *t, int original) {
 }
 
 int trial_open(trial *t, quantize *r, int original) {
+    int code = CLI_OK;
     memset(t, 0, sizeof *t);
     t->r = r;
     t->is_file = original && oc_quantizer_has_names(r->q);
-    int code = t->is_file ? CLI_OK : write_trial(t, original);
+    t->is_large = quantize_bytes(r->args->operands[0]) > LARGE_BYTES;
+    t->wanted = calloc((size_t)r->n_layers + 1, sizeof *t->wanted);
+    if (!t->wanted) return cli_fail(CLI_RESOURCES, "out of memory");
+    /* With all layers in f32 it is the original, with names for them. */
+    for (int i = 0; i < r->n_layers; i++)
+        t->wanted[i] = original ? OC_QUANT_F32 : quantize_get(r, i);
+    if (!t->is_file && !t->is_large) code = write_trial(t);
     oc_quantizer_rest(r->q); /* other models may be open by now */
     return code;
 }
@@ -70,10 +80,20 @@ int trial_load(trial *t) {
     oc_error err;
     const char *path = t->r->args->operands[0];
     if (t->model) return CLI_OK;
+    if (!t->is_file && !t->data) {
+        int code = write_trial(t);
+        oc_quantizer_rest(t->r->q);
+        if (code) return code;
+    }
     oc_status st = t->is_file ? oc_model_load(&t->model, path, &opt, &err)
                               : oc_model_load_memory(&t->model, t->data,
                                                      t->bytes, &opt, &err);
     return st ? cli_report(&err, path) : CLI_OK;
+}
+
+static void release(trial *t) {
+    if (t->data) oc_quantizer_release(t->r->q, t->data, t->bytes);
+    t->data = NULL;
 }
 
 void trial_stop(trial *t) {
@@ -81,11 +101,13 @@ void trial_stop(trial *t) {
     oc_model_destroy(t->model);
     t->session = NULL;
     t->model = NULL;
+    if (t->is_large) release(t);
 }
 
 void trial_close(trial *t) {
     trial_stop(t);
-    if (t->data) oc_quantizer_release(t->r->q, t->data, t->bytes);
+    release(t);
+    free(t->wanted);
     memset(t, 0, sizeof *t);
 }
 

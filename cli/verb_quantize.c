@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IMAGES = 300, MAX_IGNORE = 64 };
+/* How much of what is said in f32 must stay, in percent. */
+#define LEAST_AGREEMENT 90
+enum { IMAGES = 300, MAX_IGNORE = 256 };
 
 /* ---- samples --------------------------------------------------------------
  */
@@ -148,9 +150,8 @@ static int make_layers(quantize *r) {
  * more often it may be. */
 static int choose_layers(quantize *r) {
     int here = strcmp(cli_get(r->args, "machine", "this"), "any") != 0;
-    int eval = cli_has(r->args, "eval");
     int code = here ? quantize_for_speed(r) : CLI_OK;
-    if (!code && eval) code = quantize_for_accuracy(r);
+    if (!code) code = quantize_for_accuracy(r);
     if (!code) code = quantize_time(r);
     if (code || !here || !quantize_count(r, OC_QUANT_INT8) ||
         r->ms_after <= r->ms_before)
@@ -160,7 +161,7 @@ static int choose_layers(quantize *r) {
         code = quantize_set(r, i, OC_QUANT_WEIGHTS);
         quantize_because(r, i, "speed: too few layers are left in 8 bits");
     }
-    if (!code && eval) code = quantize_for_accuracy(r);
+    if (!code) code = quantize_for_accuracy(r);
     return code ? code : quantize_time(r);
 }
 
@@ -177,8 +178,8 @@ static int save(quantize *r) {
 /* Weights alone: nothing is chosen by speed or accuracy. */
 static int check_weights(quantize *r) {
     static const char *const others[] = {
-        "machine", "eval",       "max-drop",   "split",     "limit",
-        "range",   "percentile", "per-tensor", "full-range"};
+        "machine", "eval",  "max-drop",   "agreement",  "split",
+        "limit",   "range", "percentile", "per-tensor", "full-range"};
     const char *bits = cli_get(r->args, "weights", NULL);
     const char *group = cli_get(r->args, "group", NULL);
     if (group && !bits)
@@ -208,11 +209,19 @@ static int check_options(quantize *r) {
         return cli_fail(CLI_USAGE, "quantize needs pictures like those the "
                                    "model will see: --data DIR, or their names "
                                    "behind the model's");
+    if (cli_has(args, "agreement") && cli_has(args, "eval"))
+        return cli_fail(CLI_USAGE, "--agreement is for pictures without "
+                                   "labels: with --eval, --max-drop says what "
+                                   "may be lost");
     if (cli_has(args, "max-drop") && !cli_has(args, "eval"))
         return cli_fail(CLI_USAGE, "--max-drop needs labelled pictures to "
                                    "measure on: --eval DIR");
     code = cli_get_int(args, "threads", 1, 1024, 0, &threads);
     r->threads = (int)threads;
+    if (!code)
+        code = cli_get_double(args, "agreement", 0, 100, LEAST_AGREEMENT,
+                              &r->agreement);
+    r->agreement /= 100;
     return code ? code : quantize_max_drop(args, &r->max_drop);
 }
 
@@ -291,6 +300,11 @@ static const cli_option options[] = {
      "how far the accuracy may fall; layers go back to f32 until it does not "
      "fall further (default 0.5%)",
      NULL},
+    {"agreement", 0, "P",
+     "without --eval: percent of what the model says of the pictures in f32 "
+     "that must stay; layers go back to f32 until it does (default 90; 0: "
+     "whatever comes)",
+     NULL},
     {"split", 0, "NAME", "part of --eval (default: val or test)", NULL},
     {"limit", 0, "N", "look at the first N pictures of --eval only", NULL},
     {"report", 0, "FILE",
@@ -330,6 +344,9 @@ const cli_verb cli_verb_quantize = {
     "The result is never slower than the model was on this machine: layers "
     "that 8 bits make slower are computed in f32, and only their weights are "
     "in 8 bits. For other machines, --machine any.\n\n"
+    "What the model says of the pictures in 8 bits is compared with what it "
+    "says in f32; layers go back to f32 until --agreement percent of it are "
+    "the same, those that do most harm first. "
     "With labelled pictures (--eval DIR, as for ocelli eval) it is no worse "
     "than --max-drop says: top-1, mAP or mIoU is measured, and the layers that "
     "do most harm stay in f32.\n\n"

@@ -34,7 +34,7 @@ def weights_of(path):
 
 def outputs_agree(name):
     """Ours and ONNX Runtime's of one random picture, in f32 and 8 bits."""
-    out, report = quantized(name)
+    out, report = quantized(name, "--agreement", 0)
     assert report["images"] == len(PICTURES)
     assert all(layer["precision"] == "int8" for layer in report["layers"])
     assert os.path.getsize(out) < 0.35 * os.path.getsize(program.model(name))
@@ -82,7 +82,7 @@ def weights_are_rounded():
     """Each channel's greatest weight is 127, and codes times scales are the
     weights within half a step."""
     name = "mobilenet_v2_imagenet_nhwc"
-    out, _ = quantized(name, "--full-range")
+    out, _ = quantized(name, "--full-range", "--agreement", 0)
     values = weights_of(out)
     graph = onnx.load(out).graph
     seen = 0
@@ -146,7 +146,8 @@ def sizes_are_no_activations():
     onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[
         helper.make_opsetid("", 12)]), path)
     report = program.ask("quantize", path, "-o", out, "--decode", "logits",
-                         "--machine", "any", program.picture("bus.jpg"))
+                         "--machine", "any", "--agreement", 0,
+                         program.picture("bus.jpg"))
     assert {n["precision"] for n in report["layers"]} == {"int8"}
     x = rng.random((2, 3, 32, 32), np.float32)
     a, b = (session(p).run(None, {"x": x})[0] for p in (path, out))
@@ -202,14 +203,21 @@ def top1(path, truth):
 
 
 def accuracy_is_kept():
-    """Of two layers the harmful one goes back to f32 and no other."""
+    """Of two layers the harmful one goes back to f32 and no other, by labels
+    and without."""
     path, truth = colour_net(), colour_data()
     data, out = program.path("colours"), program.path("colours8.onnx")
     args = ("quantize", path, "-o", out, "--machine", "any", "--data", data,
             "--labels", program.path("names"), "--scale", 1 / 255,
             "--mean", 0, "--std", 1, "--range", "minmax")
-    program.ask(*args)
+    assert "accuracy" not in program.ask(*args, "--agreement", 0)
     assert top1(path, truth) == 1 and top1(out, truth) < 0.9
+    report = program.ask(*args)
+    assert top1(out, truth) == 1
+    figures = report["accuracy"]
+    assert figures["metric"] == "agreement with f32"
+    assert figures["first"] < 0.8 < 0.9 < figures["after"] <= 1
+    assert [n["precision"] for n in report["layers"]] == ["int8", "f32"]
     report = program.ask(*args, "--eval", data, "--max-drop", "1%")
     assert top1(out, truth) == 1
     figures = report["accuracy"]
@@ -499,6 +507,10 @@ def bad_input():
              "nothing to quantize"),
             ([model, program.picture("bus.jpg"), "-o", "/nowhere/x.onnx"], 1,
              "/nowhere/x.onnx"),
+            ([model, program.picture("bus.jpg"), "--agreement", "101"], 2,
+             "--agreement"),
+            ([model, "--weights", "int8", "--agreement", "90"], 2,
+             "--agreement says nothing"),
             ([model, "--weights", "int3"], 2, "int3"),
             ([model, "--weights", "int4", "--group", "48"], 2, "48"),
             ([model, program.picture("bus.jpg"), "--group", "32"], 2,
