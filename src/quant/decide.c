@@ -127,9 +127,11 @@ static void mark(decider *d, int v) {
     if (d->p->code[v] < 0) d->p->code[v] = v;
 }
 
+/* Values the plan does not know are of nodes that a clone got since. */
 static int leads_on(const oc__quant_plan *p, const oc__node *n) {
     for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] >= 0 && p->leads[n->out[i]]) return 1;
+        if (n->out[i] >= 0 && n->out[i] < p->n_values && p->leads[n->out[i]])
+            return 1;
     return 0;
 }
 

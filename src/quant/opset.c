@@ -123,20 +123,8 @@ static oc_status raise_resize(oc__graph *g, oc__node *n, int from_upsample,
     return OC_OK;
 }
 
-/* Softmax and its kin flattened behind `axis`, 1 where none was given; now they
- * go along it alone, the last where none is.  So it is written down. */
-static oc_status raise_softmax(oc__graph *g, oc__node *n, oc_error *err) {
-    const oc__value_def *x = &g->values[n->in[0]];
-    int64_t axis = oc__attr_int(n, "axis", 1), behind = 1;
-    if (axis < 0 && x->rank >= 0) axis += x->rank;
-    for (int64_t i = axis + 1; i < x->rank; i++)
-        behind *= x->dims[i];
-    if (axis != -1 && (x->rank < 0 || behind != 1))
-        return oc__fail(
-            err, OC_E_UNSUPPORTED,
-            "node \"%s\" (%s) flattens its input, which operator set "
-            "13 does not; export the model with a newer set",
-            n->name, n->op->name);
+static oc_status set_axis(oc__graph *g, oc__node *n, int64_t axis,
+                          oc_error *err) {
     OC_TRY(drop_attr(g, n, "axis", err));
     oc__attr *list =
         oc__arena_array(g->arena, (size_t)n->n_attrs + 1, sizeof *list);
@@ -146,6 +134,43 @@ static oc_status raise_softmax(oc__graph *g, oc__node *n, oc_error *err) {
     n->attrs = list;
     oc__attr_set_int(n, n->n_attrs++, "axis", axis);
     return OC_OK;
+}
+
+/* n works on its input as a matrix, with `axis` and what is behind it as
+ * columns, and what it makes gets its shape back. */
+static oc_status flatten_around(oc__graph *g, oc__node *n, int64_t axis,
+                                oc_error *err) {
+    oc__node *shape =
+        oc__graph_add_node(g, oc__op_find("", "Shape"), "", TARGET, 1, 1, 0);
+    oc__node *flat =
+        oc__graph_add_node(g, oc__op_find("", "Flatten"), "", TARGET, 1, 1, 1);
+    oc__node *back =
+        oc__graph_add_node(g, oc__op_find("", "Reshape"), "", TARGET, 2, 1, 0);
+    int dims = oc__graph_add_value(g, NULL), x = oc__graph_add_value(g, NULL),
+        y = oc__graph_add_value(g, NULL);
+    if (!shape || !flat || !back || dims < 0 || x < 0 || y < 0)
+        return oc__fail_nomem(err);
+    shape->in[0] = flat->in[0] = n->in[0];
+    oc__attr_set_int(flat, 0, "axis", axis);
+    shape->out[0] = back->in[1] = dims;
+    flat->out[0] = n->in[0] = x;
+    back->out[0] = n->out[0];
+    n->out[0] = back->in[0] = y;
+    return set_axis(g, n, 1, err);
+}
+
+/* Softmax and its kin flattened behind `axis`, 1 where none was given; now they
+ * go along it alone, the last where none is.  Where that may not be the same,
+ * they get a matrix. */
+static oc_status raise_softmax(oc__graph *g, oc__node *n, oc_error *err) {
+    const oc__value_def *x = &g->values[n->in[0]];
+    int64_t axis = oc__attr_int(n, "axis", 1), behind = 1;
+    if (axis < 0 && x->rank >= 0) axis += x->rank;
+    for (int64_t i = axis + 1; i < x->rank; i++)
+        behind *= x->dims[i];
+    return axis != -1 && (x->rank < 0 || behind != 1)
+               ? flatten_around(g, n, axis, err)
+               : set_axis(g, n, axis, err);
 }
 
 static oc_status raise_node(oc__graph *g, oc__node *n, oc_error *err) {
@@ -175,8 +200,9 @@ static oc_status raise_node(oc__graph *g, oc__node *n, oc_error *err) {
 }
 
 oc_status oc__quant_raise(oc__graph *g, int version, oc_error *err) {
+    int own = g->n_nodes;
     if (version >= TARGET) return OC_OK;
-    for (int i = 0; i < g->n_nodes; i++) {
+    for (int i = 0; i < own; i++) {
         if (g->nodes[i]->dead) continue;
         OC_TRY(raise_node(g, g->nodes[i], err));
         g->nodes[i]->version = TARGET;

@@ -154,6 +154,35 @@ def sizes_are_no_activations():
     assert np.abs(a - b).max() <= 0.1 * (a.max() - a.min())
 
 
+def softmax_flattens():
+    """Before operator set 13 Softmax was over all behind its axis; so it is
+    when quantizing writes 13, between layers and at the end."""
+    rng, node = np.random.default_rng(8), helper.make_node
+    value = helper.make_tensor_value_info
+    init = [numpy_helper.from_array(rng.normal(0, s, d).astype(np.float32), k)
+            for k, s, d in (("w", 0.6, (4, 3, 3, 3)),
+                            ("v", 20, (4 * 900, 10)))]
+    graph = helper.make_graph(
+        [node("Conv", ["x", "w"], ["c"]), node("Softmax", ["c"], ["s"], axis=1),
+         node("Flatten", ["s"], ["f"]), node("MatMul", ["f", "v"], ["m"]),
+         node("Reshape", ["m", "to"], ["r"]),
+         node("Softmax", ["r"], ["p"], axis=1),
+         node("Flatten", ["p"], ["y"])], "g",
+        [value("x", TensorProto.FLOAT, (1, 3, 32, 32))],
+        [value("y", TensorProto.FLOAT, (1, 10))],
+        init + [numpy_helper.from_array(np.array([1, 2, 5], np.int64), "to")])
+    path, out = program.path("flat.onnx"), program.path("flat8.onnx")
+    onnx.save(helper.make_model(graph, ir_version=7, opset_imports=[
+        helper.make_opsetid("", 11)]), path)
+    program.ask("quantize", path, "-o", out, "--set", "task=classify", "--set",
+                "decode.kind=logits", "--machine", "any", "--agreement", 0,
+                program.picture("bus.jpg"))
+    x = rng.random((1, 3, 32, 32), np.float32)
+    a, b = (session(p).run(None, {"x": x})[0] for p in (path, out))
+    assert abs(a.sum() - 1) < 1e-5 > abs(b.sum() - 1)
+    assert np.abs(a - b).max() < 0.03 and a.max() - a.min() > 0.01
+
+
 def colour_net():
     """Logits are the mean red, green and blue.  A fourth channel, read by
     nobody, is so large that all others round to the same 8 bits."""
@@ -537,6 +566,7 @@ if __name__ == "__main__":
         ("sums fit 16 bits", sums_fit_16_bits),
         ("nodes can stay in f32", nodes_can_stay),
         ("sizes are no activations", sizes_are_no_activations),
+        ("softmax flattens", softmax_flattens),
         ("accuracy is kept", accuracy_is_kept),
         ("weights alone in 8 bits", weights_alone),
         ("weights in 4 bits", four_bits),
