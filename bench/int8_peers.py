@@ -164,6 +164,10 @@ def accuracy_of(args, name, model, measure, calibrate):
     def ours():
         return m.ocelli("ocelli.onnx", data, "--machine", "any")
 
+    def whole():
+        return m.ocelli("whole.onnx", data, "--machine", "any", "--agreement",
+                        "0")
+
     def bounded():
         return m.ocelli("bounded.onnx", data, "--machine", "any", "--eval",
                         data, "--max-drop", "0.2%")
@@ -174,6 +178,8 @@ def accuracy_of(args, name, model, measure, calibrate):
     for e in ENGINES:
         steps.append(("ocelli's in " + e,
                       lambda e=e: figure(e, m.path("ocelli.onnx"))))
+    steps.append(("ocelli, all layers", lambda: eval_of(
+        args, whole(), test, measure.metric)))
     steps.append(("ocelli --eval", lambda: eval_of(
         args, bounded(), test, measure.metric)))
     for peer, e in PEERS.items():
@@ -228,7 +234,7 @@ def made(args, model):
         out[e + " f32"] = (e, model)
     for what, engine, make in (
             ("ocelli", "ocelli", lambda: m.ocelli(
-                "fast.onnx", data, "--machine", "any")),
+                "fast.onnx", data, "--machine", "any", "--agreement", "0")),
             ("onnxruntime", "onnxruntime", lambda: m.peer(
                 "onnxruntime", m.path("few.npy"), into)),
             ("openvino", "openvino", lambda: m.peer(

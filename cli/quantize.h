@@ -76,7 +76,8 @@ typedef struct trial {
     int is_file;  /* it is the one given, as it is in the file */
     int is_large; /* it is written when it is wanted, and no sooner */
     oc_quant_precision *wanted; /* of each layer */
-    void *data;                 /* as it was written; NULL: not now */
+    char *path;                 /* of a large one, while it is written */
+    void *data;                 /* of others, as it was written */
     size_t bytes;
     oc_model *model; /* NULL until it is wanted */
     oc_session *session;

@@ -5,10 +5,9 @@
  * Outputs are compared as they are decoded, for of thousands of anchors a few
  * matter, and of those what is left of their boxes and scores:
  *
- *     classify   the part of the probability that both give the same label, or
- *                1 less the size of the error over that of the differences
- *                between labels, whichever is less: probabilities that are all
- *                alike say little
+ *     classify   1 less the size of the error over that of the differences
+ *                between labels: where the best are all alike, which of them
+ *                comes first says little
  *     detect     objects of one class, by their scores and how far they overlap
  *     segment    the overlap of each class, on average over classes
  *     restore    1 less the size of the error over that of the outputs
@@ -145,10 +144,9 @@ static double overlap(const double *a, const double *b) {
 typedef struct tally {
     double both, all; /* Dice: both over all */
     int64_t same[CLASSES], seen[CLASSES], places;
-    /* Noise over signal, summed up over outputs, and of what differs from the
-       mean alone. */
-    double ratios, centred;
+    double ratios; /* noise over signal, summed up over outputs */
     int n_ratios;
+    double noise, signal; /* of what differs from an output's mean */
 } tally;
 
 /* The best of truth first: each takes of the rest what it has most in common
@@ -207,8 +205,8 @@ static void count_outputs(tally *t, const spoken *truth, const spoken *now) {
         t->n_ratios++;
         if (a->n != b->n) noise = INFINITY; /* of another size: all noise */
         t->ratios += ratio_of(noise, signal);
-        t->centred +=
-            ratio_of(noise - shift * shift / n, signal - sum * sum / n);
+        t->noise += noise - shift * shift / n;
+        t->signal += signal - sum * sum / n;
     }
 }
 
@@ -229,7 +227,7 @@ static void finish(tally *t, oc_task task, double *share, double *db) {
     *share = t->all > 0 ? t->both / t->all : 1;
     if (task == OC_TASK_RESTORE) *share = 1 - sqrt(ratio);
     if (task == OC_TASK_CLASSIFY && t->n_ratios)
-        *share = fmin(*share, 1 - sqrt(t->centred / t->n_ratios));
+        *share = 1 - sqrt(ratio_of(t->noise, t->signal));
 }
 
 /* ---- the whole ------------------------------------------------------------

@@ -35,8 +35,8 @@ int quantize_count(const quantize *r, oc_quant_precision p) {
     return n;
 }
 
-/* Models larger than this are written each time they are wanted: two of them in
- * memory would be much. */
+/* Models larger than this are written each time they are wanted, and to a file:
+ * what is read from one goes as it is packed, and of one in memory nothing. */
 #define LARGE_BYTES 67108864.
 
 /* The model with the precisions that are wanted; those of now stay. */
@@ -51,8 +51,10 @@ static int write_trial(trial *t) {
         was[i] = quantize_get(r, (int)i);
         if (!code) code = quantize_set(r, (int)i, t->wanted[i]);
     }
-    if (!code && oc_quantizer_write(r->q, &t->data, &t->bytes, &err))
-        code = cli_report(&err, r->args->operands[0]);
+    if (!code &&
+        (t->is_large ? oc_quantizer_save(r->q, t->path, &err)
+                     : oc_quantizer_write(r->q, &t->data, &t->bytes, &err)))
+        code = cli_report(&err, t->is_large ? t->path : r->args->operands[0]);
     for (size_t i = 0; i < n && !code; i++)
         code = quantize_set(r, (int)i, was[i]);
     free(was);
@@ -75,25 +77,35 @@ int trial_open(trial *t, quantize *r, int original) {
     return code;
 }
 
+/* What is open stays there without its name. */
+static int load_large(trial *t, const oc_options *opt) {
+    static const char ending[] = ".trial";
+    size_t n = strlen(t->r->output);
+    oc_error err;
+    t->path = malloc(n + sizeof ending);
+    if (!t->path) return cli_fail(CLI_RESOURCES, "out of memory");
+    memcpy(t->path, t->r->output, n);
+    memcpy(t->path + n, ending, sizeof ending);
+    int code = write_trial(t);
+    oc_quantizer_rest(t->r->q);
+    if (!code && oc_model_load(&t->model, t->path, opt, &err))
+        code = cli_report(&err, t->path);
+    remove(t->path);
+    free(t->path);
+    t->path = NULL;
+    return code;
+}
+
 int trial_load(trial *t) {
     oc_options opt = {.cpu_mask = cli_cpu_mask(t->r->args)};
     oc_error err;
     const char *path = t->r->args->operands[0];
     if (t->model) return CLI_OK;
-    if (!t->is_file && !t->data) {
-        int code = write_trial(t);
-        oc_quantizer_rest(t->r->q);
-        if (code) return code;
-    }
+    if (!t->is_file && t->is_large) return load_large(t, &opt);
     oc_status st = t->is_file ? oc_model_load(&t->model, path, &opt, &err)
                               : oc_model_load_memory(&t->model, t->data,
                                                      t->bytes, &opt, &err);
     return st ? cli_report(&err, path) : CLI_OK;
-}
-
-static void release(trial *t) {
-    if (t->data) oc_quantizer_release(t->r->q, t->data, t->bytes);
-    t->data = NULL;
 }
 
 void trial_stop(trial *t) {
@@ -101,12 +113,11 @@ void trial_stop(trial *t) {
     oc_model_destroy(t->model);
     t->session = NULL;
     t->model = NULL;
-    if (t->is_large) release(t);
 }
 
 void trial_close(trial *t) {
     trial_stop(t);
-    release(t);
+    if (t->data) oc_quantizer_release(t->r->q, t->data, t->bytes);
     free(t->wanted);
     memset(t, 0, sizeof *t);
 }

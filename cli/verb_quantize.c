@@ -130,6 +130,8 @@ static int create(quantize *r) {
 
 /* Room for what is found out about layers. */
 static int make_layers(quantize *r) {
+    r->output = output_for(r->args, r->weight_bits);
+    if (!r->output) return cli_fail(CLI_RESOURCES, "out of memory");
     r->n_layers = oc_quantizer_node_count(r->q);
     r->layers = calloc((size_t)r->n_layers + 1, sizeof *r->layers);
     if (!r->layers) return cli_fail(CLI_RESOURCES, "out of memory");
@@ -167,8 +169,6 @@ static int choose_layers(quantize *r) {
 
 static int save(quantize *r) {
     oc_error err;
-    r->output = output_for(r->args, r->weight_bits);
-    if (!r->output) return cli_fail(CLI_RESOURCES, "out of memory");
     if (!oc_quantizer_save(r->q, r->output, &err)) return CLI_OK;
     int code = cli_report(&err, err.status == OC_E_IO ? r->output
                                                       : r->args->operands[0]);
