@@ -108,7 +108,8 @@ VINLINE void V(i8_codes)(const oc__gemm_i8_tile *t, VI (*v)[ROW_LANES],
 VINLINE void V(i8_last)(const oc__gemm_i8_tile *t, VI (*acc)[MAX_VECTORS],
                         const int rows, const int panels, size_t col0) {
     VI v[MR][ROW_LANES];
-    for (int p = 0; p < panels; p++) {
+    /* Unrolled: a variable index would keep the sums in memory throughout. */
+    UNROLL for (int p = 0; p < panels; p++) {
         size_t col = col0 + (size_t)p * PANEL;
         if (col >= t->cols) return;
         UNROLL for (int i = 0; i < rows; i++)
