@@ -12,6 +12,7 @@
  *     THIN_ROWS, THIN_PANELS  see gemm.h
  *     EACH_THIN(X)            X(1) ... X(THIN_ROWS)
  *     V_REGISTER              a vector register as a constraint of assembly
+ *     V_ADD_PRODUCT(acc, x, b)  acc += x b, if V(fma) is not the best way
  *
  * A tile keeps rows x vectors sums in registers.  One step multiplies a
  * column of A (a broadcast from memory for each row) by a row of B (a few
@@ -43,6 +44,14 @@
 #define STEP_ENDS      __asm__ volatile("" ::: "memory")
 #define IN_REGISTER(x) __asm__ volatile("" : "+" V_REGISTER(x))
 
+/* x86 has three forms of multiply-add.  gcc takes any of them and then copies
+ * sums back, or spills some of 14 x 2; so there assembly names the form that
+ * adds in place.  With one vector of B the compiler's own way is better: the
+ * broadcast becomes part of the instruction. */
+#ifndef V_ADD_PRODUCT
+#define V_ADD_PRODUCT(acc, x, b) ((acc) = V(fma)(x, b, acc))
+#endif
+
 #define VECTORS     (BLOCK / V_WIDTH) /* of a block */
 #define MAX_ROWS    14
 #define MAX_VECTORS 8
@@ -60,8 +69,11 @@ VINLINE void V(step)(VF (*acc)[MAX_VECTORS], const int rows, const int vectors,
         V(load)(b + (size_t)(j / per) * panel + (size_t)(j % per * V_WIDTH));
     UNROLL for (int i = 0; i < rows; i++) {
         VF x = V(set1)(a[(size_t)i * pixel]);
-        UNROLL for (int j = 0; j < vectors; j++) acc[i][j] =
-            V(fma)(x, bv[j], acc[i][j]);
+        if (vectors == 1)
+            acc[i][0] = V(fma)(x, bv[0], acc[i][0]);
+        else
+            UNROLL for (int j = 0; j < vectors; j++)
+                V_ADD_PRODUCT(acc[i][j], x, bv[j]);
     }
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < vectors; j++) IN_REGISTER(acc[i][j]);

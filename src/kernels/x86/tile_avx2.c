@@ -12,6 +12,8 @@
 #define V_WIDTH    8
 #define BLOCK      8
 #define V_REGISTER "x"
+#define V_ADD_PRODUCT(acc, x, b)                                               \
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(acc) : "x"(x), "x"(b))
 
 /* 16 registers: 6 x 2 sums, 2 of B and 2 broadcasts; or 12 x 1 sums. */
 #define ROWS_1       12

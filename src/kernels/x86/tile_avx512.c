@@ -12,6 +12,8 @@
 #define V_WIDTH    16
 #define BLOCK      16
 #define V_REGISTER "v"
+#define V_ADD_PRODUCT(acc, x, b)                                               \
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(b))
 
 /* 32 registers: 14 x 2 sums, 2 of B and 2 broadcasts.  14 x 1 sums are enough
  * for the one multiply-add unit; more would only be more code. */
