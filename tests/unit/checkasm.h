@@ -15,6 +15,9 @@
  *
  * Random numbers start from OC_TEST_SEED, or from the clock; a failure prints
  * the seed that brings it back.
+ *
+ * OC_TEST_CPU, a number of OC_CPU_* bits, leaves out the tables that use none
+ * of them: in an emulator plain C takes most of the time and shows nothing.
  */
 #ifndef OC_TESTS_CHECKASM_H
 #define OC_TESTS_CHECKASM_H
