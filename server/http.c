@@ -385,6 +385,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd,
     }
 }
 
+static void put_ms(log_line *l, const char *name, int64_t ns) {
+    json_float(&l->j, name, 1e-6f * (float)ns);
+}
+
 static void log_request(const request *r, int64_t total_ns, int cut_off) {
     log_line l;
     int quiet = r->route && (r->route->flags & ROUTE_QUIET) && r->status < 400;
@@ -400,8 +404,10 @@ static void log_request(const request *r, int64_t total_ns, int cut_off) {
     json_int(&l.j, "bytes_out", (int64_t)r->answer_bytes);
     json_float(&l.j, "ms", 1e-6f * (float)total_ns);
     if (r->ns[STAGE_INFER]) {
-        json_float(&l.j, "queue_ms", 1e-6f * (float)r->ns[STAGE_QUEUE]);
-        json_float(&l.j, "infer_ms", 1e-6f * (float)r->ns[STAGE_INFER]);
+        put_ms(&l, "read_ms", r->read_ns - r->begun_ns);
+        put_ms(&l, "queue_ms", r->ns[STAGE_QUEUE]);
+        put_ms(&l, "decode_ms", r->ns[STAGE_DECODE]);
+        put_ms(&l, "infer_ms", r->ns[STAGE_INFER]);
     }
     if (*r->why) json_string(&l.j, "error", r->why);
     if (cut_off) json_bool(&l.j, "cut_off", 1);
