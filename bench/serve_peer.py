@@ -3,8 +3,8 @@ same, as somebody would write it who wants it fast.
 
     python bench/serve_peer.py MODEL.onnx LABELS.txt PORT
 
-POST /v1/classify takes a JPEG and gives the five best labels, for MobileNetV2
-of NHWC: short side to 224, centre cut out, x / 127.5 - 1.
+POST /v1/classify takes a JPEG and gives the five best labels, as MobileNetV2
+wants it: short side to the size of the input, centre cut out, x / 127.5 - 1.
 """
 import io
 import os
@@ -26,26 +26,37 @@ cores = len(os.sched_getaffinity(0))
 model = core.compile_model(MODEL, "CPU", {
     "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": cores,
     "INFERENCE_NUM_THREADS": cores})
+# NHWC or NCHW, and what is not said is 224.
+shape = [d.get_length() if d.is_static else 224
+         for d in model.input(0).partial_shape]
+last = shape[3] == 3
+SIZE = shape[1] if last else shape[2]
 queue = [model.create_infer_request() for _ in range(64)]
 app = FastAPI()
 
 
+def named(i):
+    return labels[i] if i < len(labels) else str(i)
+
+
 def classify(data):
     image = Image.open(io.BytesIO(data))
-    image.draft("RGB", (448, 448))  # decodes the JPEG smaller
+    image.draft("RGB", (2 * SIZE, 2 * SIZE))  # decodes the JPEG smaller
     image = image.convert("RGB")
     w, h = image.size
     side = min(w, h)
     box = ((w - side) / 2, (h - side) / 2, (w + side) / 2, (h + side) / 2)
-    image = image.resize((224, 224), Image.BILINEAR, box)
+    image = image.resize((SIZE, SIZE), Image.BILINEAR, box)
     x = np.asarray(image, np.float32)[None] / 127.5 - 1
+    if not last:
+        x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
     request = queue.pop()
     try:
         scores = request.infer({0: x})[0][0]
     finally:
         queue.append(request)
     best = np.argsort(scores)[:-6:-1]
-    return {"labels": [{"label": labels[i], "index": int(i),
+    return {"labels": [{"label": named(i), "index": int(i),
                         "score": float(scores[i])} for i in best]}
 
 
