@@ -5,6 +5,7 @@
 
 #include "answer_cache.h"
 #include "connections.h"
+#include "framing.h"
 #include "listen.h"
 #include "log.h"
 #include "routes.h"
@@ -22,6 +23,9 @@
 
 /* A client has so long to take an answer, and longer for a long one. */
 enum { SEND_SECONDS = 60, SEND_BYTES_PER_S = 32768, DEFAULT_URGENCY = 3 };
+
+/* Stands for a request that has not begun, and cannot. */
+static char odd_uri;
 
 struct http {
     server *server;
@@ -88,7 +92,8 @@ static enum MHD_Result send_answer(request *r) {
     }
     add_cors(r, answer);
     /* A client that comes again should come to another server. */
-    if (atomic_load(&s->draining)) add(answer, "Connection", "close");
+    if (r->must_close || atomic_load(&s->draining))
+        add(answer, "Connection", "close");
     enum MHD_Result ok =
         MHD_queue_response(r->connection, (unsigned)r->status, answer);
     MHD_destroy_response(answer);
@@ -98,6 +103,18 @@ static enum MHD_Result send_answer(request *r) {
 /* ---- the header -----------------------------------------------------------
  * Each of these returns nonzero with the answer made.
  */
+
+/* Where the next request begins is not certain then. */
+static int refuse_unclear(request *r, const char *protocol, int is_odd) {
+    int status = 400;
+    const char *fault = is_odd
+                            ? "the request line has a space too many"
+                            : framing_fault(r->connection, protocol, &status);
+    if (!fault) return 0;
+    r->must_close = 1;
+    reply_error(r, status, "%s", fault);
+    return 1;
+}
 
 static int refuse_unknown_key(request *r) {
     const char *key = request_header(r, "X-API-Key");
@@ -218,13 +235,24 @@ static int refuse_body(request *r, int64_t *length) {
 static enum MHD_Result refuse(request *r, int64_t length) {
     server *s = r->server;
     r->state = REQUEST_REFUSED;
-    if (request_header(r, "Expect") ||
+    if (r->must_close || request_header(r, "Expect") ||
         (length > 0 && (uint64_t)length > s->opt.max_body_bytes))
         return send_answer(r);
     return MHD_YES;
 }
 
+/* All there is to http://host/path is the path: RFC 9112, 3.2.2. */
+static const char *path_of(const char *url) {
+    size_t scheme = !strncasecmp(url, "http://", 7)    ? 7
+                    : !strncasecmp(url, "https://", 8) ? 8
+                                                       : 0;
+    if (!scheme) return url;
+    url += scheme + strcspn(url + scheme, "/");
+    return *url ? url : "/";
+}
+
 static void take_url(request *r, const char *url, const char *method) {
+    url = path_of(url);
     copy_text(r->method, sizeof r->method, method);
     copy_text(r->path, sizeof r->path, url);
     size_t n = strlen(r->path);
@@ -233,8 +261,9 @@ static void take_url(request *r, const char *url, const char *method) {
 
 static enum MHD_Result begin(server *s, struct MHD_Connection *mhd,
                              const char *url, const char *method,
-                             void **place) {
+                             const char *protocol, void **place) {
     request *r = calloc(1, sizeof *r);
+    int is_odd = *place == &odd_uri;
     int64_t length;
     if (!r) return MHD_NO;
     *place = r;
@@ -252,7 +281,8 @@ static enum MHD_Result begin(server *s, struct MHD_Connection *mhd,
     request_name(r);
     /* The body is looked at first: whatever is refused may have one. */
     int refused = refuse_body(r, &length);
-    refused = refused || answer_preflight(r) || refuse_foreign_page(r) ||
+    refused = refused || refuse_unclear(r, protocol, is_odd) ||
+              answer_preflight(r) || refuse_foreign_page(r) ||
               refuse_unknown_route(r);
     if (refused) return refuse(r, length);
     if (length > 0 && buffer_reserve(&r->body, (size_t)length)) {
@@ -370,8 +400,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd,
                                   const char *protocol, const char *data,
                                   size_t *size, void **place) {
     request *r = *place;
-    (void)protocol;
-    if (!r) return begin(cls, mhd, url, method, place);
+    if (!r || *place == &odd_uri)
+        return begin(cls, mhd, url, method, protocol, place);
     if (*size) {
         take_body(r, data, *size);
         *size = 0;
@@ -419,7 +449,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **place,
     server *s = cls;
     request *r = *place;
     (void)mhd;
-    if (!r) return;
+    if (!r || *place == &odd_uri) return;
     *place = NULL;
     connections_rest(s->connections, r->link, s->opt.idle_s);
     int64_t total = now_ns() - r->begun_ns;
@@ -456,12 +486,11 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **link,
 /* The request line is there: the rest of the header must follow. */
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
     server *s = cls;
-    (void)uri;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     if (info)
         connections_allow(s->connections, info->socket_context, s->opt.read_s);
-    return NULL; /* no request yet */
+    return framing_is_uri(uri) ? NULL : &odd_uri; /* no request yet */
 }
 
 /*
@@ -527,7 +556,7 @@ static oc_status start_daemon(http *h, oc_error *err) {
         MHD_OPTION_URI_LOG_CALLBACK, on_uri, s, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)o->max_connections, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape,
         NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->max_header_bytes,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, more,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_ARRAY, more,
         MHD_OPTION_END);
     if (h->daemon) return OC_OK;
     return server_fail(err, OC_E_IO, "the HTTP server cannot start on %s",

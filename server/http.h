@@ -6,8 +6,10 @@
  *                   |                              |
  *                   +--> refused                   +--> queue, worker
  *
- * What libmicrohttpd itself finds malformed it answers itself (400, 413, 431
- * in HTML): that is before there is a request.
+ * What libmicrohttpd itself finds malformed it answers itself (400, 413, 414,
+ * 431, 505 in HTML): that is before there is a request, and up to version 1
+ * there is no hook for it.  With a bad Content-Length 0.9.75 sends its header
+ * twice, the second time as body.
  */
 #ifndef OCELLI_SERVER_HTTP_H
 #define OCELLI_SERVER_HTTP_H

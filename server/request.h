@@ -76,6 +76,7 @@ struct request {
     struct connection *link;
     const route *route; /* NULL: there is none */
     request_state state;
+    int must_close; /* after the answer: bytes are left that nobody knows */
     char method[16];
     char path[REQUEST_MAX_PATH];
     char model[REPO_MAX_NAME], version[24]; /* out of the path, or "" */
