@@ -8,11 +8,15 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+/* How often an end is looked for that libmicrohttpd has missed. */
+enum { LOOK_MS = 250 };
+
 struct connection {
     connection *next, *before;
     int fd;
     int64_t deadline_ns; /* 0: none */
-    int rests, is_cut_off;
+    int64_t looked_ns;   /* when its end was looked for */
+    int rests, reads, has_ended, is_cut_off;
     request *working;
 };
 
@@ -102,23 +106,37 @@ void connections_rest(connections *c, connection *link, double seconds) {
     link->working = NULL;
     link->deadline_ns = in_seconds(seconds);
     link->rests = 1;
+    link->reads = 0;
     take_out(c, link);
     put_first(c, link);
     pthread_mutex_unlock(&c->lock);
 }
 
-void connections_allow(connections *c, connection *link, double seconds) {
+static void give_time(connections *c, connection *link, double seconds,
+                      int reads) {
     if (!link) return;
     pthread_mutex_lock(&c->lock);
     link->rests = 0;
+    link->reads = reads;
+    link->has_ended = 0;
+    link->looked_ns = now_ns();
     link->deadline_ns = in_seconds(seconds);
     pthread_mutex_unlock(&c->lock);
+}
+
+void connections_read(connections *c, connection *link, double seconds) {
+    give_time(c, link, seconds, 1);
+}
+
+void connections_allow(connections *c, connection *link, double seconds) {
+    give_time(c, link, seconds, 0);
 }
 
 void connections_work(connections *c, connection *link, request *r) {
     if (!link) return;
     pthread_mutex_lock(&c->lock);
     link->working = r;
+    link->reads = 0;
     link->deadline_ns = 0; /* the job has one of its own */
     pthread_mutex_unlock(&c->lock);
 }
@@ -134,6 +152,17 @@ static void watch_work(connection *link, scheduler *s, int64_t now) {
         scheduler_stop(s, j, STOP_GONE);
     else if (j->deadline_ns && now >= j->deadline_ns)
         scheduler_stop(s, j, STOP_LATE);
+}
+
+/* Half a request, and nothing will follow.  Seen twice, so that what has been
+   read has also been looked at. */
+static int has_left(connection *link, int64_t now) {
+    char byte;
+    if (now - link->looked_ns < (int64_t)LOOK_MS * NS_PER_MS) return 0;
+    int before = link->has_ended;
+    link->looked_ns = now;
+    link->has_ended = !recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return link->has_ended && before;
 }
 
 /* libmicrohttpd finds it closed, and then it is taken out. */
@@ -164,12 +193,12 @@ size_t connections_watch(connections *c, scheduler *s) {
     int64_t now = now_ns();
     pthread_mutex_lock(&c->lock);
     for (connection *link = c->first; link; link = link->next) {
-        if (link->working) {
+        int is_late = link->deadline_ns && now >= link->deadline_ns;
+        if (link->working)
             watch_work(link, s, now);
-        } else if (link->deadline_ns && !link->is_cut_off &&
-                   now >= link->deadline_ns) {
+        else if (!link->is_cut_off &&
+                 (is_late || (link->reads && has_left(link, now))))
             cut_off(c, link);
-        }
     }
     size_t n = make_places(c);
     pthread_mutex_unlock(&c->lock);

@@ -7,6 +7,10 @@
  * header, the body, the answer.  Passing it shuts the socket down, which
  * libmicrohttpd then finds closed.
  *
+ * One whose end comes together with the last bytes of half a request is not
+ * found closed either: libmicrohttpd takes a read that does not fill its room
+ * for the last there is, and is not told of the end a second time.
+ *
  * While a worker has a request its connection is suspended and nobody reads
  * from it; whether the other side is still there is looked up here.
  *
@@ -31,7 +35,9 @@ connection *connections_add(connections *c, int fd, double seconds);
 void connections_remove(connections *c, connection *link);
 /** It is between requests, for at most so long. */
 void connections_rest(connections *c, connection *link, double seconds);
-/** From now on it has this long; 0: any time. */
+/** From now on it has this long to send a request; 0: any time. */
+void connections_read(connections *c, connection *link, double seconds);
+/** The same to take the answer. */
 void connections_allow(connections *c, connection *link, double seconds);
 /** A worker gets the request, or (NULL) gives it back. */
 void connections_work(connections *c, connection *link, request *r);

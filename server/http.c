@@ -276,7 +276,7 @@ static enum MHD_Result begin(server *s, struct MHD_Connection *mhd,
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     if (info) r->link = info->socket_context;
-    connections_allow(s->connections, r->link, s->opt.read_s);
+    connections_read(s->connections, r->link, s->opt.read_s);
     take_url(r, url, method);
     request_name(r);
     /* The body is looked at first: whatever is refused may have one. */
@@ -489,7 +489,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     if (info)
-        connections_allow(s->connections, info->socket_context, s->opt.read_s);
+        connections_read(s->connections, info->socket_context, s->opt.read_s);
     return framing_is_uri(uri) ? NULL : &odd_uri; /* no request yet */
 }
 

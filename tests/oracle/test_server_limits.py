@@ -256,6 +256,29 @@ def slow_clients_are_cut_off():
         s.alive()
 
 
+def half_a_request_is_given_up_with_its_client():
+    """Also where the end comes together with the last bytes."""
+    half = post(REQUEST)[:-5]
+    with Server(at("m")) as s:
+        for data in (half, half[:len(half) - len(REQUEST) - 9]):
+            for _ in range(30):
+                with socket.create_connection((s.host, s.port), 20) as c:
+                    c.sendall(data)
+        wait_until(lambda: metric(s, "ocelli_connections") <= 1, 15)
+        # One that stays has all of its time.
+        with socket.create_connection((s.host, s.port), 20) as c:
+            c.sendall(half)
+            time.sleep(1.5)
+            c.sendall(REQUEST[-5:])
+            assert status_of(c.recv(100)) == 200
+        # And nobody waits for what cannot come.
+        for _ in range(30):
+            with socket.create_connection((s.host, s.port), 20) as c:
+                c.sendall(half)
+        start = time.monotonic()
+        assert s.stop() == 0 and time.monotonic() - start < 10
+
+
 def idle_connections_do_no_harm():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = min(10000, hard - 200)
@@ -954,6 +977,7 @@ TESTS = [
     large_bodies_are_refused_before_they_come,
     large_chunked_bodies_are_refused, a_body_of_the_limit_is_taken,
     bodies_are_limited_altogether, slow_clients_are_cut_off,
+    half_a_request_is_given_up_with_its_client,
     idle_connections_do_no_harm, silent_connections_make_places,
     answers_are_kept_while_the_models_stay, keys_open_everything_but_health,
     rates_are_limited_by_key, full_queues_answer_at_once, deadlines_are_kept,
