@@ -97,7 +97,7 @@ static oc_status load(const tls *t, certificate **out, oc_error *err) {
 }
 
 oc_status tls_reload(tls *t, int always, oc_error *err) {
-    certificate *c;
+    certificate *c = NULL;
     file_stamp cert = stamp_of(t->cert_path), key = stamp_of(t->key_path);
     if (!always && same_stamp(&cert, &t->cert_stamp) &&
         same_stamp(&key, &t->key_stamp))

@@ -20,7 +20,8 @@ from onnx import helper
 BUILD = os.path.abspath(os.environ.get("OC_BUILD_DIR", "build"))
 OCELLI = os.environ.get("OCELLI", os.path.join(BUILD, "ocelli"))
 SHARED = os.path.abspath(os.environ.get("OC_SHARED", "../shared"))
-SLOW = os.environ.get("OC_SERVER_SLOW") == "1"  # under a sanitizer
+SLOW = "1" in (os.environ.get("OC_SERVER_SLOW"),  # under a sanitizer
+               os.environ.get("OC_TEST_SMALL"))
 
 
 # ---- models ----------------------------------------------------------------
