@@ -62,6 +62,9 @@ oc_status oc__pass_common_subexpr(oc__graph *g, const oc__pass_env *env,
 /** fuse_scale.c: batch norm and per-channel arithmetic into weights. */
 oc_status oc__pass_fuse_scale(oc__graph *g, const oc__pass_env *env,
                               oc_error *err);
+/** widen_depthwise.c: a filter a channel where there were several. */
+oc_status oc__pass_widen_depthwise(oc__graph *g, const oc__pass_env *env,
+                                   oc_error *err);
 /** drop_same.c: sums to a shape that is there already go. */
 oc_status oc__pass_drop_same(oc__graph *g, const oc__pass_env *env,
                              oc_error *err);

@@ -117,11 +117,15 @@ class Server:
             text=True, env=env, preexec_fn=preexec)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        address = self.wait_for("listening")["address"]
-        self.host, port = address.split("://")[1].rsplit(":", 1)
-        self.port = int(port)
-        if wait:
-            self.wait_for("ready")
+        try:
+            address = self.wait_for("listening")["address"]
+            self.host, port = address.split("://")[1].rsplit(":", 1)
+            self.port = int(port)
+            if wait:
+                self.wait_for("ready")
+        except BaseException:
+            self.process.kill()
+            raise
 
     def _read(self):
         for line in self.process.stderr:

@@ -331,6 +331,14 @@ def norms_that_stay():
     check(n, n.op("Add", z, batch_norm(n, z, 24)), BatchNormalization=2)
 
 
+def fastvit_with_two_filters_a_channel():
+    n = Net(17)
+    x = n.input(2, 12, 15, 17)
+    y = n.op("Conv", x, n.weight(24, 1, 7, 7), n.weight(24), group=12,
+             strides=[2, 2], pads=[3, 3, 3, 3])
+    check(n, n.op("Relu", y), Conv=0, ConvBlocked=1, Gather=1)
+
+
 TESTS = [
     timm_by_gather_at_opset_11, timm_by_split_at_opset_13,
     timm_by_gather_at_opset_18, bert_with_mask_and_tanh_gelu,
@@ -339,6 +347,7 @@ TESTS = [
     llama_with_rms_norm_and_silu, clip_with_quick_gelu,
     long_sequences_of_multi_head_attention, long_sequences_with_a_bias,
     levit_with_flattened_rows, heads_with_batch_norms, norms_that_stay,
+    fastvit_with_two_filters_a_channel,
 ]
 
 
