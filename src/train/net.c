@@ -78,7 +78,7 @@ static oc_status check_logits(oc__net *net, oc_error *err) {
                       "the model gives %lld numbers for a picture where %d "
                       "classes are one each, so it is no classifier to train",
                       (long long)n, net->classes);
-    return st;
+    return st == OC_OK ? oc__net_check_batch(net, err) : st;
 }
 
 static oc_status from_model(oc__net *net, const oc__net_options *opt,

@@ -117,9 +117,11 @@ oc_status oc__net_show_shapes(oc__net *net, oc__net_visit *visit, void *user,
 
 /**
  * Makes a model for one picture one for batches.  Where that cannot be done,
- * it stays as it is: inferring it for a batch tells.
+ * it stays as it is: oc__net_check_batch() tells.
  */
 oc_status oc__net_open_batch(oc__net *net, oc_error *err);
+/** E_UNSUPPORTED where two pictures do not give the logits of two. */
+oc_status oc__net_check_batch(const oc__net *net, oc_error *err);
 
 /* ---- net_head.c -----------------------------------------------------------
  */

@@ -49,7 +49,7 @@ static int batch_axis(const batcher *b, int v) {
     if (!x || rank != other) return LOST;
     for (int i = 0; i < rank; i++) {
         if (x[i] == y[i]) continue;
-        if (found >= 0 || y[i] != 2 * x[i]) return LOST;
+        if (found >= 0 || y[i] / 2 != x[i] || y[i] % 2) return LOST;
         found = i;
     }
     return found;
@@ -224,4 +224,22 @@ oc_status oc__net_open_batch(oc__net *net, oc_error *err) {
     net->g->values[input].dims[0] = -1;
     net->g->values[input].dim_names[0] = "batch";
     return OC_OK;
+}
+
+oc_status oc__net_check_batch(const oc__net *net, oc_error *err) {
+    oc__arena arena;
+    oc__graph *two = NULL;
+    oc__arena_init(&arena, net->allocator);
+    oc_status st = shapes_of(net, 2, &arena, &two, err);
+    if (st == OC_OK) {
+        const oc__value_def *y = &two->values[net->logits];
+        if (y->rank < 0 || oc__count(y->dims, y->rank) != 2 * net->classes)
+            st = oc__fail(err, OC_E_UNSUPPORTED,
+                          "the model is made for one picture at a time and "
+                          "cannot be opened for more; export it with a free "
+                          "batch dimension");
+    }
+    if (two) oc__graph_release(two);
+    oc__arena_deinit(&arena);
+    return st;
 }

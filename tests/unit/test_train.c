@@ -294,6 +294,15 @@ static void assert_near(const float *a, const float *b, int n, double bound) {
             fail_msg("number %d: %g, %g", i, (double)a[i], (double)b[i]);
 }
 
+/* With its head, as it is. */
+static oc_trainer_options goes_on_from(const char *path) {
+    return (oc_trainer_options){.model = path,
+                                .classes = CLASSES,
+                                .keep_head = 1,
+                                .batch = BATCH,
+                                .threads = 1};
+}
+
 static void train_saves_what_it_predicts_and_goes_on_from_it(void **state) {
     (void)state;
     char path[] = "/tmp/oc_test_trainXXXXXX";
@@ -324,11 +333,7 @@ static void train_saves_what_it_predicts_and_goes_on_from_it(void **state) {
     oc_trainer_destroy(t);
     free(got);
     /* Fine-tuning: first with its head, then with a new one. */
-    oc_trainer_options o = {.model = path,
-                            .classes = CLASSES,
-                            .keep_head = 1,
-                            .batch = BATCH,
-                            .threads = 1};
+    oc_trainer_options o = goes_on_from(path);
     if (oc_trainer_create(&t, &o, &err)) fail_msg("%s", err.message);
     got = predict(t, &l);
     assert_near(got, want, BATCH * CLASSES, 1e-4);
@@ -438,11 +443,7 @@ static void train_makes_a_model_of_one_picture_one_of_many(void **state) {
     assert_int_equal(write(fd, bytes->data, bytes->n), (ssize_t)bytes->n);
     close(fd);
     float *want = one_by_one(path, &l);
-    oc_trainer_options o = {.model = path,
-                            .classes = CLASSES,
-                            .keep_head = 1,
-                            .batch = BATCH,
-                            .threads = 1};
+    oc_trainer_options o = goes_on_from(path);
     if (oc_trainer_create(&t, &o, &err)) fail_msg("%s", err.message);
     float *got = predict(t, &l);
     assert_near(got, want, BATCH * CLASSES, 1e-4);
