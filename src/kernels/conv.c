@@ -28,13 +28,13 @@ int oc__conv_f32_can(const struct oc__kernels *kt, const oc__conv_geom *g,
 }
 
 oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
-                                  const oc__conv_geom *g) {
+                                  const oc__conv_geom *g, int fixed_weights) {
     if (oc__conv_f32_can(kt, g, OC_CONV_DEPTHWISE)) return OC_CONV_DEPTHWISE;
     if (oc__conv_f32_can(kt, g, OC_CONV_FIRST)) return OC_CONV_FIRST;
     if (oc__conv_f32_can(kt, g, OC_CONV_POINT) && oc__point_pays(kt, g))
         return OC_CONV_POINT;
     if (oc__conv_f32_can(kt, g, OC_CONV_WINOGRAD) &&
-        oc__winograd_gain(kt, g) > 0)
+        oc__winograd_gain(kt, g, fixed_weights) > 0)
         return OC_CONV_WINOGRAD;
     return OC_CONV_DIRECT;
 }

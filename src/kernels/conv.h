@@ -201,9 +201,10 @@ typedef struct oc__conv_f32_args {
 /** Whether the algorithm can do this geometry on this table. */
 int oc__conv_f32_can(const struct oc__kernels *kt, const oc__conv_geom *g,
                      oc__conv_algo algo);
-/** The algorithm that should be fastest (a cost model, no timing). */
+/** The algorithm that should be fastest (a cost model, no timing).  Weights
+ *  that change are packed before every run, which must pay for itself anew. */
 oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
-                                  const oc__conv_geom *g);
+                                  const oc__conv_geom *g, int fixed_weights);
 size_t oc__conv_f32_packed_elems(const struct oc__kernels *kt,
                                  const oc__conv_geom *g, oc__conv_algo algo);
 /** w: (out_c, in_c/group, kernel_h, kernel_w), dense.  pool: NULL for one

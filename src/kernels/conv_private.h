@@ -49,7 +49,15 @@ static inline size_t oc__taps_inside(int64_t at, int64_t dilation, int64_t taps,
 }
 
 /** About how many cycles Winograd saves over the direct way; <= 0: none. */
-double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g);
+double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g,
+                         int fixed_weights);
+
+/**
+ * Floats from one point of Winograd's transforms to the next, with at least
+ * `elems` between them: an odd number of cache lines, so that the points of a
+ * tile fall into different sets.
+ */
+size_t oc__point_step(size_t elems);
 
 /** A block of channels of one picture. */
 typedef struct oc__plane {

@@ -40,6 +40,7 @@ typedef struct winograd_plan {
     size_t tiles_x, tiles_y, tiles; /* of the whole batch */
     size_t chunk;                   /* tiles of a task, at most */
     size_t chunks;
+    size_t v_step, m_step; /* floats from a point to the next */
     float lo, hi;
     oc__act_args act;
     const float *w_end; /* behind all packed weights */
@@ -94,8 +95,18 @@ static size_t best_m(const oc__kernels *kt, const oc__conv_geom *g) {
     return best;
 }
 
-double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g) {
-    return direct_cost(kt, g) - cost_of(kt, g, best_m(kt, g));
+/* A filter's way to its points, in double, and writing them out. */
+static double pack_cost(const oc__conv_geom *g, size_t m) {
+    double n = (double)(m + 2);
+    return 1.5 * n * (n + 3) * (double)(g->in_c * g->out_c);
+}
+
+double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g,
+                         int fixed_weights) {
+    size_t m = best_m(kt, g);
+    double cost = cost_of(kt, g, m);
+    if (!fixed_weights) cost += pack_cost(g, m);
+    return direct_cost(kt, g) - cost;
 }
 
 static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
@@ -140,14 +151,21 @@ static void plan_chunks(winograd_plan *p, int threads) {
     if (threads > 1 && p->chunks < 4 * (size_t)threads)
         p->chunks = more_chunks(p, (size_t)threads, row, spilt / weights);
     p->chunk = OC_CEIL_DIV(p->tiles, p->chunks);
+    p->v_step = oc__point_step(p->in_blocks * p->chunk * p->c);
+    p->m_step = oc__point_step(p->out_blocks * p->chunk * p->c);
+}
+
+size_t oc__point_step(size_t elems) {
+    enum { LINE = 16 };
+    return (OC_CEIL_DIV(elems, LINE) | 1) * LINE;
 }
 
 static size_t v_elems(const winograd_plan *p) {
-    return p->points * p->in_blocks * p->chunk * p->c;
+    return p->points * p->v_step;
 }
 
 static size_t m_elems(const winograd_plan *p) {
-    return p->points * p->out_blocks * p->chunk * p->c;
+    return p->points * p->m_step;
 }
 
 static size_t winograd_scratch_bytes(const oc__kernels *kt,
@@ -305,7 +323,7 @@ static void transform_in(const void *ctx, size_t b, size_t i) {
                                  (int64_t)at.x - g->pad_left, (int64_t)p->n,
                                  edge, &t.from_step);
     t.to = r->v + (b * p->chunk + i) * p->c;
-    t.to_step = p->in_blocks * p->chunk * p->c;
+    t.to_step = p->v_step;
     p->kt->winograd_f32->input[p->m / 2 - 1](&t);
 }
 
@@ -325,8 +343,8 @@ static void multiply(const void *ctx, size_t point, size_t pair) {
     t.first = t.last = 1;
     t.lo = -INFINITY;
     t.hi = INFINITY;
-    const float *in = r->v + point * p->in_blocks * p->chunk * c;
-    float *out = r->m + (point * p->out_blocks + o) * p->chunk * c;
+    const float *in = r->v + point * p->v_step;
+    float *out = r->m + point * p->m_step + o * p->chunk * c;
     size_t strips =
         OC_CEIL_DIV(r->count, p->kt->conv_f32->max_px[t.out_blocks]);
     /* The weights of the next pair, or of the next point's first. */
@@ -353,7 +371,7 @@ static void transform_out(const void *ctx, size_t b, size_t i) {
     place at = place_of(p, r->first + i);
     oc__winograd_tile t = {.c = c, .lo = p->lo, .hi = p->hi};
     t.from = r->m + (b * p->chunk + i) * c;
-    t.from_step = p->out_blocks * p->chunk * c;
+    t.from_step = p->m_step;
     size_t plane = at.image * p->out_blocks + b;
     size_t out = ((plane * out_h + at.y) * out_w + at.x) * c;
     t.to = a->out + out;

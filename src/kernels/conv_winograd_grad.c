@@ -30,6 +30,7 @@ typedef struct grad_plan {
     size_t c, ins, outs; /* blocks */
     size_t tiles_x, tiles_y, tiles;
     size_t chunk, parts;
+    size_t v_step, u_step, m_step; /* floats from a point to the next */
     const float *x, *grad;
     float *dw;
     float *sums;    /* M, for each part */
@@ -54,6 +55,9 @@ static grad_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     size_t even = p.ins * p.outs * p.c / (p.ins + p.outs);
     p.chunk = OC_MIN(OC_MAX(even, (size_t)LEAST_CHUNK), p.tiles);
     size_t m_bytes = POINTS * p.ins * p.outs * p.c * p.c * sizeof(float);
+    p.v_step = oc__point_step(p.ins * p.chunk * p.c);
+    p.u_step = oc__point_step(p.outs * p.chunk * p.c);
+    p.m_step = oc__point_step(p.ins * p.outs * p.c * p.c);
     size_t chunks = OC_CEIL_DIV(p.tiles, p.chunk);
     p.parts = m_bytes <= SMALL_BYTES ? OC_MIN((size_t)MOST_PARTS, chunks) : 1;
     return p;
@@ -75,15 +79,15 @@ int oc__conv_grad_winograd_pays(const oc__kernels *kt, const oc__conv_geom *g) {
 }
 
 static size_t v_elems(const grad_plan *p) {
-    return POINTS * p->ins * p->chunk * p->c;
+    return POINTS * p->v_step;
 }
 
 static size_t u_elems(const grad_plan *p) {
-    return POINTS * p->outs * p->chunk * p->c;
+    return POINTS * p->u_step;
 }
 
 static size_t m_elems(const grad_plan *p) {
-    return POINTS * p->ins * p->outs * p->c * p->c;
+    return POINTS * p->m_step;
 }
 
 size_t oc__conv_grad_winograd_scratch_bytes(const oc__kernels *kt,
@@ -115,7 +119,7 @@ static void transform(const void *ctx, size_t b, size_t i) {
         t.from = oc__winograd_window(&in, y - g->pad_top, x - g->pad_left, N,
                                      edge, &t.from_step);
         t.to = r->v + (b * p->chunk + i) * c;
-        t.to_step = p->ins * p->chunk * c;
+        t.to_step = p->v_step;
         p->kt->winograd_f32->input[1](&t);
         return;
     }
@@ -124,7 +128,7 @@ static void transform(const void *ctx, size_t b, size_t i) {
     grad.data += (image * p->outs + b) * (size_t)(grad.h * grad.w) * c;
     t.from = oc__winograd_window(&grad, y, x, M_OUT, edge, &t.from_step);
     t.to = r->u + (b * p->chunk + i) * c;
-    t.to_step = p->outs * p->chunk * c;
+    t.to_step = p->u_step;
     p->kt->winograd_f32->grad(&t);
 }
 
@@ -135,11 +139,11 @@ static void multiply(const void *ctx, size_t point, size_t o) {
     size_t c = p->c;
     oc__weight_run run = {.c = c, .pics = 1, .rows = 1, .px = r->count};
     run.x_px = c;
-    run.g = r->u + (point * p->outs + o) * p->chunk * c;
+    run.g = r->u + point * p->u_step + o * p->chunk * c;
     for (size_t i = 0; i < p->ins; i++) {
         run.ics = OC_MIN(c, (size_t)p->g->in_c - i * c);
-        run.x = r->v + (point * p->ins + i) * p->chunk * c;
-        run.acc = r->m + ((point * p->outs + o) * p->ins + i) * c * c;
+        run.x = r->v + point * p->v_step + i * p->chunk * c;
+        run.acc = r->m + point * p->m_step + (o * p->ins + i) * c * c;
         p->kt->train_f32->weights(&run);
     }
 }
@@ -148,7 +152,7 @@ static void multiply(const void *ctx, size_t point, size_t o) {
 static void finish(const void *ctx, size_t o, size_t i) {
     const grad_plan *p = ctx;
     size_t pair = o * p->ins + i;
-    size_t cell = p->c * p->c, step = p->outs * p->ins * cell;
+    size_t cell = p->c * p->c, step = p->m_step;
     float *m = p->sums + pair * cell;
     for (size_t part = 1; part < p->parts; part++)
         for (size_t point = 0; point < POINTS; point++) {

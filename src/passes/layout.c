@@ -301,11 +301,8 @@ static oc_status emit_conv(oc__layout *l, oc__node *n, const oc__conv_geom *g,
 
 oc__conv_algo oc__layout_choose(const oc__layout *l, const oc__conv_geom *g,
                                 int w) {
-    oc__conv_algo a = oc__conv_f32_choose(l->env->kernels, g);
-    if (a == OC_CONV_WINOGRAD && !oc__constant(l->g, w) &&
-        g->batch * g->out_h * g->out_w < 2048)
-        return OC_CONV_DIRECT;
-    return a;
+    return oc__conv_f32_choose(l->env->kernels, g,
+                               oc__constant(l->g, w) != NULL);
 }
 
 static oc_status visit_conv(oc__layout *l, oc__node *n, int *done) {
