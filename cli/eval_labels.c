@@ -7,12 +7,15 @@
 #include <string.h>
 
 /* Matrices up to this many classes are shown whole. */
-enum { WHOLE_TEXT = 12, WHOLE_JSON = 256, WORST = 10 };
+enum { WHOLE_TEXT = 12, WHOLE_JSON = 256, WORST = 10, LEVELS = 16 };
 
 typedef struct labels_state {
     int n;          /* classes */
     int64_t *count; /* [truth][answer] */
     int64_t pictures, first, within5;
+    /* Where labels are paths, as "animal/cat": right on each level above. */
+    int levels;
+    int64_t above[LEVELS];
 } labels_state;
 
 static int begin(evaluation *e) {
@@ -36,9 +39,27 @@ static int begin(evaluation *e) {
     return s->count ? CLI_OK : cli_fail(CLI_RESOURCES, "out of memory");
 }
 
+static int lies_in(const char *label, const char *group) {
+    size_t n = strlen(group);
+    return !strncmp(label, group, n) && label[n] == '/';
+}
+
+/* A label of fewer levels stands for itself on the others. */
+static void add_groups(evaluation *e, const char *truth, int right,
+                       const oc_result *r) {
+    labels_state *s = e->state;
+    if (r->group_count > s->levels)
+        s->levels = r->group_count < LEVELS ? r->group_count : LEVELS;
+    for (int i = 0; i < LEVELS; i++) {
+        s->above[i] +=
+            i < r->group_count ? lies_in(truth, r->groups[i].label) : right;
+    }
+}
+
 static int add(evaluation *e, const oc_sample *sample, const oc_result *r) {
     labels_state *s = e->state;
     int best = -1;
+    char room[16];
     s->pictures++;
     for (int i = 0; i < r->label_count && i < 5; i++) {
         int index = r->labels[i].index;
@@ -50,6 +71,8 @@ static int add(evaluation *e, const oc_sample *sample, const oc_result *r) {
             break;
         }
     }
+    add_groups(e, evaluation_class(e, sample->label, room, sizeof(room)),
+               best == sample->label, r);
     if (best >= 0 && best < s->n)
         s->count[(size_t)sample->label * (size_t)s->n + (size_t)best]++;
     return CLI_OK;
@@ -69,6 +92,13 @@ static void print_json(const evaluation *e, json *j) {
     char room[16];
     json_double(j, "top1", share(s->first, s->pictures));
     json_double(j, "top5", share(s->within5, s->pictures));
+    if (s->levels) {
+        json_row(j, "levels");
+        for (int i = 0; i < s->levels; i++) {
+            json_double(j, NULL, share(s->above[i], s->pictures));
+        }
+        json_end(j);
+    }
     if (s->n <= WHOLE_JSON) {
         json_array(j, "classes");
         for (int i = 0; i < s->n; i++) {
@@ -166,6 +196,9 @@ static void print_text(const evaluation *e) {
     const labels_state *s = e->state;
     printf("top-1   %.4f\ntop-5   %.4f\n", share(s->first, s->pictures),
            share(s->within5, s->pictures));
+    for (int i = 0; i < s->levels; i++) {
+        printf("level %d %.4f\n", i + 1, share(s->above[i], s->pictures));
+    }
     if (cli_has(e->args, "quiet")) return;
     if (s->n <= WHOLE_TEXT)
         print_matrix(e, s);

@@ -190,6 +190,7 @@ int evaluation_open(evaluation *e, const cli_args *args,
     if (oc_dataset_open(&e->data, dir, e->task, cli_get(args, "split", NULL),
                         NULL, &err))
         return cli_report(&err, dir);
+    if (oc_dataset_is_multi(e->data)) e->how = &measure_multi;
     int code = match_classes(e);
     if (!code) warn_missing(e);
     return code;
@@ -202,9 +203,14 @@ static void forget(evaluation *e) {
 }
 
 int evaluation_measure(evaluation *e, oc_vision *v, const char *label) {
+    oc_error err;
     forget(e);
     e->vision = v;
     e->begun = 1;
+    /* Precision over all recalls wants the score of every label. */
+    if (e->how == &measure_multi &&
+        oc_vision_set_limits(v, 1e-12, e->labels, &err))
+        return cli_report(&err, NULL);
     int code = e->how->begin(e);
     return code ? code : look_at_all(e, e->how, v, label);
 }

@@ -4,6 +4,7 @@
  *
  *     evaluate.c        the data's classes, the loop over pictures
  *     eval_labels.c     top-1, top-5, confusions
+ *     eval_multi.c      several labels to a picture: mean AP
  *     eval_boxes.c      COCO's figures
  *     eval_masks.c      mIoU, pixel accuracy
  */
@@ -52,7 +53,8 @@ typedef struct measure {
     void (*end)(evaluation *e);
 } measure;
 
-extern const measure measure_labels, measure_boxes, measure_masks;
+extern const measure measure_labels, measure_multi, measure_boxes,
+    measure_masks;
 
 /**
  * Opens the data in dir and matches its classes with the model's labels,

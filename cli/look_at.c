@@ -220,6 +220,10 @@ static void text_result(run *r, const look *l) {
            out_color(stdout, OUT_PLAIN));
     out_table_init(&t, r->task == OC_TASK_DETECT ? "lrrrrr" : "lr");
     if (res->object_count && !r->quiet) head_boxes(&t);
+    for (int i = 0; i < res->group_count; i++) {
+        cell_label(&t, res->groups[i].label, -1);
+        out_cell(&t, "%.3f", res->groups[i].score);
+    }
     for (int i = 0; i < res->label_count; i++) {
         cell_label(&t, res->labels[i].label, res->labels[i].index);
         out_cell(&t, "%.3f", res->labels[i].score);

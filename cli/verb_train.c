@@ -225,8 +225,10 @@ static int get_numbers(const cli_args *args, oc_training_options *o) {
     if (!code) code = get_off(args, "decay", 10, &o->decay);
     if (!code) code = get_off(args, "momentum", 1, &o->momentum);
     if (!code) code = get_off(args, "warmup", 1000, &o->warmup);
+    if (!code) code = get_off(args, "last-rate", 1, &o->last_rate);
     if (!code) code = cli_get_double(args, "grow", 0, 0.9, 0, &o->grow);
     if (!code) code = get_off(args, "smoothing", 0.9, &o->smoothing);
+    if (!code) code = get_off(args, "hierarchy", 1, &o->hierarchy);
     if (!code) code = get_off(args, "clip", 1e9, &o->clip);
     if (!code) code = get_off(args, "ema", 0.99999, &o->ema);
     if (!code) code = get_memory(args, &o->memory_bytes);
@@ -310,10 +312,13 @@ static const cli_option options[] = {
     {"decay", 0, "F", "weight decay, not of biases and norms", NULL},
     {"schedule", 0, "NAME", "course of the rate (default cosine)", SCHEDULES},
     {"warmup", 0, "N", "epochs of rising rate", NULL},
+    {"last-rate", 0, "F", "share of the rate at the end of a cosine", NULL},
     {"grow", 0, "F", "share of epochs, the first, with smaller pictures",
      NULL},
     {"loss", 0, "NAME", "what is minimised", CRITERIA},
     {"smoothing", 0, "F", "share of a label that is spread over all", NULL},
+    {"hierarchy", 0, "F", "share of the loss that is of classes above, where "
+     "classes are paths as animal/cat (default 0.3)", NULL},
     {"balance", 0, "F", "0: every picture alike, 1: every class alike", NULL},
     {"clip", 0, "F", "greatest norm of the gradients", NULL},
     {"ema", 0, "F", "share of the averaged weights that stays a step", NULL},

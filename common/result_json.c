@@ -38,6 +38,19 @@ static void put_labels(json *j, const oc_result *r) {
     json_end(j);
 }
 
+/* Classes that the best ones lie in, where labels are paths. */
+static void put_groups(json *j, const oc_result *r) {
+    if (!r->group_count) return;
+    json_array(j, "groups");
+    for (int i = 0; i < r->group_count; i++) {
+        json_object(j, NULL);
+        json_string(j, "label", r->groups[i].label);
+        json_float(j, "score", r->groups[i].score);
+        json_end(j);
+    }
+    json_end(j);
+}
+
 static void put_objects(json *j, const oc_result *r) {
     json_array(j, "objects");
     for (int i = 0; i < r->object_count; i++) {
@@ -92,7 +105,10 @@ void result_json_item(json *j, const char *input, double decode_ms,
     json_float(j, "decode_output", (float)r->decode_output_ms);
     json_end(j);
     switch (r->task) {
-    case OC_TASK_CLASSIFY: put_labels(j, r); break;
+    case OC_TASK_CLASSIFY:
+        put_groups(j, r);
+        put_labels(j, r);
+        break;
     case OC_TASK_DETECT: put_objects(j, r); break;
     case OC_TASK_SEGMENT: put_classes(j, r); break;
     default: break;

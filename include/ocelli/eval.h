@@ -37,7 +37,11 @@ typedef struct oc_truth {
 typedef struct oc_sample {
     const char *picture;    /**< file name */
     int64_t id;             /**< of the picture in its data set */
-    int label;              /**< CLASSIFY: index of its class */
+    int label;              /**< CLASSIFY: index of its class, the first one,
+                                 -1 without any */
+    int label_count;        /**< CLASSIFY: of labels, where any number of them
+                                 may be */
+    const int *labels;      /**< CLASSIFY: all of these */
     const char *mask;       /**< SEGMENT: file name of its mask */
     int truth_count;        /**< DETECT */
     const oc_truth *truths; /**< DETECT */
@@ -48,7 +52,8 @@ typedef struct oc_dataset oc_dataset;
 
 /**
  * Opens a folder that holds what the task needs:
- *   CLASSIFY  one folder a class, or labels.txt with "file index" lines
+ *   CLASSIFY  one folder a class, labels.txt with "file index" lines, or a
+ *             table of files and labels
  *   DETECT    COCO's JSON, or Pascal VOC's Annotations and JPEGImages
  *   SEGMENT   images and masks of the same names, classes.txt
  *   split     "val", "train" ...: part of it; NULL: val or test where there
@@ -65,6 +70,8 @@ OC_API void oc_dataset_destroy(oc_dataset *d);
 OC_API int oc_dataset_count(const oc_dataset *d);
 /** Picture i, NULL out of range.  Lives as long as the data set. */
 OC_API const oc_sample *oc_dataset_sample(const oc_dataset *d, int i);
+/** Nonzero when pictures have any number of labels each. */
+OC_API int oc_dataset_is_multi(const oc_dataset *d);
 /** How many classes are named; 0 when labels are numbers only. */
 OC_API int oc_dataset_class_count(const oc_dataset *d);
 /** Name of class i, NULL out of range. */

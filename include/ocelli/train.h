@@ -91,6 +91,10 @@ typedef struct oc_trainer_options {
     oc_criterion criterion;     /**< the loss */
     const float *class_weights; /**< one a class, or NULL; copied */
     double focus;               /**< focal loss's gamma; 0: 2 */
+    int levels;                 /**< of classes above the classes; 0: none */
+    const int *above;   /**< (levels, classes): number of the class above each,
+                             from 0 on; copied */
+    double hierarchy;   /**< share of the loss that is theirs, 0..1 */
     int taught;         /**< a teacher's classes, the first ones; 0: none is */
     double distill;     /**< share of the loss that is the teacher's, 0..1 */
     double temperature; /**< its shares and ours are softened by; 0: 2 */
@@ -200,7 +204,7 @@ OC_API oc_status oc_trainer_restore(oc_trainer *t, const char *path,
 
 /** How the learning rate goes on after the warm-up. */
 typedef enum oc_schedule {
-    OC_SCHEDULE_COSINE,  /**< to nothing at the end, along half a wave */
+    OC_SCHEDULE_COSINE,  /**< to last_rate at the end, along half a wave */
     OC_SCHEDULE_STEP,    /**< a tenth after 1/2 and 3/4 of the epochs */
     OC_SCHEDULE_PLATEAU, /**< a third whenever it gets no better */
     OC_SCHEDULE_CONSTANT /**< as it is */
@@ -258,6 +262,8 @@ typedef struct oc_training_options {
     double decay;        /**< weight decay; below 0: none */
     double momentum;     /**< below 0: none */
     double warmup;       /**< epochs of rising rate; below 0: none */
+    double last_rate;    /**< COSINE: share of the rate that is left at the
+                              end; below 0: none */
     double smoothing;    /**< of labels; below 0: none */
     double clip;         /**< of the gradients' norm; below 0: none */
     double ema;          /**< of averaged weights; below 0: none */
@@ -265,6 +271,8 @@ typedef struct oc_training_options {
                               pictures of 3/4 the size; 0: none */
     double balance;      /**< of rare classes, 0..1, by drawing more often */
     double focus;        /**< focal loss's gamma */
+    double hierarchy;    /**< share of the loss that is of the classes above,
+                              where classes are paths; below 0: none */
     oc_optimizer optimizer; /**< what changes the weights */
     oc_schedule schedule;   /**< of the rate */
     oc_criterion criterion; /**< what is minimised */

@@ -525,6 +525,11 @@ typedef struct oc_result {
     double decode_output_ms; /**< tensors to this result */
     int label_count;         /**< CLASSIFY: the best ones */
     oc_label *labels;        /**< best first */
+    int group_count;         /**< CLASSIFY: where labels are paths, as
+                                  "animal/cat": levels above the labels */
+    oc_label *groups;        /**< on each level, outermost first, the most
+                                  likely class of those in the one before; its
+                                  score is the sum of its labels'; index -1 */
     int object_count;        /**< DETECT */
     oc_object *objects;      /**< best first */
     int class_count;         /**< SEGMENT: those that appear */

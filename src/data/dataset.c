@@ -206,6 +206,39 @@ static oc_status open_boxes(oc_dataset *d, const char *dir, const char *split,
                     dir);
 }
 
+static int is_table(const char *name) {
+    return ends_in(name, ".csv") || ends_in(name, ".tsv");
+}
+
+/* *deeper: a folder of the folder has folders itself; or there is a table. */
+static oc_status look_deeper(oc_dataset *d, const char *dir, int level,
+                             int *deeper, oc_error *err) {
+    oc__names_in names;
+    OC_TRY(oc__dir_list(d, dir, &names, err));
+    for (size_t i = 0; i < names.n && !*deeper; i++) {
+        const char *name = names.v[i];
+        if (oc_image_format_of_path(name) != OC_IMAGE_UNKNOWN) continue;
+        int folder = oc__has(dir, name, 1);
+        *deeper = level ? folder : !folder && is_table(name);
+        if (level || !folder) continue;
+        const char *inner = oc__path_join(d, dir, name);
+        if (!inner) return oc__fail_nomem(err);
+        OC_TRY(look_deeper(d, inner, 1, deeper, err));
+    }
+    return OC_OK;
+}
+
+/* labels.txt, or a folder for each class; what is not as plain as these is
+   read as training reads it. */
+static oc_status open_labels(oc_dataset *d, const char *dir, const char *split,
+                             oc_error *err) {
+    int deeper = is_table(dir);
+    if (oc__path_kind(dir) == 1 && !oc__has(dir, "labels.txt", 2))
+        OC_TRY(look_deeper(d, dir, 0, &deeper, err));
+    return deeper ? oc__dataset_labelled(d, dir, split, err)
+                  : oc__dataset_labels(d, dir, err);
+}
+
 static oc_status open_any(oc_dataset *d, const char *dir, oc_task task,
                           const char *split, oc_error *err) {
     if (!oc__path_kind(dir))
@@ -214,7 +247,7 @@ static oc_status open_any(oc_dataset *d, const char *dir, oc_task task,
     char *part = part_of(d, dir, split);
     if (!part) return oc__fail_nomem(err);
     if (task == OC_TASK_SEGMENT) return oc__dataset_masks(d, part, err);
-    if (task == OC_TASK_CLASSIFY) return oc__dataset_labels(d, part, err);
+    if (task == OC_TASK_CLASSIFY) return open_labels(d, part, split, err);
     return oc__fail(err, OC_E_UNSUPPORTED, "there are no data sets to %s",
                     oc_task_name(task));
 }
@@ -251,6 +284,10 @@ int oc_dataset_count(const oc_dataset *d) {
 
 const oc_sample *oc_dataset_sample(const oc_dataset *d, int i) {
     return i >= 0 && (size_t)i < d->n ? &d->samples[i] : NULL;
+}
+
+int oc_dataset_is_multi(const oc_dataset *d) {
+    return d->multi;
 }
 
 int oc_dataset_class_count(const oc_dataset *d) {

@@ -3,6 +3,7 @@
  *
  *     dataset.c          the common part; which reader
  *     dataset_folder.c   classes as folders, labels.txt, masks
+ *     dataset_labelled.c  what training reads besides: labelled.h
  *     dataset_coco.c     COCO's JSON
  *     dataset_voc.c      Pascal VOC's folders; voc_xml.c reads its files
  */
@@ -28,6 +29,7 @@ struct oc_dataset {
     const char **classes;
     int64_t *class_ids;
     size_t n_classes, cap_classes;
+    int multi; /* any number of labels a picture */
 };
 
 /** Names in a folder, sorted by bytes, without those that start with a dot. */
@@ -57,6 +59,9 @@ oc_status oc__dataset_lines(oc_dataset *d, const char *path,
                             void *ctx, oc_error *err);
 
 oc_status oc__dataset_labels(oc_dataset *d, const char *dir, oc_error *err);
+/** Other forms that training reads: classes in classes, tables. */
+oc_status oc__dataset_labelled(oc_dataset *d, const char *dir,
+                               const char *split, oc_error *err);
 oc_status oc__dataset_masks(oc_dataset *d, const char *dir, oc_error *err);
 oc_status oc__dataset_coco(oc_dataset *d, const char *dir, const char *json,
                            const char *split, oc_error *err);

@@ -1,6 +1,7 @@
 /* classify.c - the best classes of a picture. */
 #include "tasks/vision_private.h"
 
+#include "base/label_tree.h"
 #include "base/sort.h"
 
 #include <math.h>
@@ -26,6 +27,51 @@ static void softmax(const float *v, int64_t n, float *out) {
     for (int64_t i = 0; i < n; i++) {
         out[i] = (float)(exp(v[i] - top) / sum);
     }
+}
+
+/* ---- classes in classes ---------------------------------------------------
+ */
+
+/* Labels tree[first..end) that are one class on a level. */
+typedef struct group {
+    size_t first, end;
+    double score;
+} group;
+
+static group best_group(const oc_vision *v, const float *score, group in,
+                        int level) {
+    const char *const *labels = v->card->labels.v;
+    group best = {in.first, in.first, -1};
+    for (size_t at = in.first; at < in.end;) {
+        group g = {at, at, 0};
+        while (g.end < in.end && oc__label_same(labels[v->tree[at]],
+                                                labels[v->tree[g.end]], level))
+            g.score += score[v->tree[g.end++]];
+        if (g.score > best.score) best = g;
+        at = g.end;
+    }
+    return best;
+}
+
+static oc_status take_groups(const oc_vision *v, const float *score,
+                             oc_result *out, oc_error *err) {
+    group g = {0, (size_t)v->card->labels.n, 0};
+    if (!v->levels) return OC_OK;
+    out->groups = oc__result_alloc(out, (size_t)v->levels, sizeof *out->groups);
+    if (!out->groups) return oc__fail_nomem(err);
+    for (int level = 1; level <= v->levels; level++) {
+        g = best_group(v, score, g, level);
+        if (g.first == g.end) return OC_OK; /* scores are no numbers */
+        const char *last = v->card->labels.v[v->tree[g.end - 1]];
+        size_t n = oc__label_prefix(last, level);
+        if (!last[n]) return OC_OK; /* a label itself */
+        char *name = oc__result_alloc(out, n + 1, 1);
+        if (!name) return oc__fail_nomem(err);
+        memcpy(name, last, n);
+        out->groups[out->group_count++] =
+            (oc_label){name, -1, (float)OC_MIN(g.score, 1.0)};
+    }
+    return OC_OK;
 }
 
 oc_status oc__classify(const oc_vision *v, const oc__heads *h, oc_result *out,
@@ -63,5 +109,5 @@ oc_status oc__classify(const oc_vision *v, const oc__heads *h, oc_result *out,
         out->labels[out->label_count++] =
             (oc_label){oc__vision_label(v, index[i]), (int)index[i], s};
     }
-    return OC_OK;
+    return take_groups(v, score, out, err);
 }

@@ -3,6 +3,7 @@
 
 #include "tasks/vision_private.h"
 
+#include "base/label_tree.h"
 #include "graph/value.h"
 #include "runtime/model.h"
 
@@ -174,6 +175,18 @@ oc_status oc_vision_set_limits(oc_vision *v, double threshold, int top,
     return OC_OK;
 }
 
+static oc_status take_tree(oc_vision *v, oc_error *err) {
+    const oc__names *labels = &v->card->labels;
+    if (v->card->task != OC_TASK_CLASSIFY || labels->n < 2 ||
+        !strcmp(v->card->kind, "sigmoid"))
+        return OC_OK;
+    size_t n = 2 * (size_t)labels->n;
+    v->tree = oc__calloc(&v->allocator, n, sizeof *v->tree);
+    if (!v->tree) return oc__fail_nomem(err);
+    v->levels = oc__label_order(labels->v, labels->n, v->tree);
+    return OC_OK;
+}
+
 static oc_status setup(oc_vision *v, const oc_vision_options *opt,
                        oc_error *err) {
     OC_TRY(take_card(v, opt->card, err));
@@ -181,6 +194,7 @@ static oc_status setup(oc_vision *v, const oc_vision_options *opt,
     OC_TRY(oc_vision_set_limits(v, opt->threshold, opt->top, err));
     OC_TRY(oc__card_preprocess(v->card, &v->pre, err));
     v->pre.allocator = &v->allocator;
+    OC_TRY(take_tree(v, err));
     v->threads = opt->session.threads;
     int direct = v->dtype == OC_DTYPE_F32 || v->dtype == OC_DTYPE_F16 ||
                  v->dtype == OC_DTYPE_U8 || v->dtype == OC_DTYPE_I8;
@@ -219,6 +233,9 @@ void oc_vision_destroy(oc_vision *v) {
     oc_allocator a = v->allocator;
     oc__explain_destroy(v->explains);
     oc_session_destroy(v->session);
+    if (v->tree)
+        oc__release(&a, v->tree,
+                    2 * (size_t)v->card->labels.n * sizeof *v->tree);
     oc_card_destroy(v->own_card);
     oc__release(&a, v->data, v->data_bytes);
     oc__release(&a, v->staging, v->staging_bytes);

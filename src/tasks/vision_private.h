@@ -39,6 +39,9 @@ struct oc_vision {
     size_t top;
     int threads;                  /* as asked for; 0: all cores */
     struct oc__explain *explains; /* explain.c: made when first needed */
+    /* Labels that are paths (base/label_tree.h), in their order. */
+    int64_t *tree;
+    int levels; /* above the labels; 0: none */
 };
 
 /** NULL is ignored. */

@@ -141,6 +141,53 @@ static int divergence(build *b) {
                       mul(b, b->t, two(b, "Sub", one(b, "Log", some), log_p)));
 }
 
+static oc_status set_weights(build *b, const float *weights) {
+    int64_t dims[1] = {b->classes};
+    float *data;
+    b->weights = -1;
+    if (!weights) return OC_OK;
+    b->weights =
+        oc__new_constant_f32(b->d->g, b->d->allocator, NULL, 1, dims, &data);
+    if (b->weights < 0) return OC_E_NOMEM;
+    memcpy(data, weights, (size_t)b->classes * sizeof(*data));
+    return OC_OK;
+}
+
+/* (classes, classes above): 1 where one lies in the other. */
+static int membership(build *b, const int *above) {
+    int n = 0;
+    for (int i = 0; i < b->classes; i++)
+        if (above[i] >= n) n = above[i] + 1;
+    int64_t dims[2] = {b->classes, n};
+    float *data;
+    int id =
+        oc__new_constant_f32(b->d->g, b->d->allocator, NULL, 2, dims, &data);
+    if (id < 0) return -1;
+    memset(data, 0, (size_t)b->classes * (size_t)n * sizeof(*data));
+    for (int i = 0; i < b->classes; i++)
+        data[(size_t)i * (size_t)n + (size_t)above[i]] = 1;
+    return id;
+}
+
+int oc__criterion_above(oc__diff *d, int levels, const int *above, int logits,
+                        int targets, int batch, int classes,
+                        const float *weights) {
+    build b = {
+        .d = d, .x = logits, .t = targets, .batch = batch, .classes = classes};
+    if (set_weights(&b, weights)) return -1;
+    int p = along_classes(&b, "Softmax"), t = weighted(&b, b.t), sum = -1;
+    for (int i = 0; i < levels; i++) {
+        int in = membership(&b, above + (size_t)i * (size_t)classes);
+        if (in < 0) return -1;
+        /* Far below what rounding leaves of a share, where logs are finite. */
+        int q = two(&b, "Max", two(&b, "MatMul", p, in), number(&b, 1e-12));
+        int y = batch_mean(
+            &b, mul(&b, two(&b, "MatMul", t, in), one(&b, "Log", q)));
+        sum = i ? two(&b, "Add", sum, y) : y;
+    }
+    return times(&b, -1.0 / levels, sum);
+}
+
 int oc__criterion_build(oc__diff *d, oc_criterion which, int multi, int logits,
                         int targets, int batch, int classes,
                         const float *weights, double focus) {
@@ -151,14 +198,7 @@ int oc__criterion_build(oc__diff *d, oc_criterion which, int multi, int logits,
                .batch = batch,
                .classes = classes,
                .focus = focus > 0 ? focus : 2};
-    if (weights) {
-        int64_t dims[1] = {classes};
-        float *data;
-        b.weights =
-            oc__new_constant_f32(d->g, d->allocator, NULL, 1, dims, &data);
-        if (b.weights < 0) return -1;
-        memcpy(data, weights, (size_t)classes * sizeof(*data));
-    }
+    if (set_weights(&b, weights)) return -1;
     int e = -1;
     switch (which) {
     case OC_CRITERION_FOCAL: return multi ? binary_focal(&b) : focal(&b);

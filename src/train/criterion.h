@@ -22,4 +22,13 @@ int oc__criterion_build(oc__diff *d, oc_criterion which, int multi, int logits,
                         int targets, int batch, int classes,
                         const float *weights, double focus);
 
+/**
+ * Cross entropy of the classes above the classes, whose shares are sums; its
+ * mean over the levels.  above: (levels, classes), the number of the class
+ * above each, from 0 on.  Else as oc__criterion_build().
+ */
+int oc__criterion_above(oc__diff *d, int levels, const int *above, int logits,
+                        int targets, int batch, int classes,
+                        const float *weights);
+
 #endif

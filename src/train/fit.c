@@ -210,7 +210,8 @@ static double rate_now(const oc_training *f, double steps) {
     double epoch = (double)f->place.epoch + (double)f->place.step / steps;
     return f->opt.rate * oc__schedule_share(f->opt.schedule, epoch,
                                             f->opt.epochs, f->opt.warmup,
-                                            f->place.drops);
+                                            f->place.drops,
+                                            OC_MAX(f->opt.last_rate, 0));
 }
 
 static void tell_step(const oc_training *f, const oc_step_result *r,

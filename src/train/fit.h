@@ -45,6 +45,8 @@ struct oc_training {
     oc__augment augment;
     oc_preprocess prep; /* with the size of the epoch's pictures */
     int keep_head;
+    int levels; /* of classes above the data's; see oc_trainer_options */
+    int *above;
     int is_timed; /* epochs follow from the time there is */
     char *checkpoint;
     oc_trainer *trainer;

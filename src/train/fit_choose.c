@@ -6,6 +6,8 @@
  */
 #include "train/fit.h"
 
+#include "base/label_tree.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -139,6 +141,19 @@ static void choose_kind(oc_training *f) {
     if (o->ema == 0) o->ema = 0.998;
 }
 
+/* Below a third of its rate, a network that learns from tiny photographs gets
+ * better on these alone; the average is what takes the noise out. */
+static void choose_last_rate(oc_training *f) {
+    oc_training_options *o = &f->opt;
+    if (o->last_rate != 0 || f->look.kind != OC_PICTURES_TINY || o->model ||
+        o->ema < 0 || o->schedule != OC_SCHEDULE_COSINE)
+        return;
+    o->last_rate = 0.3;
+    oc__fit_say(f, NOTE,
+                "the rate ends at 0.3 of that: of tiny photographs less is "
+                "learnt by heart");
+}
+
 static oc_status choose_batch(oc_training *f, oc_error *err) {
     oc_training_options *o = &f->opt;
     int n = oc__labelled_count(f->data, OC_PART_TRAIN);
@@ -203,6 +218,32 @@ static oc_status choose_augment(oc_training *f, oc_error *err) {
     return OC_OK;
 }
 
+/* Classes in classes: which lie together, on each level above them. */
+static oc_status choose_levels(oc_training *f, oc_error *err) {
+    oc_training_options *o = &f->opt;
+    const char *const *names = f->data->classes;
+    size_t n = (size_t)f->data->n_classes;
+    if (f->data->multi || o->hierarchy < 0) return OC_OK;
+    int64_t *order = oc__arena_array(&f->arena, 2 * n, sizeof(*order));
+    if (!order) return oc__fail_nomem(err);
+    f->levels = oc__label_order(names, (int)n, order);
+    if (!f->levels) return OC_OK;
+    f->above = oc__arena_array(&f->arena, n * (size_t)f->levels, sizeof(int));
+    if (!f->above) return oc__fail_nomem(err);
+    for (int level = 1; level <= f->levels; level++) {
+        int *to = f->above + (size_t)(level - 1) * n, group = 0;
+        for (size_t i = 0; i < n; i++) {
+            group += i > 0 && !oc__label_same(names[order[i - 1]],
+                                              names[order[i]], level);
+            to[order[i]] = group;
+        }
+        oc__fit_say(f, NOTE, "%d classes %s them", group + 1,
+                    level < f->levels ? "further above" : "above");
+    }
+    if (o->hierarchy == 0) o->hierarchy = 0.3;
+    return OC_OK;
+}
+
 static void choose_length(oc_training *f) {
     oc_training_options *o = &f->opt;
     if (o->warmup == 0) o->warmup = o->model ? 1 : 2;
@@ -248,6 +289,8 @@ oc_status oc__fit_choose(oc_training *f, oc_error *err) {
     choose_kind(f);
     OC_TRY(choose_batch(f, err));
     choose_optimizer(f);
+    choose_last_rate(f);
+    OC_TRY(choose_levels(f, err));
     OC_TRY(choose_augment(f, err));
     choose_length(f);
     if (o->patience == 0) o->patience = OC_MAX(8, o->epochs / 3);
@@ -287,6 +330,9 @@ oc_status oc__fit_make_trainer(oc_training *f, int batch, oc_error *err) {
         .multi = f->data->multi,
         .criterion = o->criterion,
         .focus = o->focus,
+        .levels = f->levels,
+        .above = f->above,
+        .hierarchy = OC_MAX(o->hierarchy, 0),
         .taught = f->teacher ? oc__teacher_classes(f->teacher) : 0,
         .distill = o->distill,
         .temperature = o->temperature,

@@ -4,7 +4,7 @@
 #include <math.h>
 
 double oc__schedule_share(oc_schedule s, double epoch, double epochs,
-                          double warmup, int drops) {
+                          double warmup, int drops, double last) {
     /* Not from nothing: a first step that changes nothing is wasted. */
     if (epoch < warmup) return 0.01 + 0.99 * epoch / warmup;
     double left = epochs - warmup,
@@ -15,6 +15,7 @@ double oc__schedule_share(oc_schedule s, double epoch, double epochs,
     case OC_SCHEDULE_PLATEAU: return pow(1.0 / 3, drops);
     case OC_SCHEDULE_CONSTANT: return 1;
     default:
-        return done < 1 ? 0.5 * (1 + cos(3.14159265358979323846 * done)) : 0;
+        done = done < 1 ? 0.5 * (1 + cos(3.14159265358979323846 * done)) : 0;
+        return last + (1 - last) * done;
     }
 }

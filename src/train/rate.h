@@ -14,8 +14,9 @@
  *   epochs  that there will be
  *   warmup  epochs in which it rises along a line
  *   drops   PLATEAU: how often it got no better
+ *   last    COSINE: the share at the end
  */
 double oc__schedule_share(oc_schedule s, double epoch, double epochs,
-                          double warmup, int drops);
+                          double warmup, int drops, double last);
 
 #endif

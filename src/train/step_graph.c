@@ -203,6 +203,16 @@ static int add_teacher(builder *b, int logits, int loss) {
     return blend(b, 1 - o->distill, loss, o->distill * t * t, soft);
 }
 
+/* Classes in classes: what lies above counts by `hierarchy`. */
+static int add_levels(builder *b, int logits, int targets, int loss) {
+    const oc_trainer_options *o = b->opt;
+    int above =
+        oc__criterion_above(&b->d, o->levels, o->above, logits, targets,
+                            o->batch, b->net->classes, o->class_weights);
+    return above < 0 ? -1
+                     : blend(b, 1 - o->hierarchy, loss, o->hierarchy, above);
+}
+
 static oc_status add_loss(builder *b) {
     oc__graph *g = b->d.g;
     const oc_trainer_options *o = b->opt;
@@ -222,6 +232,7 @@ static oc_status add_loss(builder *b) {
     int loss =
         oc__criterion_build(&b->d, o->criterion, o->multi, logits, t, o->batch,
                             b->net->classes, o->class_weights, o->focus);
+    if (loss >= 0 && o->levels) loss = add_levels(b, logits, t, loss);
     if (loss >= 0 && o->taught) loss = add_teacher(b, logits, loss);
     if (loss < 0 || b->d.failed) return no_memory(b);
     g->outputs[OC_STEP_LOSS] = loss;

@@ -196,6 +196,7 @@ oc_status oc_trainer_create(oc_trainer **out, const oc_trainer_options *opt,
     }
     /* The caller's strings and lists may go; what they said is built in. */
     t->opt.class_weights = NULL;
+    t->opt.above = NULL;
     *out = t;
     return OC_OK;
 }

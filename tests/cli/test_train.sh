@@ -102,6 +102,56 @@ ok "train says which classes stay" prints \
 run eval k.onnx --data three --json
 json "the model knows old and new classes" 'd["top1"] > 0.9'
 
+# ---- classes in classes ----------------------------------------------------
+
+for part in train val; do
+    mkdir -p tree/$part/tint
+    cp -r data/$part/warm data/$part/cold tree/$part/tint
+    mkdir tree/$part/grey
+done
+cp three/grey/[1-5].ppm tree/train/grey
+cp three/grey/[67].ppm tree/val/grey
+passes "train learns classes in classes" '^saved h.onnx, 100.00 % right' \
+    train --data tree --out h.onnx --epochs 20 "$@"
+ok "train says what lies above" prints '^2 classes above them'
+run classify h.onnx tree/val/tint/warm/1.ppm --json
+json "classify has the class above, with the sum of its classes" \
+    'abs(d["results"][0]["groups"][0]["score"] - sum(
+    x["score"] for x in d["results"][0]["labels"] if "/" in x["label"])
+    ) < 1e-5 and d["results"][0]["groups"][0]["label"] == "tint"'
+run classify h.onnx tree/val/tint/warm/1.ppm
+ok "classify says it first" prints '^ +tint +[01]\.[0-9]+$'
+run eval h.onnx --data tree --json
+json "eval measures every level" \
+    'd["top1"] == 1 and d["levels"] == [1] and d["images"] == 10'
+: >tree.csv
+for class in warm cold; do
+    printf '%s,tint/%s,val\n' "data/val/$class/1.ppm" $class >>tree.csv
+done
+printf 'data/val/cold/2.ppm,tint/warm,val\n' >>tree.csv
+printf 'data/val/cold/3.ppm,grey,train\n' >>tree.csv
+run eval h.onnx --data tree.csv --json
+json "eval reads tables" 'abs(d["top1"] - 2 / 3) < 1e-9 and
+    d["levels"] == [1] and d["images"] == 3'
+
+# ---- several labels --------------------------------------------------------
+
+# Warm and cold ones, which are large where the name is even.
+for part in train val; do
+    for file in data/$part/*/*.ppm; do
+        class=${file%/*} n=${file##*/}
+        [ $((${n%.ppm} % 2)) = 1 ] || class="$class;even"
+        printf '%s,"%s",%s\n' "$file" "${class##*/}" $part
+    done
+done >several.csv
+passes "train learns several labels" '^saved multi.onnx' \
+    train --data several.csv --out multi.onnx --epochs 8 "$@"
+run eval multi.onnx --data several.csv --json
+json "eval measures several labels" 'd["images"] == 8 and [x["pictures"]
+    for x in d["classes"]] == [4, 4, 4] and all(x["ap"] > .99
+    for x in d["classes"] if x["class"] != "even") and abs(sum(
+    x["ap"] for x in d["classes"]) / 3 - d["map"]) < 1e-6'
+
 # ---- mistakes --------------------------------------------------------------
 
 fails "train wants data" 2 'train needs labelled pictures: --data DIR' train

@@ -44,6 +44,8 @@ class Options(c.Structure):
                 ("width_factor", c.c_double), ("batch", c.c_int),
                 ("multi", c.c_int), ("criterion", c.c_int),
                 ("class_weights", c.c_void_p), ("focus", c.c_double),
+                ("levels", c.c_int), ("above", c.c_void_p),
+                ("hierarchy", c.c_double),
                 ("taught", c.c_int), ("distill", c.c_double),
                 ("temperature", c.c_double),
                 ("optimizer", c.c_int), ("no_nesterov", c.c_int),
@@ -142,6 +144,18 @@ def loss_of(name, multi, x, t, weights, gamma):
     return (t * (log_t - log_p)).sum() / n
 
 
+def loss_above(x, t, weights, above):
+    """Cross entropy of sums of shares, each level's the same."""
+    w = jnp.ones(x.shape[1]) if weights is None else weights
+    log_p, losses = jax.nn.log_softmax(x), []
+    for groups in above:
+        for g in set(groups):
+            of = [i for i, k in enumerate(groups) if k == g]
+            share = jax.nn.logsumexp(log_p[:, of], axis=1)
+            losses.append(-((w * t)[:, of].sum(1) * share).sum())
+    return sum(losses) / len(above) / x.shape[0]
+
+
 def sgd(w, g, s, o, k):
     """torch.optim.SGD."""
     g = g + o["decay"] * (k == "w") * w
@@ -196,7 +210,8 @@ def targets(multi):
 
 
 def trained(criterion, multi=False, optimizer=SGD, weights=None, gamma=0.0,
-            clip=0.0, decay=0.01, nesterov=True, ema=0.0, steps=4):
+            clip=0.0, decay=0.01, nesterov=True, ema=0.0, steps=4,
+            above=None, hierarchy=0.0):
     w = rng.standard_normal((CLASSES, INPUTS)).astype(np.float32) * 0.3
     b = rng.standard_normal(CLASSES).astype(np.float32) * 0.1
     path = os.path.join(work, "linear.onnx")
@@ -204,10 +219,13 @@ def trained(criterion, multi=False, optimizer=SGD, weights=None, gamma=0.0,
     listed = None
     if weights is not None:
         listed = np.asarray(weights, np.float32)
+    levels = None if above is None else np.asarray(above, np.int32)
     t = Trainer(model=path.encode(), classes=CLASSES, keep_head=1, batch=BATCH,
                 criterion=CRITERIA.index(criterion), multi=multi, focus=gamma,
                 optimizer=optimizer, no_nesterov=not nesterov, threads=1,
-                ema=ema,
+                ema=ema, hierarchy=hierarchy,
+                levels=0 if levels is None else len(levels),
+                above=None if levels is None else levels.ctypes.data,
                 class_weights=None if listed is None else listed.ctypes.data)
     o = dict(rate=0.05, decay=decay, momentum=0.9, beta2=0.98, epsilon=1e-7)
     p = {"w": w.astype(np.float64), "b": b.astype(np.float64)}
@@ -216,7 +234,11 @@ def trained(criterion, multi=False, optimizer=SGD, weights=None, gamma=0.0,
 
     def loss(p, x, y):
         x = x.reshape(BATCH, INPUTS) @ p["w"].T + p["b"]
-        return loss_of(criterion, multi, x, y, weights, gamma or 2.0)
+        flat = loss_of(criterion, multi, x, y, weights, gamma or 2.0)
+        if above is None:
+            return flat
+        return (1 - hierarchy) * flat + hierarchy * loss_above(
+            x, y, weights, above)
     for n in range(1, steps + 1):
         x = rng.standard_normal((BATCH,) + SHAPE).astype(np.float32)
         y = targets(multi)
@@ -251,6 +273,16 @@ def weighted_losses():
     trained("cross-entropy", weights=w)
     trained("focal", weights=w, gamma=1.5)
     trained("bce", multi=True, weights=w)
+
+
+def classes_in_classes():
+    groups = rng.integers(0, 2, CLASSES)
+    groups[:2] = 0, 1
+    finer = groups.copy()
+    finer[-1] = 2
+    trained("cross-entropy", above=[groups], hierarchy=0.3)
+    trained("focal", above=[groups, finer], hierarchy=1.0,
+            weights=rng.uniform(0.2, 3, CLASSES))
 
 
 def plain_and_nesterov_momentum():
@@ -304,8 +336,8 @@ def architectures_run_in_onnx_runtime():
         runs_elsewhere(name, size, width)
 
 
-TESTS = [every_loss, weighted_losses, plain_and_nesterov_momentum,
-         adamw_with_decoupled_decay, clipped_gradients, averaged_weights,
+TESTS = [every_loss, weighted_losses, classes_in_classes,
+         plain_and_nesterov_momentum, adamw_with_decoupled_decay, clipped_gradients, averaged_weights,
          architectures_run_in_onnx_runtime]
 
 

@@ -138,6 +138,51 @@ static void dataset_takes_a_folder_for_each_class(void **state) {
     oc_dataset_destroy(NULL);
 }
 
+static void make_tree(void) {
+    put("tree/val/animal/cat/1.jpg", "a");
+    put("tree/val/animal/dog/2.jpg", "b");
+    put("tree/val/misc/3.jpg", "c");
+    put("tree/train/animal/cat/4.jpg", "d");
+    put("table/labels.csv", "file,label,split\n1.jpg,a/b;c,val\n2.jpg,,val\n"
+                            "3.jpg,c,train\n");
+    put("table/1.jpg", "a");
+    put("table/2.jpg", "b");
+    put("table/3.jpg", "c");
+}
+
+/* The forms that training reads are measured on, too. */
+static void dataset_takes_classes_in_classes_and_tables(void **state) {
+    (void)state;
+    make_tree();
+    oc_dataset *d = opened("tree", OC_TASK_CLASSIFY, NULL);
+    assert_int_equal(oc_dataset_count(d), 3);
+    assert_int_equal(oc_dataset_class_count(d), 3);
+    assert_false(oc_dataset_is_multi(d));
+    assert_string_equal(oc_dataset_class(d, 0), "animal/cat");
+    assert_string_equal(oc_dataset_class(d, 2), "misc");
+    ends_in(oc_dataset_sample(d, 1)->picture, "/val/animal/dog/2.jpg");
+    assert_int_equal(oc_dataset_sample(d, 1)->label, 1);
+    oc_dataset_destroy(d);
+    d = opened("tree", OC_TASK_CLASSIFY, "train");
+    assert_int_equal(oc_dataset_count(d), 1);
+    oc_dataset_destroy(d);
+
+    d = opened("table", OC_TASK_CLASSIFY, NULL);
+    assert_int_equal(oc_dataset_count(d), 2);
+    assert_true(oc_dataset_is_multi(d));
+    const oc_sample *s = oc_dataset_sample(d, 0);
+    assert_int_equal(s->label_count, 2);
+    assert_string_equal(oc_dataset_class(d, s->labels[0]), "a/b");
+    assert_string_equal(oc_dataset_class(d, s->labels[1]), "c");
+    s = oc_dataset_sample(d, 1);
+    assert_int_equal(s->label_count, 0);
+    assert_int_equal(s->label, -1);
+    oc_dataset_destroy(d);
+    d = opened("table/labels.csv", OC_TASK_CLASSIFY, "train");
+    assert_int_equal(oc_dataset_count(d), 1);
+    oc_dataset_destroy(d);
+}
+
 static void dataset_takes_a_list_of_labels(void **state) {
     (void)state;
     put("list/images/a b.jpg", "");
@@ -588,7 +633,10 @@ static void dataset_survives_failed_allocations(void **state) {
             "\"bbox\": [1, 2, 3, 4]}]}");
     put("many/labels.txt", labels);
     put("many/classes.txt", list);
+    make_tree();
     fail_each_allocation("folders", OC_TASK_CLASSIFY);
+    fail_each_allocation("tree", OC_TASK_CLASSIFY);
+    fail_each_allocation("table", OC_TASK_CLASSIFY);
     fail_each_allocation("masks", OC_TASK_SEGMENT);
     fail_each_allocation("many", OC_TASK_CLASSIFY);
     fail_each_allocation("many", OC_TASK_SEGMENT);
@@ -707,6 +755,7 @@ static void coco_survives_failed_allocations(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dataset_takes_a_folder_for_each_class),
+        cmocka_unit_test(dataset_takes_classes_in_classes_and_tables),
         cmocka_unit_test(dataset_takes_a_list_of_labels),
         cmocka_unit_test(dataset_names_the_line_when_a_label_is_wrong),
         cmocka_unit_test(dataset_says_what_it_looked_for),

@@ -8,6 +8,7 @@
  */
 #include "testing.h"
 
+#include "base/label_tree.h"
 #include "base/rng.h"
 #include "tasks/vision_private.h"
 
@@ -1039,6 +1040,42 @@ static void classes_come_best_first(void **state) {
     rig_deinit(&r);
 }
 
+/* Sums of the leaves: "animal" is likely although no animal is the likeliest;
+   the way down is chosen level by level. */
+static void classes_above_have_the_sum_of_theirs(void **state) {
+    (void)state;
+    static const char *const labels[] = {
+        "car", "animal/cat/tabby", "animal/dog", "animal/cat/siamese", "truck"};
+    static const float v[5] = {0.35f, 0.2f, 0.25f, 0.15f, 0.05f};
+    static const float wide[5] = {0.9f, 0.02f, 0.03f, 0.04f, 0.01f};
+    int64_t order[10];
+    rig r;
+    oc_result out;
+    for (int kind = 0; kind < 2; kind++) {
+        rig_init(&r, "classify", "softmax", 8, 8);
+        r.v.threshold = 0;
+        assert_int_equal(oc_card_set_labels(r.card, labels, 5, NULL), OC_OK);
+        r.v.tree = order;
+        r.v.levels = oc__label_order(labels, 5, order);
+        assert_int_equal(r.v.levels, 2);
+        add_head(&r, kind ? wide : v, 1, 5, 1, 1);
+        assert_int_equal(oc__result_init(&out, &r.v, NULL), OC_OK);
+        assert_int_equal(oc__classify(&r.v, &r.heads, &out, &r.err), OC_OK);
+        assert_string_equal(out.labels[0].label, "car");
+        if (kind) {
+            assert_int_equal(out.group_count, 0); /* "car" is a label */
+        } else {
+            assert_int_equal(out.group_count, 2);
+            assert_string_equal(out.groups[0].label, "animal");
+            assert_near((double)out.groups[0].score, 0.6);
+            assert_string_equal(out.groups[1].label, "animal/cat");
+            assert_near((double)out.groups[1].score, 0.35);
+        }
+        oc_result_deinit(&out);
+        rig_deinit(&r);
+    }
+}
+
 static void classes_stop_at_the_limit_and_threshold(void **state) {
     (void)state;
     rig r;
@@ -1235,6 +1272,7 @@ int main(void) {
         cmocka_unit_test(points_that_are_nowhere_score_nothing),
         cmocka_unit_test(objects_need_as_many_labels_as_classes),
         cmocka_unit_test(classes_come_best_first),
+        cmocka_unit_test(classes_above_have_the_sum_of_theirs),
         cmocka_unit_test(classes_stop_at_the_limit_and_threshold),
         cmocka_unit_test(argmax_takes_the_nearest_number),
         cmocka_unit_test(logits_are_interpolated_before_they_are_compared),

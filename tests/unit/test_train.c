@@ -674,17 +674,19 @@ static void train_fails_for_lack_of_memory(void **state) {
 static void schedule_has_the_course_it_is_named_for(void **state) {
     (void)state;
     oc_schedule c = OC_SCHEDULE_COSINE;
-    assert_true(oc__schedule_share(c, 0, 10, 2, 0) > 0);
-    assert_true(fabs(oc__schedule_share(c, 1, 10, 2, 0) - 0.505) < 1e-9);
-    assert_true(fabs(oc__schedule_share(c, 2, 10, 2, 0) - 1) < 1e-9);
-    assert_true(fabs(oc__schedule_share(c, 6, 10, 2, 0) - 0.5) < 1e-9);
-    assert_true(oc__schedule_share(c, 10, 10, 2, 0) < 1e-9);
-    assert_true(oc__schedule_share(OC_SCHEDULE_STEP, 4, 10, 0, 0) == 1);
-    assert_true(oc__schedule_share(OC_SCHEDULE_STEP, 5, 10, 0, 0) == 0.1);
-    assert_true(oc__schedule_share(OC_SCHEDULE_STEP, 8, 10, 0, 0) == 0.01);
-    assert_true(fabs(oc__schedule_share(OC_SCHEDULE_PLATEAU, 8, 10, 0, 2) -
+    assert_true(oc__schedule_share(c, 0, 10, 2, 0, 0) > 0);
+    assert_true(fabs(oc__schedule_share(c, 1, 10, 2, 0, 0) - 0.505) < 1e-9);
+    assert_true(fabs(oc__schedule_share(c, 2, 10, 2, 0, 0) - 1) < 1e-9);
+    assert_true(fabs(oc__schedule_share(c, 6, 10, 2, 0, 0) - 0.5) < 1e-9);
+    assert_true(oc__schedule_share(c, 10, 10, 2, 0, 0) < 1e-9);
+    assert_true(fabs(oc__schedule_share(c, 6, 10, 2, 0, 0.2) - 0.6) < 1e-9);
+    assert_true(fabs(oc__schedule_share(c, 10, 10, 2, 0, 0.2) - 0.2) < 1e-9);
+    assert_true(oc__schedule_share(OC_SCHEDULE_STEP, 4, 10, 0, 0, 0) == 1);
+    assert_true(oc__schedule_share(OC_SCHEDULE_STEP, 5, 10, 0, 0, 0) == 0.1);
+    assert_true(oc__schedule_share(OC_SCHEDULE_STEP, 8, 10, 0, 0, 0) == 0.01);
+    assert_true(fabs(oc__schedule_share(OC_SCHEDULE_PLATEAU, 8, 10, 0, 2, 0) -
                      1.0 / 9) < 1e-9);
-    assert_true(oc__schedule_share(OC_SCHEDULE_CONSTANT, 9, 10, 0, 0) == 1);
+    assert_true(oc__schedule_share(OC_SCHEDULE_CONSTANT, 9, 10, 0, 0, 0) == 1);
 }
 
 int main(void) {
