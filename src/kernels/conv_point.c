@@ -35,6 +35,8 @@
  * blocks than a cache has ways fall on the same lines: then it always pays. */
 #define LEAST_OUT 10
 #define WAYS      8
+/* A depthwise multiply-add takes as long as so many of others. */
+#define DEPTH_TAP 4
 #define WAY_BYTES 4096
 
 typedef struct point_plan {
@@ -228,11 +230,25 @@ static void part_task(void *ctx, int task, int worker) {
 static void run_together(point_plan *p, oc__pool *pool, size_t wanted) {
     double taps = 1;
     if (p->depth.args)
-        taps = (double)(p->depth.args->g.kernel_h * p->depth.args->g.kernel_w);
+        taps = DEPTH_TAP *
+               (double)(p->depth.args->g.kernel_h * p->depth.args->g.kernel_w);
     p->parts = OC_MIN(wanted, p->pairs);
     oc__share_run(pool, p->strip.in_blocks,
                   taps * (double)(p->pixels * p->strip.c), fill_task, p);
     oc__pool_run(pool, (int)p->parts, part_task, p);
+}
+
+/* Every strip reads all weights: shorter ones are made only where threads would
+ * have nothing to do, or unevenly much, and are long enough. */
+static size_t depth_strips(const point_plan *p, size_t batch, size_t wanted,
+                           size_t threads) {
+    size_t most_px = p->strip.kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
+    size_t n = p->strips * batch;
+    size_t least = OC_MAX(STRIP_LEAST / most_px, (size_t)1);
+    if (wanted < 2) return p->strips;
+    size_t all = OC_CEIL_DIV(n, threads) * threads;
+    if (p->tiles * batch / least >= 2 * all) all *= 2;
+    return OC_MIN(OC_CEIL_DIV(all, batch), p->tiles);
 }
 
 static void point_run(const oc__kernels *kt, oc__pool *pool,
@@ -245,8 +261,8 @@ static void point_run(const oc__kernels *kt, oc__pool *pool,
     p.scratch = scratch;
     if (a->before) p.depth = oc__depthwise_plan_of(kt, a->before);
     size_t batch = (size_t)a->g.batch;
-    size_t wanted =
-        oc__share_tasks(oc__pool_threads(pool), oc__conv_work(&a->g));
+    size_t threads = (size_t)oc__pool_threads(pool);
+    size_t wanted = oc__share_tasks((int)threads, oc__conv_work(&a->g));
     p.strips = OC_CEIL_DIV(p.tiles, strip_tiles(&p));
     if (batch * p.strips == 1 && wanted > 1 &&
         (!a->before || p.pairs >= wanted)) {
@@ -256,9 +272,7 @@ static void point_run(const oc__kernels *kt, oc__pool *pool,
     /* A strip is better cut into parts of its output than shorter: then its
      * pixels are copied more often, but no weight is read more often.  Not so
      * where its pixels are computed. */
-    if (a->before)
-        p.strips =
-            OC_MIN(OC_MAX(p.strips, OC_CEIL_DIV(wanted, batch)), p.tiles);
+    if (a->before) p.strips = depth_strips(&p, batch, wanted, threads);
     p.parts = a->before ? 1 : OC_CEIL_DIV(wanted, batch * p.strips);
     p.parts = OC_MIN(p.parts, p.pairs);
     oc__pool_run(pool, (int)(batch * p.strips * p.parts), point_task, &p);
