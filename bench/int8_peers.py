@@ -59,9 +59,15 @@ class Making:
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def kept(self, out):
+        return self.args.keep and os.path.exists(out) and (
+            os.path.getmtime(out) > os.path.getmtime(self.model))
+
     def ocelli(self, name, data, *options):
         """data: a folder of pictures."""
         out = self.path(name)
+        if self.kept(out):
+            return out
         self.peak = call([self.args.program, "quantize", self.model, "-o", out,
                           "--data", data, "--quiet", *options],
                          self.path("ocelli.log"))
@@ -70,6 +76,8 @@ class Making:
     def peer(self, peer, tensors, name):
         """tensors: a file of numpy's."""
         out = self.path(peer + (".xml" if peer == "nncf" else ".onnx"))
+        if self.kept(out):
+            return out
         call([sys.executable, os.path.join(HERE, "int8_makers.py"), peer,
               self.model, tensors, name, out], self.path(peer + ".log"))
         return out
@@ -327,6 +335,8 @@ def main():
     ap.add_argument("--threads", default="1")
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--seconds", type=float, default=0.3)
+    ap.add_argument("--keep", action="store_true",
+                    help="take the 8-bit networks of the run before")
     ap.add_argument("--json")
     ap.add_argument("models", nargs="*")
     args = ap.parse_intermixed_args()

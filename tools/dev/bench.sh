@@ -125,7 +125,7 @@ bench_data() { # NAME
 }
 
 # Models in 8 bits: ours, NNCF's and ONNX Runtime's, made of the same pictures.
-bench_int8() { # [accuracy|speed|memory [MODEL...]]
+bench_int8() { # [accuracy|speed|memory [--keep] [MODEL...]]
     case ${1:-} in
     '')
         for part in accuracy memory speed; do
@@ -145,8 +145,12 @@ bench_int8() { # [accuracy|speed|memory [MODEL...]]
     fi
     bench_data imagenet_samples
     bench_data coco128
-    part=$1
+    part=$1 keep=
     shift
+    if [ "${1:-}" = --keep ]; then
+        keep=--keep
+        shift
+    fi
     # shellcheck disable=SC2046
     case $part in
     speed) [ $# -gt 0 ] || set -- $(bench_models) ;;
@@ -158,7 +162,7 @@ bench_int8() { # [accuracy|speed|memory [MODEL...]]
     build/venv/bin/python bench/int8_peers.py $part --program build/ocelli \
         --library build/libocelli.so --shared "$shared" --data build/data \
         --work build/int8 --threads "$(bench_threads | paste -sd ,)" \
-        --json "build/logs/bench-int8-$part.json" "$@"
+        --json "build/logs/bench-int8-$part.json" $keep "$@"
 }
 
 # A JPEG through MobileNetV2 over HTTP, wrk at 8 and 64 connections, beside a
