@@ -138,7 +138,7 @@ json "eval reads tables" 'abs(d["top1"] - 2 / 3) < 1e-9 and
 
 # Warm and cold ones, which are large where the name is even.
 for part in train val; do
-    for file in data/$part/*/*.ppm; do
+    for file in data/"$part"/*/*.ppm; do
         class=${file%/*} n=${file##*/}
         [ $((${n%.ppm} % 2)) = 1 ] || class="$class;even"
         printf '%s,"%s",%s\n' "$file" "${class##*/}" $part
