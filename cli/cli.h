@@ -142,6 +142,9 @@ int cli_load_model(const cli_args *args, const char *path, oc_model **out);
 /** Makes a session, heeding --threads; profile as in oc_session_options. */
 int cli_create_session(const cli_args *args, oc_model *model, int profile,
                        oc_session **out);
+/** The same with `usual` threads where --threads is not given. */
+int cli_create_session_of(const cli_args *args, oc_model *model, int profile,
+                          int usual, oc_session **out);
 
 /* ---- help (help.c, generate.c, generate_tables.c)
  * -------------------------------------------------- */

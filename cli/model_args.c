@@ -70,10 +70,15 @@ int cli_load_model(const cli_args *args, const char *path, oc_model **out) {
 
 int cli_create_session(const cli_args *args, oc_model *model, int profile,
                        oc_session **out) {
+    return cli_create_session_of(args, model, profile, 0, out);
+}
+
+int cli_create_session_of(const cli_args *args, oc_model *model, int profile,
+                          int usual, oc_session **out) {
     oc_session_options opt = {0};
     oc_error err;
     int64_t threads;
-    int code = cli_get_int(args, "threads", 1, 1024, 0, &threads);
+    int code = cli_get_int(args, "threads", 1, 1024, usual, &threads);
     if (code) return code;
     opt.threads = (int)threads;
     opt.profile = profile;

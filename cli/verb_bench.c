@@ -1,7 +1,7 @@
 /* verb_bench.c - ocelli bench: how fast a model runs here. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "cli.h"
+#include "bench.h"
 
 #include "inputs.h"
 #include "json.h"
@@ -14,13 +14,14 @@
 typedef struct bench {
     const cli_args *args;
     oc_model *model;
-    oc_session *session;
+    oc_session **sessions; /* n_sessions of them, which run at once */
+    int n_sessions;
+    oc_session *session; /* the first one */
     cli_inputs inputs;
-    int threads;
+    int threads;    /* of a session */
     double seconds; /* to run for */
     double load_ms, first_ms;
-    double *ms; /* of each run */
-    size_t n, capacity;
+    bench_times times; /* of each run */
     int64_t batch;
     size_t rss_bytes;
     double peak; /* of all threads, operations a second */
@@ -40,22 +41,10 @@ static size_t resident_bytes(void) {
     return n == 2 && page > 0 ? (size_t)resident * (size_t)page : 0;
 }
 
-static int add_time(bench *b, double ms) {
-    if (b->n == b->capacity) {
-        size_t more = b->capacity ? 2 * b->capacity : 256;
-        double *grown = realloc(b->ms, more * sizeof(*grown));
-        if (!grown) return cli_fail(CLI_RESOURCES, "out of memory");
-        b->ms = grown;
-        b->capacity = more;
-    }
-    b->ms[b->n++] = ms;
-    return CLI_OK;
-}
-
-static int one_run(bench *b, double *ms) {
+static int one_run(bench *b, oc_session *session, double *ms) {
     oc_error err;
     double start = out_seconds();
-    if (oc_session_run(b->session, &err))
+    if (oc_session_run(session, &err))
         return cli_report(&err, b->args->operands[0]);
     *ms = 1e3 * (out_seconds() - start);
     return CLI_OK;
@@ -68,43 +57,58 @@ static int by_value(const void *a, const void *b) {
 
 /* Nearest rank: the smallest time that `share` of the runs do not exceed. */
 static double percentile(const bench *b, double share) {
-    size_t i = (size_t)(share * (double)b->n);
-    if (i >= b->n) i = b->n - 1;
-    return b->ms[i];
+    size_t i = (size_t)(share * (double)b->times.n);
+    if (i >= b->times.n) i = b->times.n - 1;
+    return b->times.ms[i];
 }
 
-static int measure(bench *b) {
+/* One session, with a bar. */
+static int measure_alone(bench *b) {
+    bench_times *t = &b->times;
     out_progress bar;
     double ms = 0, spent = 0;
-    int code = one_run(b, &b->first_ms);
-    /* A few more until caches and clocks have settled. */
-    for (int i = 0; i < 3 && !code; i++) {
-        code = one_run(b, &ms);
-    }
+    int code = CLI_OK;
     out_progress_begin(&bar, "bench", 1, cli_has(b->args, "quiet"));
-    while (!code && (spent < 1e3 * b->seconds || b->n < 3)) {
-        code = one_run(b, &ms);
-        if (!code) code = add_time(b, ms);
+    while (!code && (spent < 1e3 * b->seconds || t->n < 3)) {
+        code = one_run(b, b->session, &ms);
+        if (!code && bench_add_time(t, ms))
+            code = cli_fail(CLI_RESOURCES, "out of memory");
         spent += ms;
         /* So many runs as the time is likely to be enough for. */
         if (spent > 0)
-            bar.total = (int64_t)(1e3 * b->seconds / spent * (double)b->n);
-        if (bar.total < (int64_t)b->n) bar.total = (int64_t)b->n;
+            bar.total = (int64_t)(1e3 * b->seconds / spent * (double)t->n);
+        if (bar.total < (int64_t)t->n) bar.total = (int64_t)t->n;
         out_progress_add(&bar, 1);
     }
     out_progress_end(&bar);
+    t->wall_s = 1e-3 * spent;
+    return code;
+}
+
+static int measure(bench *b) {
+    double ms = 0;
+    int code = one_run(b, b->session, &b->first_ms);
+    /* A few more until caches and clocks have settled. */
+    for (int i = 0; i < 3 && !code; i++) {
+        code = one_run(b, b->session, &ms);
+    }
+    for (int i = 1; i < b->n_sessions && !code; i++) {
+        code = one_run(b, b->sessions[i], &ms);
+    }
+    if (!code)
+        code = b->n_sessions > 1
+                   ? bench_at_once(b->sessions, b->n_sessions,
+                                   b->args->operands[0], b->seconds, &b->times)
+                   : measure_alone(b);
     if (code) return code;
-    qsort(b->ms, b->n, sizeof(*b->ms), by_value);
+    qsort(b->times.ms, b->times.n, sizeof(*b->times.ms), by_value);
     b->rss_bytes = resident_bytes();
     return CLI_OK;
 }
 
 static double throughput(const bench *b) {
-    double total = 0;
-    for (size_t i = 0; i < b->n; i++) {
-        total += b->ms[i];
-    }
-    return total > 0 ? 1e3 * (double)b->n * (double)b->batch / total : 0;
+    double runs = (double)b->times.n * (double)b->batch;
+    return b->times.wall_s > 0 ? runs / b->times.wall_s : 0;
 }
 
 /* ---- layers ---------------------------------------------------------------
@@ -227,10 +231,11 @@ static void report_json(const bench *b) {
     json_object(&j, NULL);
     json_string(&j, "model", b->args->operands[0]);
     json_int(&j, "threads", b->threads);
-    json_int(&j, "runs", (int64_t)b->n);
+    json_int(&j, "sessions", b->n_sessions);
+    json_int(&j, "runs", (int64_t)b->times.n);
     json_double(&j, "load_ms", b->load_ms);
     json_double(&j, "first_ms", b->first_ms);
-    json_double(&j, "min_ms", b->ms[0]);
+    json_double(&j, "min_ms", b->times.ms[0]);
     json_double(&j, "median_ms", percentile(b, 0.5));
     json_double(&j, "p99_ms", percentile(b, 0.99));
     json_double(&j, "throughput", throughput(b));
@@ -248,7 +253,7 @@ static void report_text(const bench *b) {
     } rows[] = {
         {"load", "ms", b->load_ms},
         {"first run", "ms", b->first_ms},
-        {"fastest run", "ms", b->ms[0]},
+        {"fastest run", "ms", b->times.ms[0]},
         {"median run", "ms", percentile(b, 0.5)},
         {"99th percentile", "ms", percentile(b, 0.99)},
         {"throughput", "a second", throughput(b)},
@@ -263,8 +268,10 @@ static void report_text(const bench *b) {
     }
     out_table_print(&t, stdout, 0);
     out_table_deinit(&t);
-    printf("%s%zu runs with %d thread%s%s\n", out_color(stdout, OUT_DIM), b->n,
-           b->threads, b->threads > 1 ? "s" : "", out_color(stdout, OUT_PLAIN));
+    printf("%s%zu runs ", out_color(stdout, OUT_DIM), b->times.n);
+    if (b->n_sessions > 1) printf("of %d sessions at once ", b->n_sessions);
+    printf("with %d thread%s%s%s\n", b->threads, b->threads > 1 ? "s" : "",
+           b->n_sessions > 1 ? " each" : "", out_color(stdout, OUT_PLAIN));
     if (cli_has(b->args, "layers")) text_layers(b);
 }
 
@@ -279,28 +286,52 @@ static int64_t batch_of(const bench *b) {
     return t && t->rank == 4 && t->dims[0] > 0 ? t->dims[0] : 1;
 }
 
-static int prepare(bench *b) {
+static int set_inputs(bench *b) {
     const char *spec;
-    int64_t threads;
-    int layers = cli_has(b->args, "layers");
-    int code = cli_get_double(b->args, "time", 0.01, 86400, 3, &b->seconds);
-    if (!code) code = cli_get_int(b->args, "threads", 1, 1024, 0, &threads);
-    if (code) return code;
-    b->threads = threads ? (int)threads : oc_cpu_count();
-    if (layers) b->peak = oc_cpu_peak_flops(cli_cpu_mask(b->args)) * b->threads;
-    double start = out_seconds();
-    code = cli_load_model(b->args, b->args->operands[0], &b->model);
-    if (!code)
-        code = cli_create_session(b->args, b->model, layers, &b->session);
-    b->load_ms = 1e3 * (out_seconds() - start);
-    if (!code) code = cli_inputs_init(&b->inputs, b->model);
+    int code = cli_inputs_init(&b->inputs, b->model);
     for (int i = 0; !code && (spec = cli_get_nth(b->args, "input", i)); i++) {
         code = cli_inputs_load(&b->inputs, b->model, spec);
     }
     if (!code) code = cli_inputs_random(&b->inputs, b->model, b->args);
-    if (!code) code = cli_inputs_set(&b->inputs, b->model, b->session);
+    for (int i = 0; i < b->n_sessions && !code; i++) {
+        code = cli_inputs_set(&b->inputs, b->model, b->sessions[i]);
+    }
     b->batch = batch_of(b);
     return code;
+}
+
+/* How many sessions, of how many threads. */
+static int get_sizes(bench *b, int64_t *threads) {
+    int64_t sessions;
+    int code = cli_get_double(b->args, "time", 0.01, 86400, 3, &b->seconds);
+    if (!code) code = cli_get_int(b->args, "sessions", 1, 256, 1, &sessions);
+    if (code) return code;
+    int64_t each = oc_cpu_count() / sessions;
+    code =
+        cli_get_int(b->args, "threads", 1, 1024, each > 1 ? each : 1, threads);
+    if (code) return code;
+    b->threads = (int)*threads;
+    b->sessions = calloc((size_t)sessions, sizeof(oc_session *));
+    if (!b->sessions) return cli_fail(CLI_RESOURCES, "out of memory");
+    b->n_sessions = (int)sessions;
+    return CLI_OK;
+}
+
+static int prepare(bench *b) {
+    int64_t threads;
+    int layers = cli_has(b->args, "layers") || cli_has(b->args, "roofline");
+    int code = get_sizes(b, &threads);
+    if (code) return code;
+    if (layers) b->peak = oc_cpu_peak_flops(cli_cpu_mask(b->args)) * b->threads;
+    double start = out_seconds();
+    code = cli_load_model(b->args, b->args->operands[0], &b->model);
+    for (int i = 0; i < b->n_sessions && !code; i++) {
+        code = cli_create_session_of(b->args, b->model, layers && i == 0,
+                                     b->threads, &b->sessions[i]);
+        if (i == 0) b->load_ms = 1e3 * (out_seconds() - start);
+    }
+    b->session = b->sessions[0];
+    return code ? code : set_inputs(b);
 }
 
 static int run_bench(cli_args *args) {
@@ -314,8 +345,15 @@ static int run_bench(cli_args *args) {
         else
             report_text(&b);
     }
-    free(b.ms);
-    oc_session_destroy(b.session);
+    const char *roofline = cli_get(args, "roofline", NULL);
+    if (!code && roofline)
+        code = bench_roofline(roofline, args->operands[0], b.session, b.threads,
+                              b.peak);
+    free(b.times.ms);
+    for (int i = 0; i < b.n_sessions; i++) {
+        oc_session_destroy(b.sessions[i]);
+    }
+    free(b.sessions);
     cli_inputs_deinit(&b.inputs);
     oc_model_destroy(b.model);
     return code;
@@ -323,7 +361,9 @@ static int run_bench(cli_args *args) {
 
 static const cli_option options[] = {
     {"time", 0, "S", "seconds to measure for (default 3)", NULL},
+    {"sessions", 0, "N", "sessions to run at once (default 1)", NULL},
     {"layers", 'l', NULL, "time every layer, too", NULL},
+    {"roofline", 0, "FILE", "draw as SVG what bounds each layer", NULL},
     {"input", 'i', "NAME=FILE",
      "value of an input (repeatable): .npy, .npz, .pb or a picture", NULL},
     CLI_OPT_SHAPE,
@@ -340,7 +380,11 @@ const cli_verb cli_verb_bench = {
     "second, and the memory of the process.\n\n"
     "With --layers, the time of each layer, its floating-point operations a "
     "second, and their share of what the cores can do, which is measured at "
-    "the start. Timing layers costs a little time itself.",
+    "the start. Timing layers costs a little time itself. --roofline draws "
+    "them below what the cores and the memory can do.\n\n"
+    "With --sessions, so many run at once and share the model's weights, as in "
+    "a server: more inputs a second, each of them later. Each has its share of "
+    "the cores, or --threads.",
     options,
     1,
     1,

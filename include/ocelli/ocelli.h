@@ -247,6 +247,11 @@ OC_API const char *oc_cpu_feature_name(int i, uint32_t *bit);
  * registers alone, measured for some 30 ms.  cpu_mask is as in oc_options.
  */
 OC_API double oc_cpu_peak_flops(uint32_t cpu_mask);
+/**
+ * Bytes a second that so many cores together read from memory, beyond all
+ * caches; measured for some 100 ms.  0 where there is no room for it.
+ */
+OC_API double oc_cpu_memory_speed(int threads);
 
 /**
  * How a model is loaded.  Zero-initialise, then set what matters; zero

@@ -39,6 +39,32 @@ json "bench counts what a product of matrices takes" \
 json "bench relates the rate to the peak" 'all(near(s["peak_share"],
     s["gflops"] / d["peak_gflops"], 1e-9) for s in d["layers"])'
 
+run bench small.onnx --time 0.05 --roofline roof.svg --shape 1000x2
+# shellcheck disable=SC2016
+ok "bench --roofline draws each layer that computes" "$python" -c '
+import xml.etree.ElementTree as xml
+svg = "{http://www.w3.org/2000/svg}"
+root = xml.parse("roof.svg").getroot()
+dots = [c for c in root.iter(svg + "circle") if c.find(svg + "title") is not None]
+assert len(dots) == 1 and "GFLOP/s" in dots[0].find(svg + "title").text, dots
+assert any("peak" in (t.text or "") for t in root.iter(svg + "text"))
+box = [float(v) for v in root.get("viewBox").split()]
+assert all(0 < float(c.get("cx")) < box[2] and 0 < float(c.get("cy")) < box[3]
+           for c in dots)
+'
+if [ -w /dev/full ]; then
+    fails "bench tells of a full disk" 1 'cannot write all of /dev/full' \
+        bench small.onnx --time 0.05 --roofline /dev/full -q
+else
+    skip "bench tells of a full disk" "no /dev/full"
+fi
+
+run bench small.onnx --time 0.1 --sessions 3 --json
+json "bench --sessions runs so many at once" 'd["sessions"] == 3 and
+    d["threads"] >= 1 and d["runs"] >= 9 and d["throughput"] > 0'
+fails "bench wants a number of sessions" 2 '--sessions takes a' \
+    bench small.onnx --sessions 0
+
 fails "bench names a model that is not there" 3 'cannot open gone.onnx' \
     bench gone.onnx
 fails "bench wants a time" 2 '--time takes a number' bench small.onnx --time 0
