@@ -44,6 +44,29 @@ size_t oc__gemm_i8_packed_bytes(const struct oc__kernels *kt, size_t k,
     return out;
 }
 
+/* Four steps of the columns of a panel.  Products of two activations pack B at
+ * every run. */
+static void pack_four(const uint8_t *from, size_t row_stride, size_t col_stride,
+                      int by, size_t cols, uint8_t *out, int32_t *sums) {
+    const uint8_t *b = from, *c = b + row_stride, *d = c + row_stride;
+    const uint8_t *e = d + row_stride, x = (uint8_t)by;
+    for (size_t j = 0; j < cols; j++, out += 4) {
+        size_t at = j * col_stride;
+        uint8_t y0 = b[at] ^ x, y1 = c[at] ^ x, y2 = d[at] ^ x, y3 = e[at] ^ x;
+        out[0] = y0;
+        out[1] = y1;
+        out[2] = y2;
+        out[3] = y3;
+        sums[j] += (int8_t)y0 + (int8_t)y1 + (int8_t)y2 + (int8_t)y3;
+    }
+}
+
+/* Zeros beyond the columns there are. */
+static void clear_columns(uint8_t *out, size_t fours, size_t nr, size_t cols) {
+    for (size_t i = 0; i < fours; i++)
+        memset(out + (i * nr + cols) * 4, 0, (nr - cols) * 4);
+}
+
 void oc__gemm_i8_pack_b(const struct oc__kernels *kt, size_t k, size_t n,
                         const void *b, int b_signed, size_t row_stride,
                         size_t col_stride, void *packed) {
@@ -53,12 +76,17 @@ void oc__gemm_i8_pack_b(const struct oc__kernels *kt, size_t k, size_t n,
     uint8_t *out = (uint8_t *)packed + sums_bytes(kt, n);
     memset(packed, 0, sums_bytes(kt, n));
     for (size_t p = 0; p < panels; p++, out += panel_bytes(kt, k)) {
-        size_t cols = OC_MIN(nr, n - p * nr);
-        memset(out, 0, panel_bytes(kt, k));
-        for (size_t i = 0; i < k; i++)
+        size_t cols = OC_MIN(nr, n - p * nr), i = 0;
+        const uint8_t *from = (const uint8_t *)b + p * nr * col_stride;
+        for (; i + 4 <= k; i += 4, from += 4 * row_stride)
+            pack_four(from, row_stride, col_stride, by, cols, out + i * nr,
+                      sums + p * nr);
+        if (cols < nr) clear_columns(out, k / 4, nr, cols);
+        if (i == k) continue;
+        memset(out + i * nr, 0, 4 * nr);
+        for (; i < k; i++, from += row_stride)
             for (size_t j = 0; j < cols; j++) {
-                size_t at = i * row_stride + (p * nr + j) * col_stride;
-                uint8_t x = flip(b, at, by);
+                uint8_t x = flip(from, j * col_stride, by);
                 out[(i / 4 * nr + j) * 4 + i % 4] = x;
                 sums[p * nr + j] += (int8_t)x;
             }

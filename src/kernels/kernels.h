@@ -223,6 +223,10 @@ typedef struct oc__add_i8_args {
 } oc__add_i8_args;
 typedef void oc__add_i8_fn(const oc__add_i8_args *k, const uint8_t *a,
                            const uint8_t *b, uint8_t *y, size_t n);
+/* mul_i8 is of this type, too:
+ * y[i] = saturate(round_half_even((a[i] - a_zero) * (b[i] - b_zero) * a_scale)
+ *               + zero)
+ */
 
 /** y[i] = table[x[i]]; the table has 256 bytes. */
 typedef void oc__table_i8_fn(const uint8_t *table, const uint8_t *x, uint8_t *y,

@@ -530,19 +530,26 @@ VTARGET void K(requantize_i8)(const int32_t *x, const int32_t *bias,
     }
 }
 
-/* Both operands less their zero points, in units of the result. */
-VINLINE VI V(add_codes)(VI a, VI b, const oc__add_i8_args *k, VF lo, VF hi) {
-    VF u = V(to_f)(V(i_sub)(a, V(i_set1)(k->a_zero)));
+/* Both operands less their zero points, in units of the result.  Products of
+ * two differences have 17 bits, so f32 holds them. */
+VINLINE VI V(pair_codes)(VI a, VI b, const oc__add_i8_args *k, VF lo, VF hi,
+                         const int mul) {
+    VF u = V(to_f)(V(i_sub)(a, V(i_set1)(k->a_zero))), r;
     VF v = V(to_f)(V(i_sub)(b, V(i_set1)(k->b_zero)));
-    u = V(mul)(u, V(set1)(k->a_scale));
-    v = V(mul)(v, V(set1)(k->b_scale));
-    VF r = V(round)(V(add)(u, v));
-    r = V(minx)(V(maxx)(r, lo), hi);
+    if (mul) {
+        r = V(mul)(V(mul)(u, v), V(set1)(k->a_scale));
+    } else {
+        u = V(mul)(u, V(set1)(k->a_scale));
+        v = V(mul)(v, V(set1)(k->b_scale));
+        r = V(add)(u, v);
+    }
+    r = V(minx)(V(maxx)(V(round)(r), lo), hi);
     return V(i_add)(V(to_i)(r), V(i_set1)(k->zero));
 }
 
-VINLINE void V(add_codes_at)(const oc__add_i8_args *k, const uint8_t *a,
-                             const uint8_t *b, uint8_t *y, VF lo, VF hi) {
+VINLINE void V(pair_codes_at)(const oc__add_i8_args *k, const uint8_t *a,
+                              const uint8_t *b, uint8_t *y, VF lo, VF hi,
+                              const int mul) {
     VI s, t;
     if (k->is_signed) {
         s = V(load_i8)((const int8_t *)a);
@@ -551,24 +558,34 @@ VINLINE void V(add_codes_at)(const oc__add_i8_args *k, const uint8_t *a,
         s = V(load_u8)(a);
         t = V(load_u8)(b);
     }
-    V(store_u8)(y, V(add_codes)(s, t, k, lo, hi));
+    V(store_u8)(y, V(pair_codes)(s, t, k, lo, hi, mul));
 }
 
-VTARGET void K(add_i8)(const oc__add_i8_args *k, const uint8_t *a,
-                       const uint8_t *b, uint8_t *y, size_t n) {
+VINLINE void V(pair_i8)(const oc__add_i8_args *k, const uint8_t *a,
+                        const uint8_t *b, uint8_t *y, size_t n, const int mul) {
     const int least = k->is_signed ? -128 : 0;
     const VF lo = V(set1)((float)(least - k->zero)),
              hi = V(set1)((float)(least + 255 - k->zero));
     const oc__add_i8_args args = *k;
     size_t i = 0;
     for (; i + V_WIDTH <= n; i += V_WIDTH)
-        V(add_codes_at)(&args, a + i, b + i, y + i, lo, hi);
+        V(pair_codes_at)(&args, a + i, b + i, y + i, lo, hi, mul);
     if (i == n) return;
     uint8_t left[V_WIDTH] = {0}, right[V_WIDTH] = {0}, out[V_WIDTH];
     memcpy(left, a + i, n - i);
     memcpy(right, b + i, n - i);
-    V(add_codes_at)(&args, left, right, out, lo, hi);
+    V(pair_codes_at)(&args, left, right, out, lo, hi, mul);
     memcpy(y + i, out, n - i);
+}
+
+VTARGET void K(add_i8)(const oc__add_i8_args *k, const uint8_t *a,
+                       const uint8_t *b, uint8_t *y, size_t n) {
+    V(pair_i8)(k, a, b, y, n, 0);
+}
+
+VTARGET void K(mul_i8)(const oc__add_i8_args *k, const uint8_t *a,
+                       const uint8_t *b, uint8_t *y, size_t n) {
+    V(pair_i8)(k, a, b, y, n, 1);
 }
 
 VTARGET void K(taps_f32)(const float *x, const size_t *at, const float *w,

@@ -80,7 +80,8 @@ static oc_status infer_pair(oc__ctx *c) {
 }
 
 /* The products of scales come first: what is left for each element is one
-   multiplication (Mul), or two and an addition (Add). */
+   multiplication (Mul), or two and an addition (Add).  Where one operand stays
+   the same, the result is a table of the other's codes. */
 #define PAIR(T)                                                                \
     for (int64_t i = 0; i < n; i++) {                                          \
         int u = ((const T *)a)[i * sa] - j->a_zero;                            \
@@ -91,16 +92,35 @@ static oc_status infer_pair(oc__ctx *c) {
         y[i] = (uint8_t)oc__requantize(r, j->y_zero, j->is_signed);            \
     }
 
-static void pair_run(const pair_job *j, const uint8_t *a, int64_t sa,
-                     const uint8_t *b, int64_t sb, uint8_t *y, int64_t n) {
-    if (j->kind == K_ADD && sa == 1 && sb == 1) {
-        const oc__add_i8_args k = {j->is_signed, j->a_zero,  j->b_zero,
-                                   j->y_zero,    j->a_ratio, j->b_ratio};
-        j->kt->add_i8(&k, a, b, y, (size_t)n);
-    } else if (j->is_signed)
+static void pair_loop(const pair_job *j, const uint8_t *a, int64_t sa,
+                      const uint8_t *b, int64_t sb, uint8_t *y, int64_t n) {
+    if (j->is_signed)
         PAIR(int8_t)
     else
         PAIR(uint8_t)
+}
+
+/* Elements from which a table pays. */
+#define TABLE_LEAST 512
+
+static void pair_run(const pair_job *j, const uint8_t *a, int64_t sa,
+                     const uint8_t *b, int64_t sb, uint8_t *y, int64_t n) {
+    uint8_t codes[256], table[256];
+    if (sa == 1 && sb == 1) {
+        const oc__add_i8_args k = {j->is_signed, j->a_zero,  j->b_zero,
+                                   j->y_zero,    j->a_ratio, j->b_ratio};
+        (j->kind == K_ADD ? j->kt->add_i8 : j->kt->mul_i8)(&k, a, b, y,
+                                                           (size_t)n);
+        return;
+    }
+    if (n < TABLE_LEAST || sa + sb != 1) {
+        pair_loop(j, a, sa, b, sb, y, n);
+        return;
+    }
+    for (int i = 0; i < 256; i++)
+        codes[i] = (uint8_t)i;
+    pair_loop(j, sa ? codes : a, sa, sb ? codes : b, sb, table, 256);
+    j->kt->table_i8(table, sa ? a : b, y, (size_t)n);
 }
 
 static void pair_range(void *user, int64_t begin, int64_t end, int worker) {

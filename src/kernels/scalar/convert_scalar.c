@@ -87,6 +87,17 @@ void oc__add_i8_scalar(const oc__add_i8_args *k, const uint8_t *a,
     }
 }
 
+void oc__mul_i8_scalar(const oc__add_i8_args *k, const uint8_t *a,
+                       const uint8_t *b, uint8_t *y, size_t n) {
+    int lo = k->is_signed ? -128 : 0;
+    for (size_t i = 0; i < n; i++) {
+        int u = code_at(a, i, k->is_signed) - k->a_zero;
+        int v = code_at(b, i, k->is_signed) - k->b_zero;
+        float r = (float)(u * v) * k->a_scale;
+        y[i] = (uint8_t)quantize(r, 1, k->zero, lo, lo + 255);
+    }
+}
+
 void oc__taps_f32_scalar(const float *x, const size_t *at, const float *w,
                          size_t taps, float *y, size_t n) {
     for (size_t i = 0; i < n; i++) {
