@@ -44,8 +44,9 @@ static size_t group_bytes(const oc__kernels *kt, const oc__conv_geom *g) {
 }
 
 size_t oc__conv_i8_packed_bytes(const struct oc__kernels *kt,
-                                const oc__conv_geom *g) {
+                                const oc__conv_geom *g, oc__conv_i8_algo algo) {
     size_t each, all;
+    if (algo == OC_CONV_I8_WINOGRAD) return oc__wino_i8_packed_bytes(g);
     if (oc__conv_i8_is_depth(g)) {
         each = (size_t)(g->kernel_h * g->kernel_w) * sizeof(int16_t);
         return oc__size_mul(each, (size_t)g->in_c, &all) ? SIZE_MAX : all;
@@ -70,15 +71,19 @@ static int weight_at(const void *w, int wide, size_t i) {
     return wide ? ((const int16_t *)w)[i] : ((const int8_t *)w)[i];
 }
 
-int32_t oc__conv_i8_bias(const oc__conv_geom *g, const void *w, int wide,
+int32_t oc__conv_i8_bias(const oc__kernels *kt, const oc__conv_geom *g,
+                         oc__conv_i8_algo algo, const void *w, int wide,
                          size_t channel, int32_t bias, int in_zero,
                          int in_signed) {
     size_t depth = depth_of(g);
     uint32_t sum = 0;
     for (size_t i = 0; i < depth; i++)
         sum += (uint32_t)weight_at(w, wide, channel * depth + i);
-    /* Products see x ^ 128, depthwise sums x itself. */
-    if (in_signed && !oc__conv_i8_is_depth(g)) in_zero += 128;
+    /* Products see u8, or s8 where the kernel wants that; depthwise sums x
+     * itself. */
+    int as_signed = algo == OC_CONV_I8_PLAIN && kt->gemm_i8->a_signed;
+    if (!oc__conv_i8_is_depth(g) && !in_signed != !as_signed)
+        in_zero += in_signed ? 128 : -128;
     return (int32_t)((uint32_t)bias - (uint32_t)in_zero * sum);
 }
 
@@ -112,7 +117,12 @@ static void pack_group(const oc__kernels *kt, const oc__conv_geom *g,
 }
 
 void oc__conv_i8_pack(const struct oc__kernels *kt, const oc__conv_geom *g,
-                      const void *w, int wide, void *packed) {
+                      oc__conv_i8_algo algo, const void *w, int wide,
+                      void *packed) {
+    if (algo == OC_CONV_I8_WINOGRAD) {
+        oc__wino_i8_pack(g, w, packed);
+        return;
+    }
     if (oc__conv_i8_is_depth(g)) {
         pack_depth(g, w, wide, packed);
         return;
@@ -269,7 +279,7 @@ static void pack_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
     packer k = {.p = p, .k0 = k0, .steps = steps, .n = -1};
     k.pack = p->kt->gemm_i8->pack;
     k.outside = (const uint8_t *)mine + p->at_row;
-    k.flip = p->a->in_signed ? 0x80 : 0;
+    k.flip = !p->a->in_signed == !p->kt->gemm_i8->a_signed ? 0 : 0x80;
     size_t each = OC_GEMM_I8_STEPS * p->kt->gemm_i8->a_bytes;
     int point = is_point(&p->a->g);
     place at = place_of(&p->a->g, panel_row(p, i0));
@@ -286,6 +296,30 @@ static void pack_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
             next_place(&p->a->g, &at);
         }
     }
+}
+
+void oc__conv_i8_finish(const oc__kernels *kt, const oc__conv_i8_args *a,
+                        size_t at, size_t n) {
+    float *y = a->out_f32 + at;
+    oc__act_args act = {(oc__act)a->act, a->act_a, a->act_b};
+    if (a->residual)
+        kt->add_act_f32(act, y, a->residual + at, y, n);
+    else if (act.kind != OC_ACT_NONE)
+        kt->act_f32(act, y, y, n);
+}
+
+/* The same for rows of one group. */
+static void finish_rows(const conv_plan *p, size_t group, size_t row,
+                        size_t end) {
+    const oc__conv_i8_args *a = p->a;
+    size_t out_c = (size_t)a->g.out_c;
+    if (a->g.group == 1) {
+        oc__conv_i8_finish(p->kt, a, row * out_c, (end - row) * out_c);
+        return;
+    }
+    for (; row < end; row++)
+        oc__conv_i8_finish(p->kt, a, row * out_c + group * p->group_out,
+                           p->group_out);
 }
 
 /* Panels i0 .. i1 of one group, all columns. */
@@ -312,12 +346,17 @@ static void run_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
                   j / kernel->nr * p->b_panel + k0 * kernel->nr;
             t.codes.bias = a->bias + group * p->terms + j;
             t.codes.scale = a->scale + group * p->terms + j;
+            if (a->out_f32) t.codes.shift = a->shift + group * p->terms + j;
             for (size_t i = i0; i < i1; i++) {
                 size_t row = panel_row(p, i);
                 t.rows = panel_row(p, i + 1) - row;
                 t.a = mine + (i - i0) * p->panel_bytes;
                 t.a_step = t.rows * OC_GEMM_I8_STEPS;
-                t.codes.y = a->out + row * out_c + group * p->group_out + j;
+                size_t at = row * out_c + group * p->group_out + j;
+                if (a->out_f32)
+                    t.codes.f = a->out_f32 + at;
+                else
+                    t.codes.y = a->out + at;
                 if (!t.first || !t.last)
                     t.c = (int32_t *)(void *)(mine + p->at_sums) +
                           (row - row0) * p->sums_stride + j;
@@ -325,6 +364,7 @@ static void run_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
             }
         }
     }
+    if (a->out_f32) finish_rows(p, group, row0, panel_row(p, i1));
 }
 
 static void conv_task(void *ctx, int task, int worker) {
@@ -378,8 +418,11 @@ static void make_plan(conv_plan *p, const oc__kernels *kt,
 }
 
 size_t oc__conv_i8_scratch_bytes(const struct oc__kernels *kt,
-                                 const oc__conv_geom *g, int threads) {
+                                 const oc__conv_geom *g, oc__conv_i8_algo algo,
+                                 int threads) {
     conv_plan p;
+    if (algo == OC_CONV_I8_WINOGRAD)
+        return oc__wino_i8_scratch_bytes(kt, g, threads);
     if (oc__conv_i8_is_depth(g)) return oc__depth_i8_scratch_bytes(g, threads);
     make_plan(&p, kt, g);
     return p.worker_bytes * (size_t)threads;
@@ -388,6 +431,10 @@ size_t oc__conv_i8_scratch_bytes(const struct oc__kernels *kt,
 void oc__conv_i8(const struct oc__kernels *kt, oc__pool *pool,
                  const oc__conv_i8_args *args, void *scratch) {
     conv_plan p;
+    if (args->algo == OC_CONV_I8_WINOGRAD) {
+        oc__wino_i8(kt, pool, args, scratch);
+        return;
+    }
     if (oc__conv_i8_is_depth(&args->g)) {
         oc__depth_i8(kt, pool, args, scratch);
         return;

@@ -91,11 +91,11 @@ static void window_task(void *ctx, int task, int worker) {
     memset(outside, a->pad, (size_t)g->in_c);
     size_t end = oc__share_end(share, (size_t)task);
     for (size_t i = oc__share_begin(share, (size_t)task); i < end; i++) {
-        uint8_t *y = a->out + i * (size_t)(g->out_w * g->out_c);
+        size_t row = (size_t)(g->out_w * g->out_c);
         fill_list(a, &j->s, (int64_t)i / g->out_h, (int64_t)i % g->out_h,
                   outside, list);
         if (j->pooling) {
-            pool_row(j, list, y);
+            pool_row(j, list, a->out + i * row);
             continue;
         }
         oc__depth_i8_run r = {.in = list,
@@ -109,9 +109,14 @@ static void window_task(void *ctx, int task, int worker) {
         r.codes.scale = a->scale;
         r.codes.zero = a->zero;
         r.codes.is_signed = a->out_signed;
-        r.codes.y = y;
+        r.codes.shift = a->shift;
         r.codes.row_stride = (size_t)g->out_c;
+        if (a->out_f32)
+            r.codes.f = a->out_f32 + i * row;
+        else
+            r.codes.y = a->out + i * row;
         j->kt->depth_i8(&r);
+        if (a->out_f32) oc__conv_i8_finish(j->kt, a, i * row, row);
     }
 }
 

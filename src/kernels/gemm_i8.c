@@ -100,9 +100,9 @@ typedef struct i8_plan {
     const oc__gemm_i8_args *g;
     size_t k_block;
     size_t panels, m_parts, n_parts, n_step, steps; /* as in gemm.c */
-    int a_flip;                                     /* 0x80 for signed A */
-    int32_t *a_zero, *a_rest;                       /* m values each */
-    int32_t *b_zero;                                /* n values */
+    int a_flip; /* 0x80 where A is not signed as the kernel wants it */
+    int32_t *a_zero, *a_rest; /* m values each */
+    int32_t *b_zero;          /* n values */
     char *panels_a;
     size_t worker_bytes;
 } i8_plan;
@@ -181,6 +181,12 @@ static void gemm_task(void *ctx, int task, int worker) {
               j0, OC_MIN(j1, p->g->n));
 }
 
+/* A byte of A as the kernel sees it. */
+static uint32_t byte_of(const i8_plan *p, uint8_t a) {
+    uint8_t x = (uint8_t)(a ^ p->a_flip);
+    return p->kt->gemm_i8->a_signed ? (uint32_t)(int8_t)x : x;
+}
+
 /* sum a' - k za, for rows of a share. */
 static void rest_task(void *ctx, int task, int worker) {
     const oc__share *s = ctx;
@@ -192,7 +198,7 @@ static void rest_task(void *ctx, int task, int worker) {
         const uint8_t *a = (const uint8_t *)g->a + i * g->a_row_stride;
         uint32_t sum = 0;
         for (size_t j = 0; j < g->k; j++)
-            sum += (uint8_t)(a[j] ^ p->a_flip);
+            sum += byte_of(p, a[j]);
         p->a_rest[i] = (int32_t)(sum - (uint32_t)g->k * (uint32_t)p->a_zero[i]);
     }
 }
@@ -200,9 +206,9 @@ static void rest_task(void *ctx, int task, int worker) {
 /* Zero points as the kernels see them: moved by 128 like the numbers. */
 static void plan_zeros(i8_plan *p, oc__pool *pool) {
     const oc__gemm_i8_args *g = p->g;
-    int any = 0;
+    int any = 0, moved = p->kt->gemm_i8->a_signed ? -p->a_flip : p->a_flip;
     for (size_t i = 0; i < g->m; i++)
-        p->a_zero[i] = (g->a_zeros ? g->a_zeros[i] : g->a_zero) + p->a_flip;
+        p->a_zero[i] = (g->a_zeros ? g->a_zeros[i] : g->a_zero) + moved;
     for (size_t j = 0; j < g->n; j++) {
         p->b_zero[j] =
             (g->b_zeros ? g->b_zeros[j] : g->b_zero) - (g->b_signed ? 0 : 128);
@@ -231,7 +237,8 @@ void oc__gemm_i8(const struct oc__kernels *kt, oc__pool *pool,
                  const oc__gemm_i8_args *g, void *scratch) {
     const oc__gemm_i8_kernel *kernel = kt->gemm_i8;
     if (g->m == 0 || g->n == 0) return;
-    i8_plan p = {.kt = kt, .g = g, .a_flip = g->a_signed ? 0x80 : 0};
+    i8_plan p = {.kt = kt, .g = g};
+    p.a_flip = !g->a_signed == !kernel->a_signed ? 0 : 0x80;
     p.k_block = k_block_of(g->k);
     p.panels = OC_CEIL_DIV(g->m, kernel->mr);
     p.n_step = kernel->nr;

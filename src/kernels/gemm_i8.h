@@ -6,6 +6,7 @@
  *
  * The kernels multiply a' = A as u8 by b' = B as s8: signed A and unsigned B
  * are moved by 128 (their top bit flipped), and so are their zero points.
+ * (Those with a_signed want A as s8, so unsigned A is what they move.)
  * These are taken out with sums of rows and columns,
  *
  *     sum (a' - za)(b' - zb) = sum a' b' - za * sum b' - zb * (sum a' - k za)
@@ -41,17 +42,24 @@ struct oc__kernels;
 
 /**
  * From sums back to 8 bits, as requantize_i8 does it:
- *   y[i][j] = saturate(round_half_even((sum[i][j] + bias[j]) * scale[j]) +
- * zero) What zero points of A add to a column is the same for all rows, and is
- * in the bias.
+ *   y[i][j] = saturate(round_half_even((sum[i][j] + bias[j]) * scale[j])
+ *                      + zero)
+ * or, where f is not NULL, to f32, each step rounded:
+ *   f[i][j] = (float)(sum[i][j] + bias[j]) * scale[j] + shift[j]
+ * What zero points of A add to a column is the same for all rows, and is in
+ * the bias.
  */
 typedef struct oc__codes {
     const int32_t *bias;
-    const float *scale;
-    int zero, is_signed; /* of y */
+    const float *scale, *shift; /* shift: of f alone */
+    int zero, is_signed;        /* of y */
     uint8_t *y;
-    size_t row_stride;
+    float *f;
+    size_t row_stride; /* elements of y or f */
 } oc__codes;
+
+/** Plain C: a sum of column j as y[at] or f[at]. */
+void oc__put_code_scalar(const oc__codes *to, int32_t sum, size_t j, size_t at);
 
 typedef struct oc__gemm_i8_tile {
     size_t rows, cols, k; /* k is rounded up to 4 */
@@ -67,9 +75,9 @@ typedef struct oc__gemm_i8_tile {
     const int32_t *a_zero; /* rows values */
     const int32_t *a_rest; /* sum a' - k za of each row; NULL: all zb are 0 */
     const int32_t *b_sum, *b_zero; /* cols values */
-    /* y is not NULL: the last part writes codes instead of C and needs none of
-     * the zero points.  Rows of C, if it is not the first part, too, are filled
-     * up to whole panels. */
+    /* y or f is not NULL: the last part writes it instead of C and needs none
+     * of the zero points.  Rows of C, if it is not the first part, too, are
+     * filled up to whole panels. */
     oc__codes codes;
 } oc__gemm_i8_tile;
 
@@ -85,6 +93,7 @@ typedef struct oc__gemm_i8_kernel {
      * step: elements from 64 steps to the next. */
     void (*pack)(const uint8_t *from, size_t n, size_t reach, int flip,
                  void *row, size_t at, size_t step);
+    int a_signed; /* a' is s8 */
 } oc__gemm_i8_kernel;
 
 /* ---- the driver ---------------------------------------------------------- */

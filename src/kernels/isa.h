@@ -35,6 +35,7 @@
 #define OC_TARGET_AVXVNNI __attribute__((target("avx2,fma,f16c,avxvnni")))
 /* NEON is part of every aarch64; later additions need their own attribute. */
 #define OC_TARGET_NEON
+#define OC_TARGET_NEON_DOT __attribute__((target("arch=armv8.2-a+dotprod")))
 
 #if defined(__GNUC__)
 #define OC_INLINE static inline __attribute__((always_inline))

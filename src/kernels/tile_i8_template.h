@@ -5,6 +5,7 @@
  *     VINLINE, VTARGET, V(name), K(job)    as for tile_template.h
  *     VI           a vector of int32
  *     ELEM         an element of packed A: uint8_t or int16_t
+ *     A_SIGNED     1: A is packed as s8 (else nothing)
  *     MR, PANEL    rows of a tile, columns of a panel
  *     EACH(X)      X(1) ... X(MR)
  *     VECTORS      accumulators for a row of a panel
@@ -20,6 +21,7 @@
  *     V(lanes_at)(p)     such a vector from LANES int32
  *     V(coder), V(coder_at), V(code4)    from such vectors to 8 bits; see
  *                        codes_avx2.h
+ *     V(scaler), V(scaler_at), V(scale_row)    and to f32
  *
  * One step of the loop is four steps of k: what one dot-product instruction
  * takes for each of its columns.
@@ -31,6 +33,9 @@
 #endif
 #define STEP_ENDS __asm__ volatile("" ::: "memory")
 
+#ifndef A_SIGNED
+#define A_SIGNED 0
+#endif
 #define MAX_VECTORS (VECTORS * THIN_PANELS)
 
 VINLINE void V(i8_step)(VI (*acc)[MAX_VECTORS], const int rows,
@@ -104,7 +109,26 @@ VINLINE void V(i8_codes)(const oc__gemm_i8_tile *t, VI (*v)[ROW_LANES],
     }
 }
 
-/* The end of the last part of a product whose sums become codes. */
+/* Column block j of all rows to f32. */
+VINLINE void V(i8_floats)(const oc__gemm_i8_tile *t, VI (*v)[ROW_LANES],
+                          const int rows, const int j, size_t col) {
+    const oc__codes *to = &t->codes;
+    const V(scaler) k = V(scaler_at)(to, col);
+    size_t m = OC_MIN(t->cols - col, (size_t)LANES);
+    float *at = to->f + col, part[LANES];
+    if (m == LANES) {
+        UNROLL for (int i = 0; i < rows; i++)
+            V(scale_row)(v[i][j], &k, at + (size_t)i * to->row_stride);
+        return;
+    }
+    UNROLL for (int i = 0; i < rows; i++, at += to->row_stride) {
+        V(scale_row)(v[i][j], &k, part);
+        for (size_t l = 0; l < m; l++)
+            at[l] = part[l];
+    }
+}
+
+/* The end of the last part of a product whose sums become codes or f32. */
 VINLINE void V(i8_last)(const oc__gemm_i8_tile *t, VI (*acc)[MAX_VECTORS],
                         const int rows, const int panels, size_t col0) {
     VI v[MR][ROW_LANES];
@@ -120,8 +144,12 @@ VINLINE void V(i8_last)(const oc__gemm_i8_tile *t, VI (*acc)[MAX_VECTORS],
                     v[i][j], V(lanes_at)(t->c + (size_t)i * t->c_row_stride +
                                          col + (size_t)j * LANES));
         UNROLL for (int j = 0; j < ROW_LANES;
-                    j++) if (col + (size_t)j * LANES < t->cols)
-            V(i8_codes)(t, v, rows, j, col + (size_t)j * LANES);
+                    j++) if (col + (size_t)j * LANES < t->cols) {
+            if (t->codes.f)
+                V(i8_floats)(t, v, rows, j, col + (size_t)j * LANES);
+            else
+                V(i8_codes)(t, v, rows, j, col + (size_t)j * LANES);
+        }
     }
 }
 
@@ -142,7 +170,7 @@ VINLINE void V(i8_body)(const oc__gemm_i8_tile *t, const oc__gemm_i8_tile *same,
         a += t->a_step;
         k -= n;
     }
-    if (t->codes.y && t->last) {
+    if ((t->codes.y || t->codes.f) && t->last) {
         V(i8_last)(t, acc, rows, panels, col0);
         return;
     }
@@ -237,5 +265,6 @@ static VTARGET void V(i8_pack)(const uint8_t *from, size_t n, size_t reach,
     }
 }
 
-const oc__gemm_i8_kernel K(gemm_i8) = {
-    MR, PANEL, sizeof(ELEM), THIN_ROWS, THIN_PANELS, V(i8_tile), V(i8_pack)};
+const oc__gemm_i8_kernel K(gemm_i8) = {MR,         PANEL,       sizeof(ELEM),
+                                       THIN_ROWS,  THIN_PANELS, V(i8_tile),
+                                       V(i8_pack), A_SIGNED};

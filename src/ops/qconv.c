@@ -1,5 +1,6 @@
 /*
- * qconv.c - ConvInteger and QLinearConv on plain tensors of any rank.
+ * qconv.c - ConvInteger, QLinearConv and our ConvIntegerToFloat on plain
+ * tensors of any rank.
  *
  * The input is first transposed to channels last, where the taps of a window
  * are runs of bytes.  A tile of output positions is then a matrix whose rows
@@ -7,7 +8,7 @@
  *
  *     x (C, pixels) -> (pixels, C)
  *     tile (T, depth) x weights (depth, O) -> sums (T, O) int32
- *     sums -> 8 bits (T, O) -> y (O, T)
+ *     sums -> 8 bits or f32 (T, O) -> y (O, T)
  *
  *     depth = [taps outermost first][channels of the group]
  *
@@ -20,7 +21,12 @@
 
 #include <string.h>
 
-enum qconv_kind { K_INTEGER, K_QLINEAR };
+/*
+ * K_FLOAT is what fuse_qdq makes of a Conv between codes and f32.  Its inputs:
+ * x, scale, zero point, w, scale, zero point, and a bias in f32 that is added
+ * to sum * x's scale * w's scale.
+ */
+enum qconv_kind { K_INTEGER, K_QLINEAR, K_FLOAT };
 
 /* A tile of the input matrix should stay in L2 beside the weights. */
 #define TILE_BYTES (64 * 1024)
@@ -38,6 +44,7 @@ static oc_status read_params(const oc__ctx *c, oc__qconv *q) {
     OC_TRY(oc__param_read(c, 1, 1, 1, 0, &q->x_scale));
     OC_TRY(oc__param_read(c, 4, out, 1, 0, &q->w_scale));
     OC_TRY(oc__param_read(c, 5, out, 1, 0, &q->w_zero));
+    if (c->op->kind == K_FLOAT) return OC_OK;
     OC_TRY(oc__param_read(c, 6, 1, 1, 0, &q->y_scale));
     return oc__param_read(c, 7, 1, 1, 0, &q->y_zero);
 }
@@ -64,19 +71,21 @@ static oc_status read_shapes(const oc__ctx *c, oc__qconv *q) {
 
 static oc_status read_types(const oc__ctx *c, oc__qconv *q) {
     uint32_t i8 = OC_T(U8) | OC_T(I8);
-    int integer = c->op->kind == K_INTEGER;
+    int integer = c->op->kind == K_INTEGER, to_float = c->op->kind == K_FLOAT;
     OC_TRY(oc__want(c, 0, i8));
     OC_TRY(oc__want(c, integer ? 1 : 3, i8));
     q->x = oc__in(c, 0);
     q->w = oc__in(c, integer ? 1 : 3);
-    q->bias = integer ? NULL : oc__in(c, 8);
+    q->bias = integer ? NULL : oc__in(c, to_float ? 6 : 8);
     q->weights = NULL;
     /* The packed weights, of our own operators alone. */
     q->packed_at = c->op->domain[0] ? c->op->max_in - 1 : -1;
     q->x_signed = q->x->dtype == OC_DTYPE_I8;
     q->w_signed = q->w->dtype == OC_DTYPE_I8;
     q->y_type = OC_DTYPE_I32;
-    if (!integer) {
+    if (to_float) {
+        q->y_type = OC_DTYPE_F32;
+    } else if (!integer) {
         OC_TRY(oc__want(c, 7, i8));
         q->y_type = oc__in(c, 7)->dtype;
     }
@@ -113,7 +122,7 @@ static oc_status lay_out(const oc__ctx *c, oc__qconv *q) {
     bad |= add(&q->scales, &q->total, out, 4);
     bad |= add(&q->biases, &q->total, out, 4);
     bad |= add(&q->zeros, &q->total, out, 4);
-    q->depthwise = oc__qconv_depth_can(q);
+    q->depthwise = q->y_type != OC_DTYPE_F32 && oc__qconv_depth_can(q);
     q->pointwise = is_pointwise(q);
     q->tile = TILE_BYTES / (q->depth + 1);
     q->tile = OC_MIN(OC_MAX(q->tile, 16), 256);
@@ -147,7 +156,8 @@ static oc_status setup(const oc__ctx *c, oc__qconv *q) {
     OC_TRY(read_types(c, q));
     OC_TRY(read_shapes(c, q));
     OC_TRY(read_params(c, q));
-    if (q->bias) OC_TRY(oc__want(c, 8, OC_T(I32)));
+    if (q->bias && c->op->kind == K_FLOAT) OC_TRY(oc__want(c, 6, OC_T(F32)));
+    if (q->bias && c->op->kind != K_FLOAT) OC_TRY(oc__want(c, 8, OC_T(I32)));
     return lay_out(c, q);
 }
 
@@ -221,6 +231,19 @@ typedef struct tile_job {
     char *y;
 } tile_job;
 
+/* n rows of sums of the group that begins at `channel`, in place. */
+static void to_floats(const oc__qconv *q, const char *scratch, int64_t channel,
+                      int64_t n, int32_t *sums) {
+    const float *scales = (const float *)(const void *)(scratch + q->scales);
+    const float *bias = q->bias ? q->bias->data : NULL;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t o = channel; o < channel + q->group_out; o++, sums++) {
+            float v = (float)*sums * scales[o];
+            if (bias) v += bias[o];
+            memcpy(sums, &v, sizeof(v));
+        }
+}
+
 static void tile_range(void *user, int64_t begin, int64_t end, int worker) {
     const tile_job *j = user;
     const oc__qconv *q = j->q;
@@ -252,7 +275,8 @@ static void tile_range(void *user, int64_t begin, int64_t end, int worker) {
         a.c_row_stride = out;
         oc__gemm_i8(kt, NULL, &a, mine + q->at_gemm);
         size_t at = (size_t)channel * pixels + (size_t)p0;
-        if (q->y_type == OC_DTYPE_I32) {
+        if (q->y_type == OC_DTYPE_F32) to_floats(q, s, channel, n, sums);
+        if (oc_dtype_bytes(q->y_type) == 4) {
             kt->transpose_b4(sums, out, (int32_t *)(void *)j->y + at, pixels,
                              (size_t)n, out);
         } else {
@@ -275,14 +299,17 @@ static void prepare_params(const oc__ctx *c, oc__qconv *q) {
     int32_t *biases = (int32_t *)(void *)(s + q->biases);
     int32_t *zeros = (int32_t *)(void *)(s + q->zeros);
     float x_scale = (float)oc__param_get(&q->x_scale, 0, 0);
-    float y_scale = (float)oc__param_get(&q->y_scale, 0, 0);
+    float y_scale = 1;
+    if (q->y_scale.t) y_scale = (float)oc__param_get(&q->y_scale, 0, 0);
     q->x_zero_value = (int32_t)oc__param_get(&q->x_zero, 0, 0);
     q->y_zero_value = (int)oc__param_get(&q->y_zero, 0, 0);
     q->pad_byte = q->x_zero_value & 255;
     for (int64_t i = 0; i < q->group * q->group_out; i++) {
         scales[i] = x_scale * (float)oc__param_get(&q->w_scale, 0, i) / y_scale;
         zeros[i] = (int32_t)oc__param_get(&q->w_zero, 0, i);
-        biases[i] = q->bias ? ((const int32_t *)q->bias->data)[i] : 0;
+        biases[i] = 0;
+        if (q->bias && q->y_type != OC_DTYPE_F32)
+            biases[i] = ((const int32_t *)q->bias->data)[i];
     }
 }
 
@@ -351,5 +378,7 @@ const oc__op oc__ops_qconv[] = {
      flops_qconv},
     {"ocelli", "QLinearConv", 1, 8, 10, 1, 0, K_QLINEAR, infer_qconv, run_qconv,
      flops_qconv},
+    {"ocelli", "ConvIntegerToFloat", 1, 6, 8, 1, 0, K_FLOAT, infer_qconv,
+     run_qconv, flops_qconv},
     {0},
 };

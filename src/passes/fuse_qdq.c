@@ -5,6 +5,13 @@
  *     q --DequantizeLinear--> x --op--> y --QuantizeLinear--> r
  *     q --QLinear op--> r
  *
+ * Products whose result nobody quantizes become those of integers with a
+ * result in f32, so what stands before scores, sums and norms in f32 is
+ * computed in 8 bits, too:
+ *
+ *     q --DequantizeLinear--> x --MatMul--> y
+ *     q --MatMulIntegerToFloat--> y
+ *
  * Quantizing tools write the first form, since any runtime can run it in f32.
  * What moves data and does not compute goes over to 8 bits as it is, when both
  * sides have the same scale and zero point.  Weights and biases come as
@@ -413,6 +420,94 @@ static void exchange(fuser *f, oc__node *n, oc__node *p, const coded *y) {
     f->g->values[b].dtype = y->type;
 }
 
+/* ---- products with a result in f32 --------------------------------------- */
+
+/* Bias v of n numbers, coded or not, as a constant in f32; -1 for none.  0 when
+ * it cannot be had. */
+static int float_bias(fuser *f, int v, int64_t n, int *out) {
+    const oc__node *d = oc__producer(&f->ix, v);
+    const oc_tensor *b = oc__constant(f->g, v), *s = NULL;
+    float *to;
+    *out = -1;
+    if (v < 0) return 1;
+    if (is_coder(d, "DequantizeLinear")) {
+        b = oc__constant(f->g, d->in[0]);
+        s = oc__constant(f->g, d->in[1]);
+        if (!s || s->dtype != OC_DTYPE_F32 || !is_zero(f, d)) return 0;
+    }
+    if (!b || b->dtype != (s ? OC_DTYPE_I32 : OC_DTYPE_F32) ||
+        oc_tensor_elems(b) != n || b->rank < 1 || b->dims[b->rank - 1] != n ||
+        (s && oc_tensor_elems(s) != 1 && oc_tensor_elems(s) != n))
+        return 0;
+    *out = oc__new_constant_f32(f->g, f->allocator, NULL, 1, &n, &to);
+    for (int64_t i = 0; *out >= 0 && i < n; i++)
+        to[i] =
+            s ? (float)((const int32_t *)b->data)[i] *
+                    ((const float *)s->data)[oc_tensor_elems(s) == 1 ? 0 : i]
+              : ((const float *)b->data)[i];
+    return *out >= 0;
+}
+
+/* n becomes the operator with these inputs. */
+static oc_status replace(fuser *f, oc__node *n, const char *domain,
+                         const char *name, int n_in, const int *inputs) {
+    int *in = oc__arena_dup(f->g->arena, inputs, (size_t)n_in * sizeof *in);
+    if (!in) return oc__fail_nomem(f->err);
+    n->op = oc__op_find(domain, name);
+    n->version = n->op->since;
+    n->in = in;
+    n->n_in = n->n_explicit = n_in;
+    return OC_OK;
+}
+
+static oc_status float_conv(fuser *f, oc__node *n) {
+    coded x, w;
+    int bias;
+    if (n->n_explicit != n->n_in || !read_input(f, n->in[0], &x) ||
+        !read_weight(f, n->in[1], 0, &w) ||
+        !float_bias(f, n->n_in > 2 ? n->in[2] : -1,
+                    oc__constant(f->g, w.q)->dims[0], &bias))
+        return OC_OK;
+    int in[7] = {x.q, x.scale, zero_value(f, &x), w.q, w.scale, w.zero, bias};
+    if (w.zero < 0) in[5] = zero_value(f, &w);
+    return replace(f, n, "ocelli", "ConvIntegerToFloat", bias < 0 ? 6 : 7, in);
+}
+
+/* The weight (n, k) as (k, n); -1: no memory. */
+static int turned(fuser *f, const oc_tensor *w) {
+    int64_t dims[2] = {w->dims[1], w->dims[0]};
+    void *to;
+    int v = oc__new_constant(f->g, f->allocator, NULL, w->dtype, 2, dims, &to);
+    for (int64_t i = 0; v >= 0 && i < dims[1]; i++)
+        for (int64_t j = 0; j < dims[0]; j++)
+            ((uint8_t *)to)[j * dims[1] + i] =
+                ((const uint8_t *)w->data)[i * dims[0] + j];
+    return v;
+}
+
+static oc_status float_matmul(fuser *f, oc__node *n) {
+    coded x, w;
+    int bias = -1, gemm = oc__is_op(n, "Gemm");
+    int trans = gemm && oc__attr_int(n, "transB", 0);
+    if (gemm &&
+        (oc__attr_int(n, "transA", 0) || oc__attr_float(n, "alpha", 1) != 1 ||
+         oc__attr_float(n, "beta", 1) != 1))
+        return OC_OK;
+    if (!read_input(f, n->in[0], &x) ||
+        !read_weight(f, n->in[1], trans ? 0 : 1, &w))
+        return OC_OK;
+    const oc_tensor *t = oc__constant(f->g, w.q);
+    if (t->rank != 2 || !float_bias(f, gemm && n->n_in > 2 ? n->in[2] : -1,
+                                    t->dims[trans ? 0 : 1], &bias))
+        return OC_OK;
+    int in[7] = {x.q, w.q, x.scale, w.scale, zero_value(f, &x), w.zero, bias};
+    if (w.zero < 0) in[5] = zero_value(f, &w);
+    if (trans) in[1] = turned(f, t);
+    if (in[1] < 0) return oc__fail_nomem(f->err);
+    return replace(f, n, "com.microsoft", "MatMulIntegerToFloat",
+                   bias < 0 ? 6 : 7, in);
+}
+
 /* ---- the pass ------------------------------------------------------------ */
 
 static oc_status fuse_behind(fuser *f, oc__node *n, oc__node *p,
@@ -471,6 +566,13 @@ oc_status oc__pass_fuse_qdq(oc__graph *g, const oc__pass_env *env,
     for (int i = 0; st == OC_OK && i < g->n_nodes; i++) {
         coded y;
         if (is_quantizer(&f, g->nodes[i], &y)) st = fuse(&f, g->nodes[i], &y);
+    }
+    for (int i = 0; st == OC_OK && i < g->n_nodes; i++) {
+        oc__node *n = g->nodes[i];
+        if (oc__is_op(n, "Conv"))
+            st = float_conv(&f, n);
+        else if (oc__is_op(n, "MatMul") || oc__is_op(n, "Gemm"))
+            st = float_matmul(&f, n);
     }
     oc__index_deinit(&f.ix);
     return st;

@@ -12,9 +12,16 @@
  * A convolution's scales, zero points and bias are constants; they become one
  * scale and one bias a channel.  Concatenation, the shuffle of channels that
  * follows it and the Split behind that become one JoinLast.
+ *
+ * Where 8 bits end, twins go on in f32: behind a convolution with a result in
+ * f32 and behind a DequantizeLinear.  What f32 works on next, a Block of
+ * blocked channels or a Transpose to channels last, takes the twin.  Where 8
+ * bits begin, an Unblock that only a QuantizeLinear reads makes the twin at
+ * once.
  */
 #include "ops/last.h"
 #include "ops/requantize.h"
+#include "passes/activation.h"
 #include "passes/layout.h"
 
 #include <string.h>
@@ -42,15 +49,22 @@ static const oc__value_def *def(const last *l, int v) {
     return &l->g->values[v];
 }
 
-/* Whether v has 8 bits and four known dims, none 0. */
-static int fits(const last *l, int v) {
+/* Whether v has four known dims, none 0. */
+static int has_dims(const last *l, int v) {
     const oc__value_def *d = v >= 0 ? def(l, v) : NULL;
-    if (!d || d->kind != OC_KIND_TENSOR || d->rank != 4 ||
-        (d->dtype != OC_DTYPE_U8 && d->dtype != OC_DTYPE_I8))
-        return 0;
+    if (!d || d->kind != OC_KIND_TENSOR || d->rank != 4) return 0;
     for (int i = 0; i < 4; i++)
         if (d->dims[i] < 1) return 0;
     return 1;
+}
+
+static int fits(const last *l, int v) {
+    return has_dims(l, v) &&
+           (def(l, v)->dtype == OC_DTYPE_U8 || def(l, v)->dtype == OC_DTYPE_I8);
+}
+
+static int fits_f32(const last *l, int v) {
+    return has_dims(l, v) && def(l, v)->dtype == OC_DTYPE_F32;
 }
 
 static int has_twin(const last *l, int v) {
@@ -64,6 +78,14 @@ static int same_dims(const last *l, int a, int b) {
 static int is_contrib(const oc__node *n, const char *name) {
     return !n->dead && !strcmp(n->op->domain, "com.microsoft") &&
            !strcmp(n->op->name, name);
+}
+
+/* The node that is the only use of v in the list as it was, or NULL. */
+static oc__node *only_reader(const last *l, int v) {
+    int r = v >= 0 && v < l->n_plain && oc__used_once(&l->ix, v)
+                ? l->ix.reader[v]
+                : -1;
+    return r < 0 || l->old[r]->dead ? NULL : l->old[r];
 }
 
 /* ---- twins --------------------------------------------------------------- */
@@ -169,34 +191,12 @@ static oc_status on_twins(last *l, oc__node *n, unsigned data, int more,
 
 /* ---- constants ----------------------------------------------------------- */
 
-static int read_scale(const last *l, int v, int64_t elems, int64_t i,
-                      float *out) {
-    const oc_tensor *t = oc__constant(l->g, v);
-    if (!t || t->dtype != OC_DTYPE_F32) return 0;
-    int64_t n = oc_tensor_elems(t);
-    if (n != 1 && n != elems) return 0;
-    *out = ((const float *)t->data)[n == 1 ? 0 : i];
-    return 1;
-}
-
-/* A zero point of 8 bits; one that is absent is 0. */
-static int read_zero(const last *l, int v, int64_t elems, int64_t i, int *out) {
-    const oc_tensor *t = oc__constant(l->g, v);
-    *out = 0;
-    if (v < 0) return 1;
-    if (!t || (t->dtype != OC_DTYPE_U8 && t->dtype != OC_DTYPE_I8)) return 0;
-    int64_t n = oc_tensor_elems(t);
-    if (n != 1 && n != elems) return 0;
-    *out = (int)oc__tensor_get_i64(t, n == 1 ? 0 : i);
-    return 1;
-}
-
 /* Inputs at and at + 1 of n: one scale, one zero point. */
 static int read_code(const last *l, const oc__node *n, int at,
                      oc__scale_zero *out) {
     int zero = at + 1 < n->n_in ? n->in[at + 1] : -1;
-    return read_scale(l, n->in[at], 1, 0, &out->scale) &&
-           read_zero(l, zero, 1, 0, &out->zero);
+    return oc__read_scale(l->g, n->in[at], 1, 0, &out->scale) &&
+           oc__read_zero(l->g, zero, 1, 0, &out->zero);
 }
 
 static oc_status set_geom(last *l, oc__node *n, const oc__conv_geom *g) {
@@ -210,24 +210,31 @@ static oc_status set_geom(last *l, oc__node *n, const oc__conv_geom *g) {
 
 typedef struct conv {
     oc__conv_geom g;
-    const oc_tensor *w, *bias;
-    oc__scale_zero x, y;
+    const oc_tensor *w, *bias; /* bias: i32, or f32 where the result is */
+    oc__scale_zero x, y;       /* y: scale 1 where the result is f32 */
     int weights, wide; /* without zero point, and whether they are s16 */
+    int floats;        /* the result is f32 */
+    oc__conv_i8_algo algo;
 } conv;
 
 /* Shapes and constants; 0: ConvLast cannot have it. */
 static int read_conv(const last *l, const oc__node *n, conv *c) {
-    if (!oc__is_op(n, "QLinearConv") || n->n_in != n->n_explicit ||
-        !fits(l, n->in[0]) || !fits(l, n->out[0]))
+    c->floats = oc__is_own(n, "ConvIntegerToFloat");
+    if ((!oc__is_op(n, "QLinearConv") && !c->floats) ||
+        n->n_in != n->n_explicit || !fits(l, n->in[0]) ||
+        !(c->floats ? fits_f32 : fits)(l, n->out[0]))
         return 0;
+    int at = c->floats ? 6 : 8;
+    oc_dtype type = c->floats ? OC_DTYPE_F32 : OC_DTYPE_I32;
     c->w = oc__constant(l->g, n->in[3]);
-    c->bias = n->n_in > 8 ? oc__constant(l->g, n->in[8]) : NULL;
+    c->bias = n->n_in > at ? oc__constant(l->g, n->in[at]) : NULL;
     if (!c->w || c->w->rank != 4 || !oc_tensor_elems(c->w) ||
         (c->w->dtype != OC_DTYPE_U8 && c->w->dtype != OC_DTYPE_I8) ||
-        (n->n_in > 8 && n->in[8] >= 0 &&
-         (!c->bias || c->bias->dtype != OC_DTYPE_I32 ||
+        (n->n_in > at && n->in[at] >= 0 &&
+         (!c->bias || c->bias->dtype != type ||
           oc_tensor_elems(c->bias) != c->w->dims[0])))
         return 0;
+    c->y.scale = 1;
     const int64_t *w = c->w->dims;
     oc__layout_window(n, def(l, n->in[0])->dims, def(l, n->out[0])->dims, w[2],
                       w[3], &c->g);
@@ -235,7 +242,7 @@ static int read_conv(const last *l, const oc__node *n, conv *c) {
     return c->g.group >= 1 && c->g.in_c == w[1] * c->g.group &&
            c->g.out_c == w[0] && w[0] % c->g.group == 0 &&
            w[2] * w[3] <= 4096 && read_code(l, n, 1, &c->x) &&
-           read_code(l, n, 6, &c->y);
+           (c->floats || read_code(l, n, 6, &c->y));
 }
 
 /* The weights without zero point: the constant as it is where it has none. */
@@ -249,7 +256,7 @@ static oc_status read_weights(last *l, const oc__node *n, conv *c, int *fit) {
     c->weights = n->in[3];
     c->wide = 0;
     for (int64_t o = 0; o < out; o++) {
-        if (!read_zero(l, n->in[5], out, o, &zero)) return OC_OK;
+        if (!oc__read_zero(l->g, n->in[5], out, o, &zero)) return OC_OK;
         any |= zero != 0;
         for (int64_t i = 0; i < depth; i++) {
             int64_t v = oc__tensor_get_i64(w, o * depth + i) - zero;
@@ -265,7 +272,7 @@ static oc_status read_weights(last *l, const oc__node *n, conv *c, int *fit) {
                                   w->dims, &data);
     if (c->weights < 0) return no_memory(l);
     for (int64_t i = 0; i < out * depth; i++) {
-        read_zero(l, n->in[5], out, i / depth, &zero);
+        oc__read_zero(l->g, n->in[5], out, i / depth, &zero);
         int v = (int)oc__tensor_get_i64(w, i) - zero;
         if (c->wide)
             ((int16_t *)data)[i] = (int16_t)v;
@@ -275,46 +282,70 @@ static oc_status read_weights(last *l, const oc__node *n, conv *c, int *fit) {
     return OC_OK;
 }
 
-/* One bias and one scale a channel, as constants. */
+/* One bias, one scale and perhaps one shift a channel, as constants. */
 static oc_status make_terms(last *l, const oc__node *n, const conv *c,
-                            int *bias, int *scale) {
+                            int *bias, int *scale, int *shift) {
     int64_t terms = (int64_t)oc__conv_i8_terms(&c->g);
     const void *w = oc__constant(l->g, c->weights)->data;
     int is_signed = def(l, n->in[0])->dtype == OC_DTYPE_I8;
     void *b;
-    float *s, w_scale;
+    float *s, *f = NULL, w_scale;
     *bias = oc__new_constant(l->g, l->env->allocator, NULL, OC_DTYPE_I32, 1,
                              &terms, &b);
     *scale = oc__new_constant_f32(l->g, l->env->allocator, NULL, 1, &terms, &s);
-    if (*bias < 0 || *scale < 0) return no_memory(l);
+    *shift = -1;
+    if (c->floats)
+        *shift =
+            oc__new_constant_f32(l->g, l->env->allocator, NULL, 1, &terms, &f);
+    if (*bias < 0 || *scale < 0 || (c->floats && *shift < 0))
+        return no_memory(l);
+    if (f) memset(f, 0, (size_t)terms * sizeof(float));
     memset(b, 0, (size_t)terms * sizeof(int32_t));
     memset(s, 0, (size_t)terms * sizeof(float));
     for (int64_t o = 0; o < c->g.out_c; o++) {
         size_t at = oc__conv_i8_term(&c->g, (size_t)o);
-        read_scale(l, n->in[4], c->g.out_c, o, &w_scale);
+        oc__read_scale(l->g, n->in[4], c->g.out_c, o, &w_scale);
+        int32_t added = 0;
+        if (c->bias && f)
+            f[at] = ((const float *)c->bias->data)[o];
+        else if (c->bias)
+            added = ((const int32_t *)c->bias->data)[o];
         ((int32_t *)b)[at] =
-            oc__conv_i8_bias(&c->g, w, c->wide, (size_t)o,
-                             c->bias ? ((const int32_t *)c->bias->data)[o] : 0,
-                             c->x.zero, is_signed);
+            oc__conv_i8_bias(l->env->kernels, &c->g, c->algo, w, c->wide,
+                             (size_t)o, added, c->x.zero, is_signed);
         s[at] = c->x.scale * w_scale / c->y.scale;
     }
     return OC_OK;
 }
 
+/* The activation that alone reads n's result in f32, taken into q. */
+static int take_activation(last *l, const oc__node *n, oc__node *q) {
+    oc__node *next = only_reader(l, n->out[0]);
+    oc__act_args a;
+    if (!next || !oc__node_activation(l->g, next, &a) ||
+        next->in[0] != n->out[0] || !fits_f32(l, next->out[0]))
+        return n->out[0];
+    oc__attr_set_int(q, 5, "act", a.kind);
+    oc__attr_set_float(q, 6, "act_a", a.a);
+    oc__attr_set_float(q, 7, "act_b", a.b);
+    next->dead = 1;
+    return next->out[0];
+}
+
 static oc_status put_conv(last *l, oc__node *n, const conv *c) {
-    int x, bias, scale, t = add_twin(l, n->out[0]);
+    int x, bias, scale, shift, t = add_twin(l, n->out[0]);
     OC_TRY(make_twin(l, n->in[0], &x));
-    OC_TRY(make_terms(l, n, c, &bias, &scale));
+    OC_TRY(make_terms(l, n, c, &bias, &scale, &shift));
     int packed = oc__graph_add_value(l->g, NULL);
     oc__node *p =
         t < 0 || packed < 0
             ? NULL
             : oc__graph_add_node(l->g, oc__op_find("ocelli", "PackLast"),
-                                 n->name, 1, 1, 1, 1);
-    oc__node *q =
-        !p ? NULL
-           : oc__graph_add_node(l->g, oc__op_find("ocelli", "ConvLast"),
-                                n->name, 1, 4, 1, 4);
+                                 n->name, 1, 1, 1, 2);
+    oc__node *q = !p ? NULL
+                     : oc__graph_add_node(
+                           l->g, oc__op_find("ocelli", "ConvLast"), n->name, 1,
+                           c->floats ? 5 : 4, 1, c->floats ? 8 : 5);
     if (!q) return no_memory(l);
     OC_TRY(set_geom(l, p, &c->g));
     OC_TRY(set_geom(l, q, &c->g));
@@ -329,17 +360,33 @@ static oc_status put_conv(last *l, oc__node *n, const conv *c) {
     oc__attr_set_int(q, 2, "zero", c->y.zero);
     oc__attr_set_int(q, 3, "is_signed",
                      def(l, n->out[0])->dtype == OC_DTYPE_I8);
-    set_twin(l, n->out[0], t);
+    oc__attr_set_int(p, 1, "algo", c->algo);
+    oc__attr_set_int(q, 4, "algo", c->algo);
+    if (!c->floats) {
+        set_twin(l, n->out[0], t);
+        return OC_OK;
+    }
+    q->in[4] = shift;
+    oc__attr_set_int(q, 5, "act", OC_ACT_NONE);
+    oc__attr_set_float(q, 6, "act_a", 0);
+    oc__attr_set_float(q, 7, "act_b", 0);
+    set_twin(l, take_activation(l, n, q), t);
     return OC_OK;
 }
 
 static oc_status visit_conv(last *l, oc__node *n, int *done) {
     conv c = {0};
     float unused;
-    if (!read_conv(l, n, &c) || !read_scale(l, n->in[4], c.g.out_c, 0, &unused))
+    if (!read_conv(l, n, &c) ||
+        !oc__read_scale(l->g, n->in[4], c.g.out_c, 0, &unused))
         return OC_OK;
     OC_TRY(read_weights(l, n, &c, done));
-    return *done ? put_conv(l, n, &c) : OC_OK;
+    if (!*done) return OC_OK;
+    c.algo = OC_CONV_I8_PLAIN;
+    if (!c.wide)
+        c.algo = oc__conv_i8_choose(l->env->kernels, &c.g,
+                                    oc__constant(l->g, c.weights)->data);
+    return put_conv(l, n, &c);
 }
 
 /* ---- pooling, element by element ----------------------------------------- */
@@ -563,11 +610,96 @@ static oc_status visit_split(last *l, oc__node *n, int *done) {
     return OC_OK;
 }
 
+/* ---- between 8 bits and f32 ---------------------------------------------- */
+
+/* One scale for all: what a coder does to a twin is the same. */
+static int has_one_scale(const last *l, const oc__node *n) {
+    oc__scale_zero unused;
+    return n->n_in == n->n_explicit && !oc__attr_int(n, "block_size", 0) &&
+           read_code(l, n, 1, &unused);
+}
+
+static int is_to_last(const oc__node *n) {
+    static const int64_t to_last[4] = {0, 2, 3, 1};
+    size_t count;
+    const int64_t *perm =
+        oc__is_op(n, "Transpose") ? oc__attr_ints(n, "perm", &count) : NULL;
+    return perm && count == 4 && !memcmp(perm, to_last, sizeof(to_last));
+}
+
+static int is_to_blocks(const oc__node *n) {
+    return oc__is_own(n, "Block") && !oc__attr_int(n, "layout", 0);
+}
+
+/* For what takes the twin alone: else bytes are cheaper to transpose. */
+static oc_status visit_dequantize(last *l, oc__node *n, int *done) {
+    oc__node *next = only_reader(l, n->out[0]);
+    if (!oc__is_op(n, "DequantizeLinear") || !fits(l, n->in[0]) ||
+        !fits_f32(l, n->out[0]) || !has_twin(l, n->in[0]) ||
+        !has_one_scale(l, n) || !(is_to_blocks(next) || is_to_last(next)))
+        return OC_OK;
+    *done = 1;
+    return on_twins(l, n, 1, 0, NULL);
+}
+
+/* Into blocked channels: from the twin, which costs no more. */
+static oc_status visit_block(last *l, oc__node *n, int *done) {
+    if (!is_to_blocks(n) || !fits_f32(l, n->in[0]) || !has_twin(l, n->in[0]) ||
+        n->n_attrs != 1)
+        return OC_OK;
+    n->in[0] = l->twin[n->in[0]];
+    oc__attr_set_int(n, 0, "layout", 1);
+    *done = 1;
+    return append(l, n) ? no_memory(l) : OC_OK;
+}
+
+/* To channels last: there already. */
+static oc_status visit_transpose(last *l, oc__node *n, int *done) {
+    if (!is_to_last(n) || !has_dims(l, n->in[0]) || !has_twin(l, n->in[0]))
+        return OC_OK;
+    oc__node *c = oc__graph_add_node(l->g, oc__op_find("", "Identity"), n->name,
+                                     13, 1, 1, 0);
+    if (!c) return no_memory(l);
+    c->in[0] = l->twin[n->in[0]];
+    c->out[0] = n->out[0];
+    *done = 1;
+    return OC_OK;
+}
+
+/* Out of blocked channels, for a quantizer alone: channels last at once. */
+static oc_status visit_unblock(last *l, oc__node *n, int *done) {
+    int v = n->out[0];
+    oc__node *q = only_reader(l, v);
+    if (!oc__is_own(n, "Unblock") || oc__attr_int(n, "layout", 0) ||
+        !oc__is_op(q, "QuantizeLinear") || q->in[0] != v || !fits_f32(l, v) ||
+        !fits(l, q->out[0]) || !has_one_scale(l, q))
+        return OC_OK;
+    int t = add_twin(l, v);
+    if (t < 0) return no_memory(l);
+    for (int i = 0; i < n->n_attrs; i++)
+        if (!strcmp(n->attrs[i].name, "layout"))
+            oc__attr_set_int(n, i, "layout", 1);
+    n->out[0] = t;
+    set_twin(l, v, t);
+    *done = 1;
+    return append(l, n) ? no_memory(l) : OC_OK;
+}
+
+static oc_status visit_quantize(last *l, oc__node *n, int *done) {
+    if (!oc__is_op(n, "QuantizeLinear") || !fits_f32(l, n->in[0]) ||
+        !fits(l, n->out[0]) || !has_twin(l, n->in[0]) || !has_one_scale(l, n))
+        return OC_OK;
+    *done = 1;
+    return on_twins(l, n, 1, 0, NULL);
+}
+
 /* ---- the walk ------------------------------------------------------------ */
 
 static visitor *const visitors[] = {
-    visit_conv,   visit_max_pool, visit_average, visit_pair,
-    visit_single, visit_join,     visit_shuffle, visit_split,
+    visit_conv,     visit_max_pool, visit_average,   visit_pair,
+    visit_single,   visit_join,     visit_shuffle,   visit_split,
+    visit_block,    visit_unblock,  visit_transpose, visit_dequantize,
+    visit_quantize,
 };
 
 static oc_status visit(last *l, oc__node *n) {
@@ -595,7 +727,9 @@ static oc_status rewrite(last *l) {
 
 static int has_conv(const oc__graph *g) {
     for (int i = 0; i < g->n_nodes; i++)
-        if (oc__is_op(g->nodes[i], "QLinearConv")) return 1;
+        if (oc__is_op(g->nodes[i], "QLinearConv") ||
+            oc__is_own(g->nodes[i], "ConvIntegerToFloat"))
+            return 1;
     return 0;
 }
 

@@ -99,6 +99,28 @@ int oc__same_dims(const oc__graph *g, int a, int b) {
            !memcmp(x->dims, y->dims, (size_t)x->rank * sizeof(x->dims[0]));
 }
 
+int oc__read_scale(const oc__graph *g, int v, int64_t elems, int64_t i,
+                   float *out) {
+    const oc_tensor *t = oc__constant(g, v);
+    if (!t || t->dtype != OC_DTYPE_F32) return 0;
+    int64_t n = oc_tensor_elems(t);
+    if (n != 1 && n != elems) return 0;
+    *out = ((const float *)t->data)[n == 1 ? 0 : i];
+    return 1;
+}
+
+int oc__read_zero(const oc__graph *g, int v, int64_t elems, int64_t i,
+                  int *out) {
+    const oc_tensor *t = oc__constant(g, v);
+    *out = 0;
+    if (v < 0) return 1;
+    if (!t || (t->dtype != OC_DTYPE_U8 && t->dtype != OC_DTYPE_I8)) return 0;
+    int64_t n = oc_tensor_elems(t);
+    if (n != 1 && n != elems) return 0;
+    *out = (int)oc__tensor_get_i64(t, n == 1 ? 0 : i);
+    return 1;
+}
+
 void oc__bypass(oc__graph *g, oc__node *n, int to) {
     oc__graph_replace_uses(g, n->out[0], to);
     n->dead = 1;

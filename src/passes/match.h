@@ -55,6 +55,13 @@ int oc__new_constant(oc__graph *g, const oc_allocator *a, const char *name,
 /** The same in f32. */
 int oc__new_constant_f32(oc__graph *g, const oc_allocator *a, const char *name,
                          int rank, const int64_t *dims, float **data);
+/** Element i of the scale v, a constant of one f32 or of `elems`; 0: it is
+ *  none. */
+int oc__read_scale(const oc__graph *g, int v, int64_t elems, int64_t i,
+                   float *out);
+/** The same of a zero point in 8 bits; one that is absent (v < 0) is 0. */
+int oc__read_zero(const oc__graph *g, int v, int64_t elems, int64_t i,
+                  int *out);
 /** Whether n moves its first input without computing, so that codes of 8 bits
  * go through it as they are.  (In fuse_qdq.c.) */
 int oc__moves_codes(const oc__node *n);

@@ -25,6 +25,7 @@ static const candidate candidates[] = {
     {"com.microsoft", "QGemm", 3, 0},
     {"com.microsoft", "DynamicQuantizeMatMul", 1, 0},
     {"com.microsoft", "MatMulIntegerToFloat", 1, 0},
+    {"ocelli", "ConvIntegerToFloat", 3, 1},
 };
 
 static const candidate *find(const oc__node *n) {

@@ -9,7 +9,7 @@
  *
  * PackB is folded by the inference that follows.  f32 only.
  */
-#include "passes/activation.h"
+#include "passes/take_in.h"
 
 #include <string.h>
 
@@ -27,78 +27,6 @@ static oc_status no_memory(packer *p) {
 static const oc_tensor *f32_constant(const packer *p, int v) {
     const oc_tensor *t = oc__constant(p->g, v);
     return t && t->dtype == OC_DTYPE_F32 ? t : NULL;
-}
-
-/* The only reader of n's output among the nodes behind it, or NULL. */
-static oc__node *next_of(const packer *p, const oc__node *n, int from) {
-    int v = n->out[0];
-    if (v >= p->ix.n || !oc__used_once(&p->ix, v) ||
-        oc__graph_is_output(p->g, v))
-        return NULL;
-    for (int i = from; i < p->g->n_nodes; i++)
-        for (int j = 0; j < p->g->nodes[i]->n_in; j++)
-            if (!p->g->nodes[i]->dead && p->g->nodes[i]->in[j] == v)
-                return p->g->nodes[i];
-    return NULL;
-}
-
-/* n computes what `after` did; the node moves to after's place in the order,
-   where everything that `after` reads is there. */
-static void swallow(packer *p, int *at, oc__node *after) {
-    oc__graph *g = p->g;
-    oc__node *n = g->nodes[*at];
-    n->out[0] = after->out[0];
-    after->dead = 1;
-    int to = *at;
-    while (g->nodes[to] != after)
-        to++;
-    memmove(&g->nodes[*at], &g->nodes[*at + 1],
-            (size_t)(to - *at) * sizeof(*g->nodes));
-    g->nodes[to] = n;
-    *at = to;
-}
-
-static int same_shape(const packer *p, int a, int b) {
-    const oc__value_def *x = &p->g->values[a], *y = &p->g->values[b];
-    return x->dtype == y->dtype && x->rank == y->rank && x->rank >= 0 &&
-           !memcmp(x->dims, y->dims, (size_t)x->rank * sizeof(int64_t));
-}
-
-/* Whether constant v adds one number to each of n columns. */
-static int is_bias(const packer *p, int v, int64_t n) {
-    const oc_tensor *t = f32_constant(p, v);
-    return t && t->rank >= 1 && oc_tensor_elems(t) == n &&
-           t->dims[t->rank - 1] == n;
-}
-
-/* Adds and an activation behind a MatMul that has become `m`. */
-static void take_in(packer *p, int *at, oc__node *m, int64_t n) {
-    oc__node *next;
-    while ((next = next_of(p, m, *at + 1)) != NULL) {
-        oc__act_args a;
-        if (oc__is_op(next, "Add") && next->n_explicit == 2 &&
-            next->version >= 7 && next->in[0] != next->in[1]) {
-            int other = next->in[next->in[0] == m->out[0]];
-            if (m->n_in == 4 && m->in[2] < 0 && m->in[3] < 0 &&
-                is_bias(p, other, n) && same_shape(p, next->out[0], m->out[0]))
-                m->in[2] = other;
-            else if (m->n_in == 4 && m->in[3] < 0 &&
-                     !oc__constant(p->g, other) &&
-                     same_shape(p, other, m->out[0]))
-                m->in[3] = other;
-            else
-                return;
-            swallow(p, at, next);
-        } else if (oc__node_activation(p->g, next, &a)) {
-            oc__attr_set_int(m, 0, "act", a.kind);
-            oc__attr_set_float(m, 1, "act_a", a.a);
-            oc__attr_set_float(m, 2, "act_b", a.b);
-            swallow(p, at, next);
-            return;
-        } else {
-            return;
-        }
-    }
 }
 
 /*
@@ -154,7 +82,9 @@ static oc_status visit(packer *p, int *at) {
     int64_t n = w->dims[w->rank - (trans ? 2 : 1)];
     OC_TRY(pack(p, at, gemm ? "GemmPacked" : "MatMulPacked", gemm ? 3 : 4,
                 trans, k, n));
-    if (w->rank == 2) take_in(p, at, m, n);
+    if (w->rank == 2)
+        oc__take_in(&p->ix, at, m, n, m->n_in == 4 ? 2 : -1,
+                    m->n_in == 4 ? 3 : -1);
     return OC_OK;
 }
 

@@ -33,6 +33,7 @@ static const pass_entry shaped_passes[] = {
     {"layout", oc__pass_layout, 1},
     {"fuse_depthwise", oc__pass_fuse_depthwise, 1},
     {"layout_i8", oc__pass_layout_i8, 1},
+    {"product_last", oc__pass_product_last, 1},
     {"pack_product", oc__pass_pack_product, 1},
     {"pack_integer", oc__pass_pack_integer, 1},
     {"infer", oc__pass_infer, 1}, /* packs weights by folding */

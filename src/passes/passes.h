@@ -83,6 +83,9 @@ oc_status oc__pass_fuse_attention(oc__graph *g, const oc__pass_env *env,
 /** pack_product.c: MatMul and Gemm with their weights packed, fused. */
 oc_status oc__pass_pack_product(oc__graph *g, const oc__pass_env *env,
                                 oc_error *err);
+/** product_last.c: 8-bit products that end in codes or f32 at once. */
+oc_status oc__pass_product_last(oc__graph *g, const oc__pass_env *env,
+                                oc_error *err);
 /** pack_integer.c: 8-bit weights packed. */
 oc_status oc__pass_pack_integer(oc__graph *g, const oc__pass_env *env,
                                 oc_error *err);

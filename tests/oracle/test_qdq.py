@@ -90,11 +90,15 @@ def quantized(activations, per_channel):
     return out
 
 
-def run(model, x):
+def execute(model, x):
     np.save(program.path("x.npy"), x)
     subprocess.run([program.OCELLI, "run", model, "--input",
                     f"x={program.path('x.npy')}", "--output-dir",
                     program.WORK], check=True, capture_output=True)
+
+
+def run(model, x):
+    execute(model, x)
     return np.load(program.path("y.npy"))
 
 
@@ -119,10 +123,7 @@ def last_scale(path):
 
 def test_computes_in_integers():
     """Nothing but the coders at both ends is left in f32."""
-    model = quantized(QuantType.QUInt8, True)
-    out = subprocess.run([program.OCELLI, "bench", model, "--layers", "--json",
-                          "--time", "0.05"], check=True, capture_output=True)
-    ops = [layer["op"] for layer in json.loads(out.stdout)["layers"]]
+    ops = layers(quantized(QuantType.QUInt8, True))
     assert ops.count("QuantizeLinear") == 1
     assert ops.count("DequantizeLinear") == 1
     assert not {"Conv", "ConvBlocked", "Gemm", "GemmPacked", "Relu", "Clip",
@@ -188,10 +189,162 @@ def test_leaves_what_makes_no_sense():
         assert r.returncode == 0 or r.stderr.startswith("ocelli: "), r
 
 
+class Pairs:
+    """A network in QDQ pairs, node by node."""
+
+    def __init__(self):
+        self.nodes, self.init = [], []
+
+    def constant(self, name, value):
+        self.init.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def add(self, op, inputs, output, **attrs):
+        self.nodes.append(helper.make_node(op, inputs, [output], name=output,
+                                           **attrs))
+        return output
+
+    def coded(self, x, scale, zero):
+        """x to codes and back."""
+        s, z = self.constant(x + ".s", np.float32(scale)), \
+            self.constant(x + ".z", zero)
+        self.add("QuantizeLinear", [x, s, z], x + ".q")
+        return self.add("DequantizeLinear", [x + ".q", s, z], x + ".d")
+
+    def weight(self, name, *shape, axis=None):
+        w = rng.integers(-127, 128, shape).astype(np.int8)
+        scale = rng.uniform(0.5, 2, shape[axis]) if axis is not None else 1
+        scale = np.float32(scale / 127 / np.sqrt(np.prod(shape[1:])))
+        inputs = [self.constant(name + ".w", w), self.constant(name + ".s",
+                                                               scale)]
+        kind = {} if axis is None else {"axis": axis}
+        return self.add("DequantizeLinear", inputs, name, **kind)
+
+    def save(self, name, shape, outputs):
+        info = helper.make_tensor_value_info
+        graph = helper.make_graph(
+            self.nodes, "g", [info("x", TensorProto.FLOAT, shape)],
+            [info(y, TensorProto.FLOAT, None) for y in outputs], self.init)
+        path = program.path(name)
+        onnx.save(helper.make_model(graph, ir_version=9, opset_imports=[
+            helper.make_opsetid("", 20)]), path)
+        return path
+
+
+def layers(model):
+    out = subprocess.run([program.OCELLI, "bench", model, "--layers", "--json",
+                          "--time", "0.05"], check=True, capture_output=True)
+    return [layer["op"] for layer in json.loads(out.stdout)["layers"]]
+
+
+def agree(model, shape, outputs):
+    """Equal but for the order in which f32 is rounded, to the graph as it
+    stands."""
+    plain = session(model, optimize=False)
+    for _ in range(3):
+        x = rng.normal(0, 1, shape).astype(np.float32)
+        want = dict(zip(outputs, plain.run(outputs, {"x": x})))
+        execute(model, x)
+        for y in outputs:
+            got = np.load(program.path(y + ".npy"))
+            assert got.shape == want[y].shape
+            assert np.abs(got - want[y]).max() <= 2e-6 * np.abs(want[y]).max()
+
+
+def test_ends_in_f32():
+    """What nobody quantizes again is computed in integers all the same:
+    convolutions with and without activation, depthwise ones, and one whose
+    result goes to channels last."""
+    for zero in (np.uint8(113), np.int8(-7)):
+        p = Pairs()
+        x = p.coded("x", 0.03, zero)
+        b = p.constant("b", rng.normal(0, 1, 24).astype(np.float32))
+        bias = [p.constant("bq", rng.integers(-999, 999, 24).astype(np.int32)),
+                p.constant("bs", np.float32(0.03 * 1e-3))]
+        coded = p.add("DequantizeLinear", bias, "bd")
+        p.add("Conv", [x, p.weight("w1", 24, 12, 3, 3, axis=0), b], "y1",
+              pads=[1] * 4)
+        c = p.add("Conv", [x, p.weight("w2", 24, 12, 1, 1), coded], "c2")
+        p.add("HardSwish", [c], "y2")
+        p.add("Conv", [x, p.weight("w3", 12, 1, 3, 3, axis=0)], "y3",
+              pads=[1] * 4, group=12, strides=[2, 2])
+        c = p.add("Conv", [x, p.weight("w4", 24, 6, 3, 3), b], "c4", group=2)
+        p.add("Transpose", [c], "y4", perm=[0, 2, 3, 1])
+        shape, outputs = (2, 12, 11, 9), ["y1", "y2", "y3", "y4"]
+        model = p.save("ends.onnx", shape, outputs)
+        agree(model, shape, outputs)
+        ops = layers(model)
+        assert ops.count("ConvLast") == 4 and "HardSwish" not in ops
+        assert not {"Conv", "ConvBlocked"} & set(ops)
+
+
+def test_products_end_in_f32():
+    """MatMul and Gemm with what f32 adds behind them."""
+    for zero in (np.uint8(90), np.int8(5)):
+        p = Pairs()
+        x = p.coded("x", 0.03, zero)
+        m = p.add("MatMul", [x, p.weight("w1", 40, 33, axis=1)], "m1")
+        b = p.constant("b1", rng.normal(0, 1, 33).astype(np.float32))
+        m = p.add("Gelu", [p.add("Add", [b, m], "a1")], "y1")
+        c = p.coded("y1", 0.02, np.uint8(40))
+        m = p.add("MatMul", [c, p.weight("w2", 33, 40)], "m2")
+        m = p.add("Add", [m, "x"], "y2")
+        flat = p.coded(p.add("Flatten", ["x"], "f", axis=2), 0.03, zero)
+        b = p.constant("b3", rng.normal(0, 1, (1, 21)).astype(np.float32))
+        p.add("Gemm", [flat, p.weight("w3", 21, 40, axis=0), b], "y3",
+              transB=1)
+        shape, outputs = (3, 7, 40), ["y1", "y2", "y3"]
+        model = p.save("products.onnx", shape, outputs)
+        # A code beside a tie may be one off, and 1 / 40 of it in y2.
+        plain = session(model, optimize=False)
+        v = rng.normal(0, 1, shape).astype(np.float32)
+        want = plain.run(outputs, {"x": v})
+        execute(model, v)
+        for y, w in zip(outputs, want):
+            off = np.abs(np.load(program.path(y + ".npy")) - w)
+            assert (off > 2e-6 * np.abs(w).max()).mean() < 0.05
+            assert off.max() <= (0.02 if y == "y2" else 1e-5)
+        ops = layers(model)
+        assert ops.count("ProductLast") == 3
+        assert not {"MatMulPacked", "GemmPacked", "Add", "Gelu"} & set(ops)
+
+
+def test_functions_of_codes_are_tables():
+    """GELU in pieces with codes between them, a product with a number, and the
+    sum of two functions of the same codes: one table each."""
+    p = Pairs()
+    x = p.coded("x", 0.0311, np.uint8(120))
+    e = p.add("Div", [x, p.constant("r2", np.float32(1.41421356))], "e0")
+    e = p.coded(p.add("Erf", [e], "e1"), 1 / 127, np.uint8(128))
+    one = p.add("DequantizeLinear", [p.constant("one", np.uint8(255)),
+                                     p.constant("ones", np.float32(1 / 255))],
+                "oned")
+    e = p.coded(p.add("Add", [e, one], "e2"), 2.03 / 255, np.uint8(0))
+    e = p.coded(p.add("Mul", [x, e], "e3"), 0.0293, np.uint8(20))
+    half = p.constant("half", np.full((1, 1, 1, 1), 0.5, np.float32))
+    e = p.add("Mul", [half, e], "e4")
+    e = p.coded(e, 0.0157, np.uint8(20))
+    p.add("Add", [x, e], "y0")
+    p.coded("y0", 0.0523, np.uint8(90))
+    p.add("Identity", ["y0.d"], "y")
+    model = p.save("table.onnx", SHAPE, ["y"])
+    v = rng.normal(0, 1.5, SHAPE).astype(np.float32)
+    got, want = run(model, v), session(model, False).run(None, {"x": v})[0]
+    off = np.abs(got - want)
+    # What lies beside a tie in f32 may go either way.
+    assert off.max() <= 1.001 * 0.0523 and (off > 1e-6).mean() < 0.02
+    ops = layers(model)
+    assert ops.count("Table") == 1 and "QLinearMul" not in ops, ops
+
+
 if __name__ == "__main__":
     sys.exit(program.main([
         ("runs as onnxruntime does", test_runs_as_onnxruntime_does),
         ("computes in integers", test_computes_in_integers),
         ("keeps what a quantization does not cut",
          test_keeps_what_a_quantization_does_not_cut),
-        ("leaves what makes no sense", test_leaves_what_makes_no_sense)]))
+        ("leaves what makes no sense", test_leaves_what_makes_no_sense),
+        ("ends in f32", test_ends_in_f32),
+        ("products end in f32", test_products_end_in_f32),
+        ("functions of codes are tables",
+         test_functions_of_codes_are_tables)]))

@@ -105,10 +105,17 @@ static void check_output(const conv_case *t, int64_t n, walk at, int64_t o) {
                 sum += (number(t->a.in, p, t->a.in_signed) - t->x_zero) *
                        number(t->w, w + kx, 1);
             }
-    float scale = t->a.scale[oc__conv_i8_term(g, (size_t)o)];
-    uint8_t want =
-        code((float)(int32_t)sum * scale, t->a.zero, t->a.out_signed);
+    size_t term = oc__conv_i8_term(g, (size_t)o);
+    float scaled = (float)(int32_t)sum * t->a.scale[term];
+    uint8_t want = code(scaled, t->a.zero, t->a.out_signed);
     int64_t y = ((n * g->out_h + at.y) * g->out_w + at.x) * g->out_c + o;
+    if (t->a.out_f32) {
+        float f = scaled + t->a.shift[term];
+        if (t->a.residual) f += t->a.residual[y];
+        if (t->a.act == OC_ACT_RELU && f < 0) f = 0;
+        check_bytes(&t->a.out_f32[y], &f, sizeof f);
+        return;
+    }
     if (t->a.out[y] != want)
         fail_msg("output %lld of pixel %lld,%lld: %d, not %d", (long long)o,
                  (long long)at.y, (long long)at.x, t->a.out[y], want);
@@ -127,7 +134,7 @@ static int random_zero(int is_signed) {
     return (int)below(256) - (is_signed ? 128 : 0);
 }
 
-static void fill_terms(conv_case *t) {
+static void fill_terms(const oc__kernels *k, conv_case *t) {
     const oc__conv_geom *g = &t->a.g;
     size_t terms = oc__conv_i8_terms(g);
     int32_t *bias = check_alloc(terms * sizeof *bias);
@@ -139,15 +146,34 @@ static void fill_terms(conv_case *t) {
         size_t at = oc__conv_i8_term(g, o);
         t->plain_bias[o] = (int32_t)below(20001) - 10000;
         scale[at] = (float)(1 + below(64)) / 4096.0f; /* ties, overflow */
-        bias[at] = oc__conv_i8_bias(g, t->w, 0, o, t->plain_bias[o], t->x_zero,
-                                    t->a.in_signed);
+        bias[at] =
+            oc__conv_i8_bias(k, g, t->a.algo, t->w, 0, o, t->plain_bias[o],
+                             t->x_zero, t->a.in_signed);
     }
     t->a.bias = bias;
     t->a.scale = scale;
 }
 
+/* The result in f32, with some of what may come behind. */
+static void ask_for_floats(conv_case *t) {
+    const oc__conv_geom *g = &t->a.g;
+    size_t n = (size_t)(g->batch * g->out_h * g->out_w * g->out_c);
+    size_t terms = oc__conv_i8_terms(g);
+    float *shift = check_alloc(terms * sizeof *shift), *more;
+    for (size_t i = 0; i < terms; i++)
+        shift[i] = (float)(below(2001) - 1000) / 7.0f;
+    t->a.shift = shift;
+    t->a.out_f32 = check_alloc(n * sizeof(float));
+    if (below(2)) t->a.act = OC_ACT_RELU;
+    if (below(2)) return;
+    more = check_alloc(n * sizeof *more);
+    for (size_t i = 0; i < n; i++)
+        more[i] = (float)(below(2001) - 1000) / 3.0f;
+    t->a.residual = more;
+}
+
 static void check_conv(const oc__kernels *k, oc__pool *pool,
-                       const oc__conv_geom *g) {
+                       const oc__conv_geom *g, oc__conv_i8_algo algo) {
     conv_case t = {.a = {.g = *g}};
     size_t weights =
         (size_t)(g->out_c * (g->in_c / g->group) * g->kernel_h * g->kernel_w);
@@ -159,14 +185,18 @@ static void check_conv(const oc__kernels *k, oc__pool *pool,
     t.a.in = random_bytes((size_t)(g->batch * g->in_h * g->in_w * g->in_c));
     t.w = random_bytes(weights);
     t.a.out = check_alloc((size_t)(g->batch * g->out_h * g->out_w * g->out_c));
-    fill_terms(&t);
+    t.a.algo = algo;
+    fill_terms(k, &t);
+    if (below(2)) ask_for_floats(&t);
     void *packed =
-        check_alloc(oc__align_up(oc__conv_i8_packed_bytes(k, g), 64));
-    oc__conv_i8_pack(k, g, t.w, 0, packed);
+        check_alloc(oc__align_up(oc__conv_i8_packed_bytes(k, g, algo), 64));
+    oc__conv_i8_pack(k, g, algo, t.w, 0, packed);
     t.a.packed = packed;
-    size_t scratch = oc__conv_i8_scratch_bytes(k, g, oc__pool_threads(pool));
-    check_kernel(k, "conv_i8 %lldx%lld of %lldx%lldx%lld to %lld, group %lld",
-                 (long long)g->kernel_h, (long long)g->kernel_w,
+    size_t scratch =
+        oc__conv_i8_scratch_bytes(k, g, algo, oc__pool_threads(pool));
+    check_kernel(k,
+                 "conv_i8, %d, %lldx%lld of %lldx%lldx%lld to %lld, group %lld",
+                 (int)algo, (long long)g->kernel_h, (long long)g->kernel_w,
                  (long long)g->in_h, (long long)g->in_w, (long long)g->in_c,
                  (long long)g->out_c, (long long)g->group);
     oc__conv_i8(k, pool, &t.a, check_alloc(oc__align_up(scratch, 64)));
@@ -176,13 +206,55 @@ static void check_conv(const oc__kernels *k, oc__pool *pool,
 
 static void each_conv(const oc__kernels *k) {
     oc__conv_geom g;
-    for (int i = 0; i < 150; i++)
-        if (random_geom(&g, i % 3 == 0)) check_conv(k, NULL, &g);
+    for (int i = 0; i < 250; i++)
+        if (random_geom(&g, i % 3 == 0))
+            check_conv(k, NULL, &g, OC_CONV_I8_PLAIN);
 }
 
 static void conv_i8_is_exact(void **state) {
     (void)state;
     check_each_mask(each_conv);
+}
+
+/* Winograd's way, at the most channels whose sums stay below 2^25 whatever the
+ * weights are, too. */
+static void each_winograd(const oc__kernels *k) {
+    oc__conv_geom g;
+    for (int i = 0; i < 120; i++) {
+        if (!random_geom(&g, 0)) continue;
+        g.kernel_h = g.kernel_w = 3;
+        g.stride_h = g.stride_w = g.dilation_h = g.dilation_w = g.group = 1;
+        g.in_c = i % 10 ? OC_MIN(g.in_c, 114) : 114;
+        g.pad_top = below(3);
+        g.pad_left = below(3);
+        g.out_h = g.in_h + g.pad_top + below(3) - 2;
+        g.out_w = g.in_w + g.pad_left + below(3) - 2;
+        assert_true(oc__conv_i8_can(&g, OC_CONV_I8_WINOGRAD));
+        if (g.out_h > 0 && g.out_w > 0)
+            check_conv(k, NULL, &g, OC_CONV_I8_WINOGRAD);
+    }
+}
+
+static void winograd_i8_is_exact(void **state) {
+    (void)state;
+    check_each_mask(each_winograd);
+}
+
+static void winograd_i8_is_chosen_where_sums_fit(void **state) {
+    (void)state;
+    oc__conv_geom g = {1, 256, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 1, 1, 1};
+    size_t n = 256 * 9 * 64;
+    int8_t *w = check_alloc(n);
+    oc__kernels plain = *oc__kernels_native(), *k = &plain;
+    int fast = k->wino_i8->rows > 4 && k->gemm_i8->a_bytes == 2;
+    memset(w, 20, n);
+    assert_int_equal(oc__conv_i8_choose(k, &g, w),
+                     fast ? OC_CONV_I8_WINOGRAD : OC_CONV_I8_PLAIN);
+    memset(w, 127, n); /* 2304 * 127 * 255 is more than 2^25 */
+    assert_int_equal(oc__conv_i8_choose(k, &g, w), OC_CONV_I8_PLAIN);
+    g.stride_w = 2;
+    assert_false(oc__conv_i8_can(&g, OC_CONV_I8_WINOGRAD));
+    check_free_all();
 }
 
 static void each_pool(const oc__kernels *k) {
@@ -193,8 +265,9 @@ static void each_pool(const oc__kernels *k) {
         assert_int_equal(
             oc__pool_create(&pool, &oc__default_allocator, threads, NULL),
             OC_OK);
-        check_conv(k, pool, &g);
-        check_conv(k, pool, &d);
+        check_conv(k, pool, &g, OC_CONV_I8_PLAIN);
+        check_conv(k, pool, &g, OC_CONV_I8_WINOGRAD);
+        check_conv(k, pool, &d, OC_CONV_I8_PLAIN);
         oc__pool_destroy(pool);
     }
 }
@@ -219,11 +292,11 @@ static void each_wide(const oc__kernels *k) {
         scale[i] = 1 / 512.0f;
     a.bias = bias;
     a.scale = scale;
-    packed = check_alloc(oc__conv_i8_packed_bytes(k, &g));
-    oc__conv_i8_pack(k, &g, w, 1, packed);
+    packed = check_alloc(oc__conv_i8_packed_bytes(k, &g, OC_CONV_I8_PLAIN));
+    oc__conv_i8_pack(k, &g, OC_CONV_I8_PLAIN, w, 1, packed);
     a.packed = packed;
     check_kernel(k, "depth_i8, wide weights");
-    size_t scratch = oc__conv_i8_scratch_bytes(k, &g, 1);
+    size_t scratch = oc__conv_i8_scratch_bytes(k, &g, OC_CONV_I8_PLAIN, 1);
     oc__conv_i8(k, NULL, &a, check_alloc(oc__align_up(scratch, 64)));
     for (int64_t p = 0; p < 30; p++)
         for (int64_t c = 0; c < 19; c++) {
@@ -299,6 +372,24 @@ static void check_add(const oc__kernels *k, size_t n) {
     check_free_all();
 }
 
+static void check_mul(const oc__kernels *k, size_t n) {
+    uint8_t *a = random_bytes(n), *b = random_bytes(n), *y = check_alloc(n);
+    oc__add_i8_args args = {.is_signed = (int)below(2)};
+    args.a_zero = random_zero(args.is_signed);
+    args.b_zero = random_zero(args.is_signed);
+    args.zero = random_zero(args.is_signed);
+    args.a_scale = below(2) ? 0.5f : (float)(1 + below(800)) / 30100.0f;
+    check_kernel(k, "mul_i8 n=%zu", n);
+    k->mul_i8(&args, a, b, y, n);
+    for (size_t i = 0; i < n; i++) {
+        int u = number(a, (int64_t)i, args.is_signed) - args.a_zero;
+        int v = number(b, (int64_t)i, args.is_signed) - args.b_zero;
+        float r = (float)(u * v) * args.a_scale;
+        assert_int_equal(y[i], code(r, args.zero, args.is_signed));
+    }
+    check_free_all();
+}
+
 static void check_table(const oc__kernels *k, size_t n) {
     uint8_t *x = random_bytes(n), *table = random_bytes(256);
     uint8_t *b = random_bytes(n), *y = check_alloc(n), *z = check_alloc(2 * n);
@@ -317,6 +408,7 @@ static void each_bytes(const oc__kernels *k) {
     for (size_t s = 0; s < check_size_count; s++)
         if (check_sizes[s] <= 2048) {
             check_add(k, check_sizes[s]);
+            check_mul(k, check_sizes[s]);
             check_table(k, check_sizes[s]);
         }
 }
@@ -330,6 +422,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv_i8_is_exact),
         cmocka_unit_test(conv_i8_is_exact_with_threads),
+        cmocka_unit_test(winograd_i8_is_exact),
+        cmocka_unit_test(winograd_i8_is_chosen_where_sums_fit),
         cmocka_unit_test(depth_i8_takes_wide_weights),
         cmocka_unit_test(max_i8_finds_the_greatest),
         cmocka_unit_test(bytes_meet_bytes_as_specified),

@@ -12,9 +12,7 @@ void oc__depth_i8_scalar(const oc__depth_i8_run *r) {
                 int x = r->in_signed ? (int8_t)in[t][c] : in[t][c];
                 sum += x * r->w[t * r->channels + c];
             }
-            oc__requantize_i8_scalar(&sum, to->bias + c, to->scale + c,
-                                     to->zero, to->is_signed,
-                                     to->y + p * to->row_stride + c, 1, 1);
+            oc__put_code_scalar(to, sum, c, p * to->row_stride + c);
         }
 }
 

@@ -18,6 +18,18 @@ static uint32_t dot(const oc__gemm_i8_tile *t, size_t i, size_t j) {
     return sum;
 }
 
+void oc__put_code_scalar(const oc__codes *to, int32_t sum, size_t j,
+                         size_t at) {
+    if (!to->f) {
+        oc__requantize_i8_scalar(&sum, to->bias + j, to->scale + j, to->zero,
+                                 to->is_signed, to->y + at, 1, 1);
+        return;
+    }
+    float whole = (float)(int32_t)((uint32_t)sum + (uint32_t)to->bias[j]);
+    float scaled = whole * to->scale[j];
+    to->f[at] = scaled + to->shift[j];
+}
+
 /* Unsigned arithmetic: sums that do not fit wrap, as they do in vectors. */
 static void tile_4x8(const oc__gemm_i8_tile *t) {
     const oc__codes *to = &t->codes;
@@ -25,11 +37,9 @@ static void tile_4x8(const oc__gemm_i8_tile *t) {
         for (size_t j = 0; j < t->cols; j++) {
             uint32_t sum = dot(t, i, j);
             if (!t->first) sum += (uint32_t)t->c[i * t->c_row_stride + j];
-            if (t->last && to->y) {
-                int32_t whole = (int32_t)sum;
-                oc__requantize_i8_scalar(&whole, to->bias + j, to->scale + j,
-                                         to->zero, to->is_signed,
-                                         to->y + i * to->row_stride + j, 1, 1);
+            if (t->last && (to->y || to->f)) {
+                oc__put_code_scalar(to, (int32_t)sum, j,
+                                    i * to->row_stride + j);
                 continue;
             }
             if (t->last) {
@@ -52,4 +62,5 @@ static void pack(const uint8_t *from, size_t n, size_t reach, int flip,
         out[at / steps * step + at % steps] = 0;
 }
 
-const oc__gemm_i8_kernel oc__gemm_i8_scalar = {MR, NR, 1, 1, 1, tile_4x8, pack};
+const oc__gemm_i8_kernel oc__gemm_i8_scalar = {MR, NR,       1,    1,
+                                               1,  tile_4x8, pack, 0};

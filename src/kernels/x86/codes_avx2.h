@@ -8,6 +8,8 @@
  * Codes are made as u8: those of a signed y are moved by 128 and turned back
  * by their top bit.  Only the upper bound is a comparison.  What lies below
  * all integers becomes INT_MIN, as NaN does, and packing saturates it.
+ *
+ * Or to f32, a row at a time, always in the order of columns.
  */
 typedef struct V(coder) {
     __m256i bias, zero, flip; /* zero: 16 bits a lane */
@@ -68,4 +70,30 @@ VINLINE void V(code4)(__m256i a, __m256i b, __m256i c, __m256i d,
     if (n > 3)
         _mm_storel_epi64((__m128i *)(void *)y[3],
                          _mm_unpackhi_epi64(high, high));
+}
+
+typedef struct V(scaler) {
+    __m256i bias;
+    __m256 scale, shift;
+} V(scaler);
+
+VINLINE V(scaler) V(scaler_at)(const oc__codes *c, size_t col) {
+    V(scaler) k;
+    k.bias = _mm256_loadu_si256((const __m256i *)(const void *)(c->bias + col));
+    k.scale = _mm256_loadu_ps(c->scale + col);
+    k.shift = _mm256_loadu_ps(c->shift + col);
+    return k;
+}
+
+/* The product is rounded before the addition: no fused multiply-add. */
+VINLINE __m256 V(scale_sum)(__m256i sum, __m256i bias, __m256 scale,
+                            __m256 shift) {
+    __m256 f = _mm256_cvtepi32_ps(_mm256_add_epi32(sum, bias));
+    return _mm256_add_ps(_mm256_mul_ps(f, scale), shift);
+}
+
+VINLINE void V(scale_row)(__m256i sum, const V(scaler) * k, float *y) {
+    if (!CODES_IN_ORDER)
+        sum = _mm256_permute4x64_epi64(sum, _MM_SHUFFLE(3, 1, 2, 0));
+    _mm256_storeu_ps(y, V(scale_sum)(sum, k->bias, k->scale, k->shift));
 }

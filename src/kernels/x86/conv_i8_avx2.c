@@ -67,9 +67,9 @@ VINLINE void read_fixed(const oc__depth_i8_run *r, size_t c, fixed *f) {
     f->scale[1] = _mm256_permute2f128_ps(f->k.scale, next.scale, 0x31);
 }
 
-/* 16 channels of one pixel. */
-VINLINE void depth_pixel(const uint8_t *const *in, size_t c, const size_t taps,
-                         const int is_signed, const fixed *f, uint8_t *y) {
+/* 16 channels of one pixel: their sums, low and high. */
+VINLINE void depth_sums(const uint8_t *const *in, size_t c, const size_t taps,
+                        const int is_signed, const fixed *f, __m256i *to) {
     __m256i low = f->bias[0], high = f->bias[1];
     size_t t = 0;
     for (; t + 2 <= taps; t += 2) {
@@ -88,9 +88,14 @@ VINLINE void depth_pixel(const uint8_t *const *in, size_t c, const size_t taps,
         low = _mm256_add_epi32(low, _mm256_madd_epi16(l, f->w[t / 2][0]));
         high = _mm256_add_epi32(high, _mm256_madd_epi16(h, f->w[t / 2][1]));
     }
+    to[0] = low;
+    to[1] = high;
+}
+
+VINLINE void put_codes(const __m256i *sums, const fixed *f, uint8_t *y) {
     const __m256i none = _mm256_setzero_si256();
-    low = v8_code_round(low, none, f->scale[0], f->k.hi);
-    high = v8_code_round(high, none, f->scale[1], f->k.hi);
+    __m256i low = v8_code_round(sums[0], none, f->scale[0], f->k.hi);
+    __m256i high = v8_code_round(sums[1], none, f->scale[1], f->k.hi);
     __m256i s = _mm256_packs_epi32(low, high);
     s = _mm256_adds_epi16(s, f->k.zero);
     s = _mm256_permute4x64_epi64(_mm256_packus_epi16(s, s), 0x08);
@@ -98,16 +103,33 @@ VINLINE void depth_pixel(const uint8_t *const *in, size_t c, const size_t taps,
     _mm_storeu_si128((__m128i *)(void *)y, _mm256_castsi256_si128(s));
 }
 
+/* Scaled, then brought into the order of channels; the bias is in. */
+VINLINE void put_floats(const __m256i *sums, const fixed *f, const float *shift,
+                        float *y) {
+    __m256 low = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[0]), f->scale[0]);
+    __m256 high = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[1]), f->scale[1]);
+    __m256 first = _mm256_permute2f128_ps(low, high, 0x20);
+    __m256 last = _mm256_permute2f128_ps(low, high, 0x31);
+    _mm256_storeu_ps(y, _mm256_add_ps(first, _mm256_loadu_ps(shift)));
+    _mm256_storeu_ps(y + 8, _mm256_add_ps(last, _mm256_loadu_ps(shift + 8)));
+}
+
 VINLINE void depth_block(const oc__depth_i8_run *r, size_t c, const size_t taps,
                          const int is_signed) {
     fixed f;
+    const oc__codes *to = &r->codes;
     read_fixed(r, c, &f);
-    uint8_t *y = r->codes.y + c;
     const uint8_t *const *in = r->in;
+    size_t at = c;
     for (size_t p = 0; p < r->pixels; p++) {
-        depth_pixel(in, c, taps, is_signed, &f, y);
+        __m256i sums[2];
+        depth_sums(in, c, taps, is_signed, &f, sums);
+        if (to->f)
+            put_floats(sums, &f, to->shift + c, to->f + at);
+        else
+            put_codes(sums, &f, to->y + at);
         in += r->in_step;
-        y += r->codes.row_stride;
+        at += to->row_stride;
     }
 }
 

@@ -100,6 +100,25 @@ VINLINE void V(code4)(VI a, VI b, VI c, VI d, const V(coder) * k,
     if (n > 3) V(code_row)(d, k, y[3]);
 }
 
+typedef struct V(scaler) {
+    __m512i bias;
+    __m512 scale, shift;
+} V(scaler);
+
+VINLINE V(scaler) V(scaler_at)(const oc__codes *c, size_t col) {
+    V(scaler) k;
+    k.bias = _mm512_loadu_si512(c->bias + col);
+    k.scale = _mm512_loadu_ps(c->scale + col);
+    k.shift = _mm512_loadu_ps(c->shift + col);
+    return k;
+}
+
+VINLINE void V(scale_row)(VI sum, const V(scaler) * k, float *y) {
+    __m512 f = _mm512_cvtepi32_ps(_mm512_add_epi32(sum, k->bias));
+    f = _mm512_add_ps(_mm512_mul_ps(f, k->scale), k->shift);
+    _mm512_storeu_ps(y, f);
+}
+
 #include "kernels/tile_i8_template.h"
 
 #endif
