@@ -24,7 +24,9 @@ typedef struct conv_plan {
     size_t depth, k_block;
     size_t panel_bytes, chunk; /* of packed A; panels in a chunk */
     size_t n_step;
-    size_t pixels, panels, tasks; /* tasks of one group */
+    /* Tasks of one group: `tasks` parts of the panels, and where these are too
+     * few, `shares` of the columns, which pack the same rows. */
+    size_t pixels, panels, tasks, shares;
     size_t packed_each, sums_bytes, b_panel;
     size_t at_row, at_sums, sums_stride, worker_bytes;
     const uint8_t *end; /* of the input */
@@ -103,16 +105,17 @@ static void pack_depth(const oc__conv_geom *g, const void *w, int wide,
  * stay 0: nobody reads them. */
 static void pack_group(const oc__kernels *kt, const oc__conv_geom *g,
                        const int8_t *w, char *to) {
-    size_t nr = kt->gemm_i8->nr, taps = (size_t)(g->kernel_h * g->kernel_w);
+    size_t nr = kt->gemm_i8->nr, each = kt->gemm_i8->b_steps,
+           taps = (size_t)(g->kernel_h * g->kernel_w);
     size_t in = (size_t)(g->in_c / g->group), depth = depth_of(g);
     size_t out = (size_t)(g->out_c / g->group), panels = OC_CEIL_DIV(out, nr);
     size_t panel = oc__align_up(depth, 4) * nr;
     size_t sums = oc__align_up(panels * nr * sizeof(int32_t), OC_ALIGN);
     memset(to, 0, group_bytes(kt, g));
     for (size_t o = 0; o < out; o++, w += depth) {
-        int8_t *p = (int8_t *)to + sums + o / nr * panel + o % nr * 4;
+        int8_t *p = (int8_t *)to + sums + o / nr * panel + o % nr * each;
         for (size_t i = 0; i < depth; i++)
-            p[i / 4 * nr * 4 + i % 4] = w[i % in * taps + i / in];
+            p[i / each * nr * each + i % each] = w[i % in * taps + i / in];
     }
 }
 
@@ -308,23 +311,28 @@ void oc__conv_i8_finish(const oc__kernels *kt, const oc__conv_i8_args *a,
         kt->act_f32(act, y, y, n);
 }
 
-/* The same for rows of one group. */
-static void finish_rows(const conv_plan *p, size_t group, size_t row,
-                        size_t end) {
+/* Columns of a group. */
+typedef struct columns {
+    size_t group, begin, end;
+} columns;
+
+/* The same for rows of some columns. */
+static void finish_rows(const conv_plan *p, columns c, size_t row, size_t end) {
     const oc__conv_i8_args *a = p->a;
-    size_t out_c = (size_t)a->g.out_c;
-    if (a->g.group == 1) {
+    size_t out_c = (size_t)a->g.out_c, n = c.end - c.begin;
+    if (n == out_c) {
         oc__conv_i8_finish(p->kt, a, row * out_c, (end - row) * out_c);
         return;
     }
     for (; row < end; row++)
-        oc__conv_i8_finish(p->kt, a, row * out_c + group * p->group_out,
-                           p->group_out);
+        oc__conv_i8_finish(p->kt, a,
+                           row * out_c + c.group * p->group_out + c.begin, n);
 }
 
-/* Panels i0 .. i1 of one group, all columns. */
-static void run_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
+/* Panels i0 .. i1 of some columns. */
+static void run_chunk(const conv_plan *p, columns c, size_t i0, size_t i1,
                       char *mine) {
+    const size_t group = c.group;
     const oc__conv_i8_args *a = p->a;
     const oc__gemm_i8_kernel *kernel = p->kt->gemm_i8;
     const char *packed = (const char *)a->packed + group * p->packed_each;
@@ -340,8 +348,8 @@ static void run_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
         t.first = k0 == 0;
         t.last = k0 + steps == p->depth;
         pack_chunk(p, group, i0, i1, k0, steps, mine);
-        for (size_t j = 0; j < p->group_out; j += p->n_step) {
-            t.cols = OC_MIN(p->n_step, p->group_out - j);
+        for (size_t j = c.begin; j < c.end; j += p->n_step) {
+            t.cols = OC_MIN(p->n_step, c.end - j);
             t.b = (const int8_t *)packed + p->sums_bytes +
                   j / kernel->nr * p->b_panel + k0 * kernel->nr;
             t.codes.bias = a->bias + group * p->terms + j;
@@ -364,18 +372,23 @@ static void run_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
             }
         }
     }
-    if (a->out_f32) finish_rows(p, group, row0, panel_row(p, i1));
+    if (a->out_f32) finish_rows(p, c, row0, panel_row(p, i1));
 }
 
 static void conv_task(void *ctx, int task, int worker) {
     const conv_plan *p = ctx;
-    size_t group = (size_t)task / p->tasks, part = (size_t)task % p->tasks;
+    size_t share = (size_t)task % p->shares, rest = (size_t)task / p->shares;
+    size_t part = rest % p->tasks, nr = p->kt->gemm_i8->nr;
     size_t i = p->panels * part / p->tasks;
     size_t end = p->panels * (part + 1) / p->tasks;
+    size_t units = OC_CEIL_DIV(p->group_out, nr);
+    columns c = {rest / p->tasks, units * share / p->shares * nr,
+                 units * (share + 1) / p->shares * nr};
+    c.end = OC_MIN(c.end, p->group_out);
     char *mine = p->workers + (size_t)worker * p->worker_bytes;
     memset(mine + p->at_row, p->a->pad, p->at_sums - p->at_row);
     for (; i < end; i += p->chunk)
-        run_chunk(p, group, i, OC_MIN(i + p->chunk, end), mine);
+        run_chunk(p, c, i, OC_MIN(i + p->chunk, end), mine);
 }
 
 /* All but what a run adds. */
@@ -449,8 +462,10 @@ void oc__conv_i8(const struct oc__kernels *kt, oc__pool *pool,
     double work =
         0.5 * (double)p.pixels * (double)p.depth * (double)args->g.out_c;
     size_t groups = (size_t)args->g.group;
-    p.tasks =
+    size_t tasks =
         OC_CEIL_DIV(oc__share_tasks(oc__pool_threads(pool), work), groups);
-    p.tasks = OC_MIN(p.tasks, p.panels);
-    oc__pool_run(pool, (int)(groups * p.tasks), conv_task, &p);
+    p.tasks = OC_MIN(tasks, p.panels);
+    p.shares = OC_MIN(OC_CEIL_DIV(tasks, p.tasks),
+                      OC_CEIL_DIV(p.group_out, kt->gemm_i8->nr));
+    oc__pool_run(pool, (int)(groups * p.tasks * p.shares), conv_task, &p);
 }

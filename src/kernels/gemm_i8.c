@@ -46,31 +46,35 @@ size_t oc__gemm_i8_packed_bytes(const struct oc__kernels *kt, size_t k,
 
 /* Four steps of the columns of a panel.  Products of two activations pack B at
  * every run. */
-static void pack_four(const uint8_t *from, size_t row_stride, size_t col_stride,
-                      int by, size_t cols, uint8_t *out, int32_t *sums) {
+static void pack_four(const oc__gemm_i8_kernel *kernel, const uint8_t *from,
+                      size_t row_stride, size_t col_stride, int by, size_t cols,
+                      uint8_t *out, int32_t *sums) {
     const uint8_t *b = from, *c = b + row_stride, *d = c + row_stride;
     const uint8_t *e = d + row_stride, x = (uint8_t)by;
-    for (size_t j = 0; j < cols; j++, out += 4) {
+    size_t each = kernel->b_steps, third = each == 4 ? 2 : kernel->nr * each;
+    for (size_t j = 0; j < cols; j++, out += each) {
         size_t at = j * col_stride;
         uint8_t y0 = b[at] ^ x, y1 = c[at] ^ x, y2 = d[at] ^ x, y3 = e[at] ^ x;
         out[0] = y0;
         out[1] = y1;
-        out[2] = y2;
-        out[3] = y3;
+        out[third] = y2;
+        out[third + 1] = y3;
         sums[j] += (int8_t)y0 + (int8_t)y1 + (int8_t)y2 + (int8_t)y3;
     }
 }
 
-/* Zeros beyond the columns there are. */
-static void clear_columns(uint8_t *out, size_t fours, size_t nr, size_t cols) {
-    for (size_t i = 0; i < fours; i++)
-        memset(out + (i * nr + cols) * 4, 0, (nr - cols) * 4);
+/* Zeros beyond the columns there are, of so many runs of `each` steps. */
+static void clear_columns(uint8_t *out, size_t runs, size_t each, size_t nr,
+                          size_t cols) {
+    for (size_t i = 0; i < runs; i++)
+        memset(out + (i * nr + cols) * each, 0, (nr - cols) * each);
 }
 
 void oc__gemm_i8_pack_b(const struct oc__kernels *kt, size_t k, size_t n,
                         const void *b, int b_signed, size_t row_stride,
                         size_t col_stride, void *packed) {
-    size_t nr = kt->gemm_i8->nr, panels = OC_CEIL_DIV(n, nr);
+    const oc__gemm_i8_kernel *kernel = kt->gemm_i8;
+    size_t nr = kernel->nr, each = kernel->b_steps, panels = OC_CEIL_DIV(n, nr);
     int by = b_signed ? 0 : 0x80;
     int32_t *sums = packed;
     uint8_t *out = (uint8_t *)packed + sums_bytes(kt, n);
@@ -79,15 +83,15 @@ void oc__gemm_i8_pack_b(const struct oc__kernels *kt, size_t k, size_t n,
         size_t cols = OC_MIN(nr, n - p * nr), i = 0;
         const uint8_t *from = (const uint8_t *)b + p * nr * col_stride;
         for (; i + 4 <= k; i += 4, from += 4 * row_stride)
-            pack_four(from, row_stride, col_stride, by, cols, out + i * nr,
-                      sums + p * nr);
-        if (cols < nr) clear_columns(out, k / 4, nr, cols);
+            pack_four(kernel, from, row_stride, col_stride, by, cols,
+                      out + i * nr, sums + p * nr);
+        if (cols < nr) clear_columns(out, k / 4 * 4 / each, each, nr, cols);
         if (i == k) continue;
         memset(out + i * nr, 0, 4 * nr);
         for (; i < k; i++, from += row_stride)
             for (size_t j = 0; j < cols; j++) {
                 uint8_t x = flip(from, j * col_stride, by);
-                out[(i / 4 * nr + j) * 4 + i % 4] = x;
+                out[(i / each * nr + j) * each + i % each] = x;
                 sums[p * nr + j] += (int8_t)x;
             }
     }

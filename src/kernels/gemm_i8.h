@@ -14,11 +14,12 @@
  * all modulo 2^32, which is exact for every result that fits int32, and the
  * same bits on every instruction set for those that do not.
  *
- * Packed B: the sums of its columns, then panels of nr columns in which four
- * steps of a column lie together, what one dot-product instruction takes:
+ * Packed B: the sums of its columns, then panels of nr columns in which b_steps
+ * steps of a column lie together (four or two), what one dot-product
+ * instruction takes:
  *
  *     sums     int32 [n up to nr]   filled up to a multiple of 64 bytes
- *     panel p  s8 [k / 4][nr][4]    zeros beyond k and n
+ *     panel p  s8 [k / b_steps][nr][b_steps]    zeros beyond k and n
  *
  * Packed A, made by the driver, a panel of r rows at a time: 64 steps of a
  * row lie together,
@@ -94,6 +95,7 @@ typedef struct oc__gemm_i8_kernel {
     void (*pack)(const uint8_t *from, size_t n, size_t reach, int flip,
                  void *row, size_t at, size_t step);
     int a_signed; /* a' is s8 */
+    size_t b_steps;
 } oc__gemm_i8_kernel;
 
 /* ---- the driver ---------------------------------------------------------- */

@@ -10,8 +10,12 @@
  *     EACH(X)      X(1) ... X(MR)
  *     VECTORS      accumulators for a row of a panel
  *     THIN_ROWS, THIN_PANELS, EACH_THIN(X)    see gemm.h
- *     V(b)(p, j)   operand j of the PANEL * 4 bytes at p
- *     V(a)(p)      four steps of one row, repeated in all places
+ *     STEP         steps of k that V(dot) takes of each column: 2, or 4 if
+ *                  not defined
+ *     HALF         1: where the last columns fill no more than half of a
+ *                  panel, only that half is multiplied
+ *     V(b)(p, j)   operand j of the PANEL * STEP bytes at p
+ *     V(a)(p)      STEP steps of one row, repeated in all places
  *     V(dot)(acc, a, b)
  *     V(fold)(to, acc)   VECTORS accumulators to PANEL int32, in order
  *     V(put16)(to, from, by)    16 bytes, each ^ by, as packed A; V(put8)
@@ -23,7 +27,7 @@
  *                        codes_avx2.h
  *     V(scaler), V(scaler_at), V(scale_row)    and to f32
  *
- * One step of the loop is four steps of k: what one dot-product instruction
+ * One step of the loop is STEP steps of k: what one dot-product instruction
  * takes for each of its columns.
  */
 #if defined(__clang__)
@@ -36,18 +40,24 @@
 #ifndef A_SIGNED
 #define A_SIGNED 0
 #endif
+#ifndef STEP
+#define STEP 4
+#endif
+#ifndef HALF
+#define HALF 0
+#endif
 #define MAX_VECTORS (VECTORS * THIN_PANELS)
 
 VINLINE void V(i8_step)(VI (*acc)[MAX_VECTORS], const int rows,
-                        const int panels, const ELEM *a, const int8_t *b,
-                        size_t panel_step) {
+                        const int panels, const int vectors, const ELEM *a,
+                        const int8_t *b, size_t panel_step) {
     VI bv[MAX_VECTORS];
     UNROLL for (int p = 0; p < panels; p++)
-        UNROLL for (int j = 0; j < VECTORS; j++) bv[p * VECTORS + j] =
+        UNROLL for (int j = 0; j < vectors; j++) bv[p * vectors + j] =
             V(b)(b + (size_t)p * panel_step, j);
     UNROLL for (int i = 0; i < rows; i++) {
         VI x = V(a)(a + i * OC_GEMM_I8_STEPS);
-        UNROLL for (int j = 0; j < panels * VECTORS; j++) acc[i][j] =
+        UNROLL for (int j = 0; j < panels * vectors; j++) acc[i][j] =
             V(dot)(acc[i][j], x, bv[j]);
     }
     STEP_ENDS;
@@ -154,19 +164,20 @@ VINLINE void V(i8_last)(const oc__gemm_i8_tile *t, VI (*acc)[MAX_VECTORS],
 }
 
 VINLINE void V(i8_body)(const oc__gemm_i8_tile *t, const oc__gemm_i8_tile *same,
-                        const int rows, const int panels, size_t col0) {
+                        const int rows, const int panels, const int vectors,
+                        size_t col0) {
     VI acc[MR][MAX_VECTORS];
     _Alignas(64) uint32_t sums[MR * PANEL * THIN_PANELS];
     const ELEM *a = t->a;
-    const size_t row = 4 * PANEL, panel = t->b_panel_step;
+    const size_t row = STEP * PANEL, panel = t->b_panel_step;
     const int8_t *b = t->b + col0 / PANEL * panel;
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < panels * VECTORS; j++) acc[i][j] = V(zero)();
-    for (size_t k = t->k / 4; k;) {
+    for (size_t k = t->k / STEP; k;) {
         /* Not unrolled: copies of a step tempt gcc to spill. */
-        size_t n = OC_MIN(k, (size_t)(OC_GEMM_I8_STEPS / 4));
+        size_t n = OC_MIN(k, (size_t)(OC_GEMM_I8_STEPS / STEP));
         for (size_t s = 0; s < n; s++, b += row)
-            V(i8_step)(acc, rows, panels, a + 4 * s, b, panel);
+            V(i8_step)(acc, rows, panels, vectors, a + STEP * s, b, panel);
         a += t->a_step;
         k -= n;
     }
@@ -187,8 +198,12 @@ typedef void V(i8_fn)(const oc__gemm_i8_tile *t, size_t col0);
 VINLINE void V(i8_columns)(const oc__gemm_i8_tile *tile, const int rows,
                            const int panels, size_t col) {
     const oc__gemm_i8_tile t = *tile;
-    for (; col < t.cols; col += (size_t)panels * PANEL)
-        V(i8_body)(&t, tile, rows, panels, col);
+    for (; col < t.cols; col += (size_t)panels * PANEL) {
+        if (HALF && t.cols - col <= PANEL / 2)
+            V(i8_body)(&t, tile, rows, panels, VECTORS / 2, col);
+        else
+            V(i8_body)(&t, tile, rows, panels, VECTORS, col);
+    }
 }
 
 #define I8_TILE(rows)                                                          \
@@ -198,7 +213,7 @@ VINLINE void V(i8_columns)(const oc__gemm_i8_tile *tile, const int rows,
 #define I8_THIN(rows)                                                          \
     static VTARGET void V(i8_thin_##rows)(const oc__gemm_i8_tile *t,           \
                                           size_t col) {                        \
-        V(i8_body)(t, t, rows, THIN_PANELS, col);                              \
+        V(i8_body)(t, t, rows, THIN_PANELS, VECTORS, col);                     \
     }
 #define I8_NAME(rows)      V(i8_##rows),
 #define I8_THIN_NAME(rows) V(i8_thin_##rows),
@@ -267,4 +282,4 @@ static VTARGET void V(i8_pack)(const uint8_t *from, size_t n, size_t reach,
 
 const oc__gemm_i8_kernel K(gemm_i8) = {MR,         PANEL,       sizeof(ELEM),
                                        THIN_ROWS,  THIN_PANELS, V(i8_tile),
-                                       V(i8_pack), A_SIGNED};
+                                       V(i8_pack), A_SIGNED,    STEP};

@@ -666,6 +666,27 @@ static oc_status visit_transpose(last *l, oc__node *n, int *done) {
     return OC_OK;
 }
 
+/* The mean of a twin in f32: of all pixels, channels side by side. */
+static oc_status visit_global_average(last *l, oc__node *n, int *done) {
+    static const int64_t pixels[2] = {1, 2}, perm[4] = {0, 3, 1, 2};
+    if (!oc__is_op(n, "GlobalAveragePool") || !fits_f32(l, n->in[0]) ||
+        !fits_f32(l, n->out[0]) || !has_twin(l, n->in[0]) || !l->lost[n->in[0]])
+        return OC_OK;
+    int t = add_twin(l, n->out[0]);
+    oc__node *c = t < 0
+                      ? NULL
+                      : oc__graph_add_node(l->g, oc__op_find("", "ReduceMean"),
+                                           n->name, 13, 1, 1, 2);
+    int64_t *axes = oc__arena_dup(l->g->arena, pixels, sizeof(pixels));
+    if (!c || !axes) return no_memory(l);
+    c->in[0] = l->twin[n->in[0]];
+    c->out[0] = t;
+    oc__attr_set_ints(c, 0, "axes", axes, 2);
+    oc__attr_set_int(c, 1, "keepdims", 1);
+    *done = 1;
+    return transpose(l, n->name, t, n->out[0], perm);
+}
+
 /* Out of blocked channels, for a quantizer alone: channels last at once. */
 static oc_status visit_unblock(last *l, oc__node *n, int *done) {
     int v = n->out[0];
@@ -696,10 +717,10 @@ static oc_status visit_quantize(last *l, oc__node *n, int *done) {
 /* ---- the walk ------------------------------------------------------------ */
 
 static visitor *const visitors[] = {
-    visit_conv,     visit_max_pool, visit_average,   visit_pair,
-    visit_single,   visit_join,     visit_shuffle,   visit_split,
-    visit_block,    visit_unblock,  visit_transpose, visit_dequantize,
-    visit_quantize,
+    visit_conv,     visit_max_pool,       visit_average,   visit_pair,
+    visit_single,   visit_join,           visit_shuffle,   visit_split,
+    visit_block,    visit_unblock,        visit_transpose, visit_dequantize,
+    visit_quantize, visit_global_average,
 };
 
 static oc_status visit(last *l, oc__node *n) {

@@ -260,6 +260,8 @@ static void winograd_i8_is_chosen_where_sums_fit(void **state) {
 static void each_pool(const oc__kernels *k) {
     oc__conv_geom g = {1, 40, 29, 31, 70, 29, 31, 3, 3, 1, 1, 1, 1, 1, 1, 1};
     oc__conv_geom d = {1, 65, 40, 40, 65, 20, 20, 3, 3, 2, 2, 1, 1, 0, 0, 65};
+    /* One row, whose columns are shared out. */
+    oc__conv_geom row = {1, 599, 1, 1, 3001, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1};
     for (int threads = 2; threads <= 3; threads++) {
         oc__pool *pool = NULL;
         assert_int_equal(
@@ -268,6 +270,7 @@ static void each_pool(const oc__kernels *k) {
         check_conv(k, pool, &g, OC_CONV_I8_PLAIN);
         check_conv(k, pool, &g, OC_CONV_I8_WINOGRAD);
         check_conv(k, pool, &d, OC_CONV_I8_PLAIN);
+        check_conv(k, pool, &row, OC_CONV_I8_PLAIN);
         oc__pool_destroy(pool);
     }
 }

@@ -714,19 +714,67 @@ static void attend_refuses_steps_that_lead_outside(void **state) {
 
 /* ---- memory -------------------------------------------------------------- */
 
-static void passes_survive_failing_allocations(void **state) {
-    (void)state;
+static void build_floats(net *t) {
+    attention_case p = {FROM_SPLIT, SCALE_MUL, MASK_FULL, ODD_NONE, 5};
+    norm_case norm = {ROOT_DIV, 0, 1, 1, 0, 0, NORM_PLAIN};
+    build_attention(t, &p);
+    build_norm(t, &norm);
+}
+
+/* A constant of 8 bits. */
+static int bytes(net *t, oc_dtype type, const int64_t *dims) {
+    oc_tensor x;
+    int rank = 0;
+    while (dims[rank])
+        rank++;
+    oc__tensor_set(&x, type, rank, dims);
+    uint8_t *data = oc__arena_alloc(&t->arena, oc_tensor_bytes(&x));
+    for (int64_t i = 0; i < oc_tensor_elems(&x); i++)
+        data[i] = (uint8_t)oc__rng_below(&t->rng, 256);
+    x.data = data;
+    return oc__graph_add_constant(t->g, NULL, &x);
+}
+
+static int coder(net *t, const char *name, int v, double scale, int zero) {
+    oc__node *n = node(t, name, 13, 3, 1, 0);
+    n->in[0] = v;
+    n->in[1] = number(t, scale);
+    n->in[2] = zero;
+    return n->out[0];
+}
+
+static int coded(net *t, int v) {
+    int zero = bytes(t, OC_DTYPE_U8, DIMS(0));
+    v = coder(t, "QuantizeLinear", v, 0.02, zero);
+    return coder(t, "DequantizeLinear", v, 0.02, zero);
+}
+
+static int coded_weight(net *t, const int64_t *dims) {
+    int w = bytes(t, OC_DTYPE_I8, dims), zero = bytes(t, OC_DTYPE_I8, DIMS(0));
+    return coder(t, "DequantizeLinear", w, 0.01, zero);
+}
+
+/* Convolutions that end in codes and in f32, products and a table. */
+static void build_codes(net *t) {
+    int x = coded(t, input(t, DIMS(1, 4, 6, 6)));
+    int y = coded(t, op2(t, "Conv", x, coded_weight(t, DIMS(5, 4, 3, 3))));
+    y = coded(t, op1(t, "Tanh", mul_by(t, y, 0.7)));
+    output(t, op1(t, "Relu",
+                  op2(t, "Conv", y, coded_weight(t, DIMS(3, 5, 1, 1)))));
+    y = coded(t, op2(t, "MatMul", x, coded_weight(t, DIMS(6, 7))));
+    y = op2(t, "MatMul", y, coded_weight(t, DIMS(7, 3)));
+    output(t, op2(t, "Add", y, weight(t, DIMS(3))));
+}
+
+static void survive(void (*build)(net *t)) {
     for (int64_t n = 0;; n++) {
         test_allocator ta;
         net t;
         oc_error err = {0};
         oc__exec *e = NULL;
         const oc_value *in[MAX_IN];
-        attention_case p = {FROM_SPLIT, SCALE_MUL, MASK_FULL, ODD_NONE, 5};
-        norm_case norm = {ROOT_DIV, 0, 1, 1, 0, 0, NORM_PLAIN};
         net_init(&t);
-        build_attention(&t, &p);
-        build_norm(&t, &norm);
+        build(&t);
         for (int i = 0; i < MAX_IN; i++)
             in[i] = &t.in[i];
         test_allocator_init(&ta, n);
@@ -746,6 +794,16 @@ static void passes_survive_failing_allocations(void **state) {
     }
 }
 
+static void passes_survive_failing_allocations(void **state) {
+    (void)state;
+    survive(build_floats);
+}
+
+static void passes_of_codes_survive_failing_allocations(void **state) {
+    (void)state;
+    survive(build_codes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norm_in_pieces_becomes_one_node),
@@ -762,6 +820,7 @@ int main(void) {
         cmocka_unit_test(attention_that_sees_nothing_is_nan),
         cmocka_unit_test(attend_refuses_steps_that_lead_outside),
         cmocka_unit_test(passes_survive_failing_allocations),
+        cmocka_unit_test(passes_of_codes_survive_failing_allocations),
     };
     return cmocka_run_group_tests_name("passes", tests, NULL, NULL);
 }

@@ -62,5 +62,5 @@ static void pack(const uint8_t *from, size_t n, size_t reach, int flip,
         out[at / steps * step + at % steps] = 0;
 }
 
-const oc__gemm_i8_kernel oc__gemm_i8_scalar = {MR, NR,       1,    1,
-                                               1,  tile_4x8, pack, 0};
+const oc__gemm_i8_kernel oc__gemm_i8_scalar = {MR,       NR,   1, 1, 1,
+                                               tile_4x8, pack, 0, 4};

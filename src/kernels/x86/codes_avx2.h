@@ -1,15 +1,13 @@
 /*
  * codes_avx2.h - sums to 8 bits, 8 columns of 4 rows at a time; the ending of
  * 8-bit products and of depthwise convolutions.  No include guard: VINLINE and
- * V(name) are those of the file that includes it, and CODES_IN_ORDER says
- * whether the lanes of a sum are columns 0 to 7, or 0 1 4 5 | 2 3 6 7, what a
- * horizontal addition leaves.
+ * V(name) are those of the file that includes it.
  *
  * Codes are made as u8: those of a signed y are moved by 128 and turned back
  * by their top bit.  Only the upper bound is a comparison.  What lies below
  * all integers becomes INT_MIN, as NaN does, and packing saturates it.
  *
- * Or to f32, a row at a time, always in the order of columns.
+ * Or to f32, a row at a time.
  */
 typedef struct V(coder) {
     __m256i bias, zero, flip; /* zero: 16 bits a lane */
@@ -19,15 +17,8 @@ typedef struct V(coder) {
 VINLINE V(coder) V(coder_at)(const oc__codes *c, size_t col) {
     int zero = c->zero + (c->is_signed ? 128 : 0);
     V(coder) k;
-    __m256i bias =
-        _mm256_loadu_si256((const __m256i *)(const void *)(c->bias + col));
-    __m256i scale = _mm256_castps_si256(_mm256_loadu_ps(c->scale + col));
-    if (!CODES_IN_ORDER) {
-        bias = _mm256_permute4x64_epi64(bias, _MM_SHUFFLE(3, 1, 2, 0));
-        scale = _mm256_permute4x64_epi64(scale, _MM_SHUFFLE(3, 1, 2, 0));
-    }
-    k.bias = bias;
-    k.scale = _mm256_castsi256_ps(scale);
+    k.bias = _mm256_loadu_si256((const __m256i *)(const void *)(c->bias + col));
+    k.scale = _mm256_loadu_ps(c->scale + col);
     k.zero = _mm256_set1_epi16((short)zero);
     k.hi = _mm256_set1_ps((float)(255 - zero));
     k.flip = _mm256_set1_epi8(c->is_signed ? (char)0x80 : 0);
@@ -50,16 +41,12 @@ VINLINE __m256i V(code_row)(__m256i sum, const V(coder) * k) {
 VINLINE void V(code4)(__m256i a, __m256i b, __m256i c, __m256i d,
                       const V(coder) * k, uint8_t *const *y, const int n) {
     const __m256i rows = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    const __m256i order =
-        _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15,
-                         0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
     /* Half of a, half of b | the other halves, in 16 bits. */
     a = _mm256_packs_epi32(V(code_row)(a, k), V(code_row)(b, k));
     c = _mm256_packs_epi32(V(code_row)(c, k), V(code_row)(d, k));
     a = _mm256_packus_epi16(_mm256_adds_epi16(a, k->zero),
                             _mm256_adds_epi16(c, k->zero));
     a = _mm256_permutevar8x32_epi32(a, rows);
-    if (!CODES_IN_ORDER) a = _mm256_shuffle_epi8(a, order);
     a = _mm256_xor_si256(a, k->flip);
     __m128i low = _mm256_castsi256_si128(a);
     __m128i high = _mm256_extracti128_si256(a, 1);
@@ -93,7 +80,5 @@ VINLINE __m256 V(scale_sum)(__m256i sum, __m256i bias, __m256 scale,
 }
 
 VINLINE void V(scale_row)(__m256i sum, const V(scaler) * k, float *y) {
-    if (!CODES_IN_ORDER)
-        sum = _mm256_permute4x64_epi64(sum, _MM_SHUFFLE(3, 1, 2, 0));
     _mm256_storeu_ps(y, V(scale_sum)(sum, k->bias, k->scale, k->shift));
 }

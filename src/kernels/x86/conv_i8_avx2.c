@@ -25,7 +25,6 @@
 #define VTARGET OC_TARGET_AVX2
 #define V(name) v8_##name
 
-#define CODES_IN_ORDER 1
 #include "kernels/x86/codes_avx2.h"
 
 #define CHANNELS 16

@@ -6,10 +6,9 @@
  * as s16, B widened to s16 on its way from memory, and vpmaddwd adds pairs of
  * products in 32 bits:
  *
- *     a         a0 a1 a2 a3 | a0 a1 a2 a3 | ...          four steps of one row
- *     b(0)      column 0    | column 1    | 2 | 3        four steps of each
- *     acc       0,1  2,3    | 0,1  2,3    | ...          two sums a column,
- *                                                        added at the end
+ *     a         a0 a1 | a0 a1 | a0 a1 | ...     two steps of one row
+ *     b(0)      column 0 | 1 | 2 | ... | 7      two steps of each
+ *     acc       their sums
  */
 #include "kernels/kernels.h"
 
@@ -28,7 +27,9 @@
 /* 16 registers: 6 x 2 sums, 2 of B, 1 broadcast.  An addition has a latency
  * of 1, so a low tile is as fast as a wide one. */
 #define MR           6
-#define PANEL        8
+#define PANEL        16
+#define STEP         2
+#define HALF         1
 #define VECTORS      2
 #define THIN_ROWS    1
 #define THIN_PANELS  2
@@ -53,9 +54,9 @@ VINLINE void V(put8)(int16_t *to, const uint8_t *from, uint8_t by) {
     _mm_storeu_si128((__m128i *)(void *)to, _mm_cvtepu8_epi16(x));
 }
 VINLINE VI V(a)(const int16_t *p) {
-    int64_t four;
-    __builtin_memcpy(&four, p, sizeof four);
-    return _mm256_set1_epi64x(four);
+    int32_t two;
+    __builtin_memcpy(&two, p, sizeof two);
+    return _mm256_set1_epi32(two);
 }
 VINLINE VI V(dot)(VI acc, VI a, VI b) {
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
@@ -64,27 +65,22 @@ VINLINE VI V(dot)(VI acc, VI a, VI b) {
     __asm__ volatile("" : "+x"(acc));
     return acc;
 }
-/* Columns 0 1 4 5 | 2 3 6 7 after the addition. */
-VINLINE void V(lanes)(VI *v, const VI *acc) {
-    v[0] = _mm256_hadd_epi32(acc[0], acc[1]);
+VINLINE void V(fold)(uint32_t *to, const VI *acc) {
+    _mm256_storeu_si256((__m256i *)(void *)to, acc[0]);
+    _mm256_storeu_si256((__m256i *)(void *)(to + 8), acc[1]);
 }
-/* There and back. */
-VINLINE VI V(turn)(VI x) {
-    return _mm256_permute4x64_epi64(x, _MM_SHUFFLE(3, 1, 2, 0));
+
+VINLINE void V(lanes)(VI *v, const VI *acc) {
+    v[0] = acc[0];
+    v[1] = acc[1];
 }
 VINLINE VI V(lanes_at)(const int32_t *p) {
-    return V(turn)(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 VINLINE VI V(i_sum)(VI a, VI b) {
     return _mm256_add_epi32(a, b);
 }
-VINLINE void V(fold)(uint32_t *to, const VI *acc) {
-    VI x;
-    V(lanes)(&x, acc);
-    _mm256_storeu_si256((__m256i *)(void *)to, V(turn)(x));
-}
 
-#define CODES_IN_ORDER 0
 #include "kernels/x86/codes_avx2.h"
 
 #include "kernels/tile_i8_template.h"

@@ -17,6 +17,7 @@
 /* As tile_avx2.c: 6 x 2 sums, 2 of B, 1 broadcast. */
 #define MR           6
 #define PANEL        16
+#define HALF         1
 #define VECTORS      2
 #define THIN_ROWS    3
 #define THIN_PANELS  2
@@ -62,7 +63,6 @@ VINLINE VI V(lanes_at)(const int32_t *p) {
 VINLINE VI V(i_sum)(VI a, VI b) {
     return _mm256_add_epi32(a, b);
 }
-#define CODES_IN_ORDER 1
 #include "kernels/x86/codes_avx2.h"
 
 #include "kernels/tile_i8_template.h"
