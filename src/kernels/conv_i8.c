@@ -174,6 +174,8 @@ typedef struct packer {
      * 0; NULL: outside. */
     int64_t n, y;
     const uint8_t *lines[LINES_MOST];
+    int inside; /* none of them is */
+    int runs;   /* a row of taps is a run of bytes, and all of k is packed */
 } packer;
 
 static inline void put(packer *k, const uint8_t *from, size_t n, size_t reach) {
@@ -235,15 +237,33 @@ static const uint8_t *line_at(const packer *k, place at, size_t group,
            group * k->p->group_in;
 }
 
+/* The window at column x of `lines`, all of it in the picture. */
+static void put_runs(const packer *k, int64_t x) {
+    const oc__conv_geom *g = &k->p->a->g;
+    size_t from = (size_t)(x * g->in_c), n = (size_t)(g->kernel_w * g->in_c);
+    for (size_t t = 0; t < (size_t)g->kernel_h; t++) {
+        const uint8_t *run = k->lines[t] + from;
+        k->pack(run, n, (size_t)(k->p->end - run), k->flip, k->row, t * n,
+                k->row_step);
+    }
+}
+
 static void put_window(packer *k, place at, size_t group) {
     const oc__conv_geom *g = &k->p->a->g;
     int64_t x = at.x * g->stride_w - g->pad_left, rows = g->kernel_h;
     int kept = rows <= LINES_MOST;
     if (kept && (k->n != at.n || k->y != at.y)) {
-        for (int64_t t = 0; t < rows; t++)
+        k->inside = 1;
+        for (int64_t t = 0; t < rows; t++) {
             k->lines[t] = line_at(k, at, group, t);
+            k->inside &= k->lines[t] != NULL;
+        }
         k->n = at.n;
         k->y = at.y;
+    }
+    if (kept && k->runs && k->inside && x >= 0 && x + g->kernel_w <= g->in_w) {
+        put_runs(k, x);
+        return;
     }
     k->at = 0;
     for (int64_t t = 0; t < rows; t++) {
@@ -284,8 +304,10 @@ static void pack_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
     k.outside = (const uint8_t *)mine + p->at_row;
     k.flip = !p->a->in_signed == !p->kt->gemm_i8->a_signed ? 0 : 0x80;
     size_t each = OC_GEMM_I8_STEPS * p->kt->gemm_i8->a_bytes;
-    int point = is_point(&p->a->g);
-    place at = place_of(&p->a->g, panel_row(p, i0));
+    const oc__conv_geom *g = &p->a->g;
+    k.runs = g->dilation_w == 1 && g->group == 1 && steps == p->depth;
+    int point = is_point(g);
+    place at = place_of(g, panel_row(p, i0));
     for (size_t i = i0; i < i1; i++) {
         size_t row = panel_row(p, i), rows = panel_row(p, i + 1) - row;
         k.row = mine + (i - i0) * p->panel_bytes;
@@ -296,7 +318,7 @@ static void pack_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
                 continue;
             }
             put_window(&k, at, group);
-            next_place(&p->a->g, &at);
+            next_place(g, &at);
         }
     }
 }
