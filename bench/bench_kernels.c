@@ -185,13 +185,12 @@ static oc__conv_geom geometry(int64_t c, int64_t h, int64_t out_c, int64_t k,
 
 static void bench_conv(oc__conv_algo algo, int64_t in_c, int64_t h,
                        int64_t out_c, int64_t k, int64_t s) {
-    static const char *const ways[] = {"direct", "depthwise", "first",
-                                       "winograd", "point"};
     int64_t group = algo == OC_CONV_DEPTHWISE ? in_c : 1;
     oc__conv_geom g = geometry(in_c, h, out_c, k, s, group);
     char name[64];
-    snprintf(name, sizeof name, "conv %s %dx%d s%d %dx%d %d->%d", ways[algo],
-             (int)k, (int)k, (int)s, (int)h, (int)h, (int)in_c, (int)out_c);
+    snprintf(name, sizeof name, "conv %s %dx%d s%d %dx%d %d->%d",
+             oc__conv_algo_name(algo), (int)k, (int)k, (int)s, (int)h, (int)h,
+             (int)in_c, (int)out_c);
     if (!wanted(name) || !oc__conv_f32_can(kt, &g, algo)) return;
     size_t c = (size_t)kt->block;
     size_t in = oc__align_up((size_t)in_c, c) * (size_t)(h * h);
@@ -273,8 +272,9 @@ static void all_convolutions(void) {
     for (size_t i = 0; i < OC_COUNT(dense); i++) {
         const int16_t *d = dense[i];
         bench_conv(OC_CONV_DIRECT, d[0], d[1], d[2], d[3], d[4]);
-        bench_conv(OC_CONV_WINOGRAD, d[0], d[1], d[2], d[3], d[4]);
         bench_conv(OC_CONV_POINT, d[0], d[1], d[2], d[3], d[4]);
+        for (int way = OC_CONV_WINOGRAD2; way <= OC_CONV_WINOGRAD6; way++)
+            bench_conv((oc__conv_algo)way, d[0], d[1], d[2], d[3], d[4]);
     }
     for (size_t i = 0; i < OC_COUNT(first); i++)
         bench_conv(OC_CONV_FIRST, first[i][0], first[i][1], first[i][2],

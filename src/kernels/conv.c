@@ -7,9 +7,18 @@ static const oc__conv_way *const ways[OC_CONV_ALGO_COUNT] = {
     [OC_CONV_DIRECT] = &oc__conv_way_direct,
     [OC_CONV_DEPTHWISE] = &oc__conv_way_depthwise,
     [OC_CONV_FIRST] = &oc__conv_way_first,
-    [OC_CONV_WINOGRAD] = &oc__conv_way_winograd,
     [OC_CONV_POINT] = &oc__conv_way_point,
+    [OC_CONV_WINOGRAD2] = &oc__conv_way_winograd2,
+    [OC_CONV_WINOGRAD4] = &oc__conv_way_winograd4,
+    [OC_CONV_WINOGRAD6] = &oc__conv_way_winograd6,
 };
+
+const char *oc__conv_algo_name(oc__conv_algo algo) {
+    static const char *const names[OC_CONV_ALGO_COUNT] = {
+        "direct",    "depthwise", "first",    "point",
+        "winograd2", "winograd4", "winograd6"};
+    return (unsigned)algo < OC_CONV_ALGO_COUNT ? names[algo] : "?";
+}
 
 /* What no way can do: sizes that are not those of a convolution. */
 static int is_sound(const oc__conv_geom *g) {
@@ -33,9 +42,10 @@ oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
     if (oc__conv_f32_can(kt, g, OC_CONV_FIRST)) return OC_CONV_FIRST;
     if (oc__conv_f32_can(kt, g, OC_CONV_POINT) && oc__point_pays(kt, g))
         return OC_CONV_POINT;
-    if (oc__conv_f32_can(kt, g, OC_CONV_WINOGRAD) &&
-        oc__winograd_gain(kt, g, fixed_weights) > 0)
-        return OC_CONV_WINOGRAD;
+    oc__conv_algo winograd;
+    if (oc__conv_f32_can(kt, g, OC_CONV_WINOGRAD2) &&
+        oc__winograd_pays(kt, g, fixed_weights, &winograd))
+        return winograd;
     return OC_CONV_DIRECT;
 }
 

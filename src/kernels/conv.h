@@ -172,15 +172,24 @@ typedef struct oc__conv_geom {
     int64_t group;
 } oc__conv_geom;
 
-/** How a convolution is done; chosen at planning, kept in the program. */
+/**
+ * How a convolution is done; chosen at planning, kept in the program.  A
+ * number says everything that decides how weights are packed and in which
+ * order sums are made: with it, results are a function of the operands.
+ */
 typedef enum oc__conv_algo {
     OC_CONV_DIRECT,    /* NCHWc in, NCHWc out; any kernel */
     OC_CONV_DEPTHWISE, /* group == in_c == out_c */
     OC_CONV_FIRST,     /* plain NCHW in (few channels), NCHWc out */
-    OC_CONV_WINOGRAD,  /* 3x3, stride 1, dilation 1 */
     OC_CONV_POINT,     /* 1x1 without padding */
+    OC_CONV_WINOGRAD2, /* 3x3, stride 1, dilation 1; tiles of 2 x 2 pixels, */
+    OC_CONV_WINOGRAD4, /* 4 x 4 */
+    OC_CONV_WINOGRAD6, /* 6 x 6 */
     OC_CONV_ALGO_COUNT
 } oc__conv_algo;
+
+/** "direct", ... "winograd4"; "?" for no way.  Static storage. */
+const char *oc__conv_algo_name(oc__conv_algo algo);
 
 typedef struct oc__conv_f32_args {
     oc__conv_geom g;

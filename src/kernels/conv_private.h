@@ -21,7 +21,8 @@ typedef struct oc__conv_way {
 } oc__conv_way;
 
 extern const oc__conv_way oc__conv_way_direct, oc__conv_way_depthwise,
-    oc__conv_way_first, oc__conv_way_winograd, oc__conv_way_point;
+    oc__conv_way_first, oc__conv_way_point, oc__conv_way_winograd2,
+    oc__conv_way_winograd4, oc__conv_way_winograd6;
 
 /** Blocks that hold this many channels. */
 static inline size_t oc__blocks(const oc__kernels *kt, int64_t channels) {
@@ -48,9 +49,9 @@ static inline size_t oc__taps_inside(int64_t at, int64_t dilation, int64_t taps,
     return b > a ? (size_t)(b - a) : 0;
 }
 
-/** About how many cycles Winograd saves over the direct way; <= 0: none. */
-double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g,
-                         int fixed_weights);
+/** Whether Winograd should be faster than the direct way, and which size. */
+int oc__winograd_pays(const oc__kernels *kt, const oc__conv_geom *g,
+                      int fixed_weights, oc__conv_algo *best);
 
 /**
  * Floats from one point of Winograd's transforms to the next, with at least

@@ -101,17 +101,20 @@ static double pack_cost(const oc__conv_geom *g, size_t m) {
     return 1.5 * n * (n + 3) * (double)(g->in_c * g->out_c);
 }
 
-double oc__winograd_gain(const oc__kernels *kt, const oc__conv_geom *g,
-                         int fixed_weights) {
+int oc__winograd_pays(const oc__kernels *kt, const oc__conv_geom *g,
+                      int fixed_weights, oc__conv_algo *best) {
     size_t m = best_m(kt, g);
     double cost = cost_of(kt, g, m);
     if (!fixed_weights) cost += pack_cost(g, m);
-    return direct_cost(kt, g) - cost;
+    *best = m == 2   ? OC_CONV_WINOGRAD2
+            : m == 4 ? OC_CONV_WINOGRAD4
+                     : OC_CONV_WINOGRAD6;
+    return cost < direct_cost(kt, g);
 }
 
-static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
-    winograd_plan p = {.kt = kt, .g = g, .c = (size_t)kt->block};
-    p.m = best_m(kt, g);
+static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g,
+                             size_t m) {
+    winograd_plan p = {.kt = kt, .g = g, .c = (size_t)kt->block, .m = m};
     p.n = p.m + 2;
     p.points = p.n * p.n;
     p.in_blocks = oc__blocks(kt, g->in_c);
@@ -168,9 +171,9 @@ static size_t m_elems(const winograd_plan *p) {
     return p->points * p->m_step;
 }
 
-static size_t winograd_scratch_bytes(const oc__kernels *kt,
-                                     const oc__conv_geom *g, int threads) {
-    winograd_plan p = plan_of(kt, g);
+static size_t scratch_bytes(const oc__kernels *kt, const oc__conv_geom *g,
+                            size_t m, int threads) {
+    winograd_plan p = plan_of(kt, g, m);
     plan_chunks(&p, threads);
     size_t copies = OC_MIN((size_t)threads, p.chunks);
     return (v_elems(&p) + m_elems(&p)) * copies * sizeof(float);
@@ -178,9 +181,9 @@ static size_t winograd_scratch_bytes(const oc__kernels *kt,
 
 /* ---- weights ------------------------------------------------------------- */
 
-static size_t winograd_packed_elems(const oc__kernels *kt,
-                                    const oc__conv_geom *g) {
-    winograd_plan p = plan_of(kt, g);
+static size_t packed_elems(const oc__kernels *kt, const oc__conv_geom *g,
+                           size_t m) {
+    winograd_plan p = plan_of(kt, g, m);
     return p.points * p.in_blocks * p.out_blocks * p.c * p.c;
 }
 
@@ -257,10 +260,9 @@ static void pack_task(void *ctx, int task, int worker) {
     }
 }
 
-static void winograd_pack(const oc__kernels *kt, oc__pool *pool,
-                          const oc__conv_geom *g, const float *w,
-                          float *packed) {
-    pack_job j = {.plan = plan_of(kt, g), .w = w, .packed = packed};
+static void pack(const oc__kernels *kt, oc__pool *pool, const oc__conv_geom *g,
+                 size_t m, const float *w, float *packed) {
+    pack_job j = {.plan = plan_of(kt, g, m), .w = w, .packed = packed};
     filter_matrix(j.plan.n, j.matrix);
     /* A filter's transform is about 200 operations in double. */
     double work = 200.0 * (double)g->in_c * OC_CONV_MAX_BLOCKS * kt->block;
@@ -412,12 +414,12 @@ static void chunk_task(void *ctx, int task, int worker) {
             transform_out(&r, b, i);
 }
 
-static void winograd_run(const oc__kernels *kt, oc__pool *pool,
-                         const oc__conv_f32_args *a, void *scratch) {
-    winograd_plan p = plan_of(kt, &a->g);
+static void run(const oc__kernels *kt, oc__pool *pool,
+                const oc__conv_f32_args *a, size_t m, void *scratch) {
+    winograd_plan p = plan_of(kt, &a->g, m);
     int threads = oc__pool_threads(pool);
     p.args = a;
-    p.w_end = a->packed_w + winograd_packed_elems(kt, &a->g);
+    p.w_end = a->packed_w + packed_elems(kt, &a->g, m);
     p.act = oc__act_clamp(a->act, a->act_a, a->act_b, &p.lo, &p.hi);
     p.scratch = scratch;
     plan_chunks(&p, threads);
@@ -435,6 +437,28 @@ static void winograd_run(const oc__kernels *kt, oc__pool *pool,
     oc__share_grid(pool, p.out_blocks, p.tiles, transform, transform_out, &all);
 }
 
-const oc__conv_way oc__conv_way_winograd = {
-    winograd_can, winograd_packed_elems, winograd_pack, winograd_scratch_bytes,
-    winograd_run};
+/* A way for each size. */
+#define WINOGRAD_WAY(m)                                                        \
+    static size_t packed_elems_##m(const oc__kernels *kt,                      \
+                                   const oc__conv_geom *g) {                   \
+        return packed_elems(kt, g, m);                                         \
+    }                                                                          \
+    static void pack_##m(const oc__kernels *kt, oc__pool *pool,                \
+                         const oc__conv_geom *g, const float *w,               \
+                         float *packed) {                                      \
+        pack(kt, pool, g, m, w, packed);                                       \
+    }                                                                          \
+    static size_t scratch_bytes_##m(const oc__kernels *kt,                     \
+                                    const oc__conv_geom *g, int threads) {     \
+        return scratch_bytes(kt, g, m, threads);                               \
+    }                                                                          \
+    static void run_##m(const oc__kernels *kt, oc__pool *pool,                 \
+                        const oc__conv_f32_args *a, void *scratch) {           \
+        run(kt, pool, a, m, scratch);                                          \
+    }                                                                          \
+    const oc__conv_way oc__conv_way_winograd##m = {                            \
+        winograd_can, packed_elems_##m, pack_##m, scratch_bytes_##m, run_##m};
+
+WINOGRAD_WAY(2)
+WINOGRAD_WAY(4)
+WINOGRAD_WAY(6)

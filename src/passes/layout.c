@@ -199,9 +199,6 @@ int oc__layout_set_geom(oc__layout *l, oc__node *n, int slot,
 /* ---- convolution
  * ---------------------------------------------------------------- */
 
-static const char *const algo_names[OC_CONV_ALGO_COUNT] = {
-    "direct", "depthwise", "first", "winograd", "point"};
-
 /* The bias padded to whole blocks; -1 when there is none. */
 static oc_status pad_bias(oc__layout *l, const oc__node *n, int64_t out_c,
                           int *out) {
@@ -273,7 +270,7 @@ oc_status oc__layout_put_conv(oc__layout *l, const char *name,
     oc__attr_set_int(c, 2, "act", OC_ACT_NONE);
     oc__attr_set_float(c, 3, "act_a", 0);
     oc__attr_set_float(c, 4, "act_b", 0);
-    oc__attr_set_string(c, 5, "kernel", algo_names[algo]);
+    oc__attr_set_string(c, 5, "kernel", oc__conv_algo_name(algo));
     c->in[0] = x;
     c->in[1] = packed;
     c->in[2] = bias;

@@ -6,8 +6,9 @@
 
 #include <math.h>
 
-static const char *const way_names[OC_CONV_ALGO_COUNT] = {
-    "direct", "depthwise", "first", "winograd", "point"};
+static int is_winograd(oc__conv_algo way) {
+    return way >= OC_CONV_WINOGRAD2 && way <= OC_CONV_WINOGRAD6;
+}
 
 static int64_t below(int64_t n) {
     return (int64_t)oc__rng_below(check_rng(), (uint64_t)n);
@@ -58,7 +59,7 @@ static oc__conv_geom random_geometry(oc__conv_algo way) {
     g.out_c = channels[below(OC_COUNT(channels))];
     if (way == OC_CONV_FIRST) g.in_c = 1 + below(4);
     if (way == OC_CONV_DEPTHWISE) g.group = g.out_c = g.in_c;
-    if (way == OC_CONV_WINOGRAD) {
+    if (is_winograd(way)) {
         g.kernel_h = g.kernel_w = 3;
         g.stride_h = g.stride_w = g.dilation_h = g.dilation_w = 1;
     }
@@ -177,7 +178,7 @@ static epilogue random_epilogue(void) {
 static double room_of(const oc__conv_geom *g, oc__conv_algo way, double mass,
                       double x, double range) {
     double terms = (double)(g->in_c / g->group * g->kernel_h * g->kernel_w);
-    if (way == OC_CONV_WINOGRAD) return 1e-4 * (range + fabs(x));
+    if (is_winograd(way)) return 1e-4 * (range + fabs(x));
     return 0x1p-23 * (terms * mass + 8 * (fabs(x) + mass + 3));
 }
 
@@ -227,12 +228,12 @@ static void check_conv(const oc__kernels *k, const oc__conv_geom *g,
     check_kernel(k,
                  "conv %s n%d c%d %dx%d -> c%d %dx%d k%dx%d s%d,%d d%d,%d "
                  "p%d,%d g%d act %d bias %d add %d",
-                 way_names[way], (int)g->batch, (int)g->in_c, (int)g->in_h,
-                 (int)g->in_w, (int)g->out_c, (int)g->out_h, (int)g->out_w,
-                 (int)g->kernel_h, (int)g->kernel_w, (int)g->stride_h,
-                 (int)g->stride_w, (int)g->dilation_h, (int)g->dilation_w,
-                 (int)g->pad_top, (int)g->pad_left, (int)g->group, e.act,
-                 e.bias, e.residual);
+                 oc__conv_algo_name(way), (int)g->batch, (int)g->in_c,
+                 (int)g->in_h, (int)g->in_w, (int)g->out_c, (int)g->out_h,
+                 (int)g->out_w, (int)g->kernel_h, (int)g->kernel_w,
+                 (int)g->stride_h, (int)g->stride_w, (int)g->dilation_h,
+                 (int)g->dilation_w, (int)g->pad_top, (int)g->pad_left,
+                 (int)g->group, e.act, e.bias, e.residual);
     float *packed = new_floats((int64_t)oc__conv_f32_packed_elems(k, g, way));
     oc__conv_f32_pack(k, pool, g, way, w, packed);
     a.packed_w = packed;
@@ -392,8 +393,9 @@ static void same_bits(const oc__kernels *k, const oc__conv_geom *g,
         assert_int_equal(
             oc__pool_create(&pool, &oc__default_allocator, threads, NULL),
             OC_OK);
-        check_kernel(k, "conv %s of %d x %d, %d threads", way_names[way],
-                     (int)g->out_h, (int)g->out_w, threads);
+        check_kernel(k, "conv %s of %d x %d, %d threads",
+                     oc__conv_algo_name(way), (int)g->out_h, (int)g->out_w,
+                     threads);
         size_t bytes = oc__conv_f32_scratch_bytes(k, g, way, threads);
         a.out = threads == 1 ? want : new_floats(out_elems);
         oc__conv_f32(k, pool, &a, check_alloc(oc__align_up(bytes, 64)));
