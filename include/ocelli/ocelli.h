@@ -426,6 +426,17 @@ OC_API oc_status oc_tensor_save_npy(const oc_tensor *t, const char *path,
 /** A model made ready to run, for one thread at a time; opaque. */
 typedef struct oc_session oc_session;
 
+/** What timing has found for one plan; see oc_session_options.tune. */
+typedef struct oc_tune_summary {
+    int layers;      /**< that can be done in several ways, and were timed */
+    int timed;       /**< of them those unlike all others */
+    int changed;     /**< are not done as the cost model would have them */
+    int left;        /**< not timed: there was no time or memory left */
+    double usual_ms; /**< of all these layers, as by the cost model */
+    double tuned_ms; /**< as they are done now */
+    double spent_ms; /**< on timing */
+} oc_tune_summary;
+
 /** How a session runs.  Zero-initialise; zero means the default. */
 typedef struct oc_session_options {
     int threads;             /**< 0: every core this process may use */
@@ -434,6 +445,23 @@ typedef struct oc_session_options {
     int profile;             /**< nonzero: time every step */
     int any_shape;           /**< nonzero: take inputs whose shape is not the
                                   declared one, as long as it computes */
+    /**
+     * Nonzero: when a plan is made, time the ways in which each convolution
+     * can be done, some 50 ms each and 30 s at most, and take the fastest.
+     * Zero: a cost model chooses, without timing.
+     *
+     * With oc_options.cache_folder a plan found this way is kept, and later
+     * sessions on this kind of processor take it, whether they ask for tuning
+     * or not, for the same model, input shapes and number of threads.
+     *
+     * Ways differ in the last bits of what they compute.  One plan gives the
+     * same bits at every run; two plans that were tuned may not, which those
+     * of the cost model do, whatever the number of threads.
+     */
+    int tune;
+    /** Called by the planning thread once a plan has been tuned; or NULL. */
+    void (*tuned)(void *user, const oc_tune_summary *what);
+    void *tuned_user; /**< handed to it */
 } oc_session_options;
 
 /** Makes a session.  The model must outlive it.  opt may be NULL. */

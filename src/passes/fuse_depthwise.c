@@ -7,9 +7,11 @@
  *
  * t, the widest tensor of a mobile network, is then computed strip by strip in
  * L2 and never written to memory.  Runs after layout, on what it emitted.
+ * With a tuner, only where it found that to be faster.
  */
 #include "ops/blocked.h"
 #include "passes/match.h"
+#include "passes/tune.h"
 
 #include <string.h>
 
@@ -29,7 +31,8 @@ static oc__conv_algo algo_of(const oc__node *n) {
 
 /* The depthwise node that n may take in, or NULL. */
 static oc__node *match(const oc__index *ix, const oc__node *n,
-                       const oc__kernels *kt) {
+                       const oc__pass_env *env) {
+    const oc__kernels *kt = env->kernels;
     oc__conv_geom point, depth;
     if (!geom_of(n, &point) || n->n_in > 4 ||
         (algo_of(n) != OC_CONV_DIRECT && algo_of(n) != OC_CONV_POINT) ||
@@ -39,6 +42,8 @@ static oc__node *match(const oc__index *ix, const oc__node *n,
     if (!d || !oc__used_once(ix, n->in[0]) || !geom_of(d, &depth) ||
         algo_of(d) != OC_CONV_DEPTHWISE || d->in[3] >= 0 ||
         !oc__depth_fits(&depth, &point))
+        return NULL;
+    if (env->tuner && !oc__tuner_joins(env->tuner, &depth, &point, algo_of(n)))
         return NULL;
     return d;
 }
@@ -92,7 +97,7 @@ oc_status oc__pass_fuse_depthwise(oc__graph *g, const oc__pass_env *env,
     OC_TRY(oc__index_init(&ix, g, env->allocator, err));
     oc_status st = OC_OK;
     for (int i = 0; st == OC_OK && i < g->n_nodes; i++) {
-        oc__node *d = match(&ix, g->nodes[i], env->kernels);
+        oc__node *d = match(&ix, g->nodes[i], env);
         if (d) st = fuse(g, g->nodes[i], d, err);
     }
     oc__index_deinit(&ix);

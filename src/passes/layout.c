@@ -15,6 +15,7 @@
 
 #include "ops/blocked.h"
 #include "ops/resample.h"
+#include "passes/tune.h"
 
 #include <string.h>
 
@@ -298,8 +299,12 @@ static oc_status emit_conv(oc__layout *l, oc__node *n, const oc__conv_geom *g,
 
 oc__conv_algo oc__layout_choose(const oc__layout *l, const oc__conv_geom *g,
                                 int w) {
-    return oc__conv_f32_choose(l->env->kernels, g,
-                               oc__constant(l->g, w) != NULL);
+    const oc__kernels *kt = l->env->kernels;
+    int is_fixed = oc__constant(l->g, w) != NULL;
+    oc__conv_algo usual = oc__conv_f32_choose(kt, g, is_fixed);
+    if (!is_fixed || !l->env->tuner || !oc__conv_f32_can(kt, g, usual))
+        return usual;
+    return oc__tuner_choose(l->env->tuner, kt, g, usual);
 }
 
 static oc_status visit_conv(oc__layout *l, oc__node *n, int *done) {

@@ -50,8 +50,9 @@ void oc__layout_window(const oc__node *n, const int64_t *in, const int64_t *out,
                        int64_t kh, int64_t kw, oc__conv_geom *g);
 int oc__layout_set_geom(oc__layout *l, oc__node *n, int slot,
                         const oc__conv_geom *g);
-/** The way for a convolution with plain weight w.  Weights that change are
- *  packed at every run: Winograd's transform must pay for itself anew. */
+/** The way for a convolution with plain weight w, by the cost model or the
+ *  tuner.  Weights that change are packed at every run: Winograd's transform
+ *  must pay for itself anew, and nothing is timed. */
 oc__conv_algo oc__layout_choose(const oc__layout *l, const oc__conv_geom *g,
                                 int w);
 /** PackConv of plain weight w and ConvBlocked from x (as algo wants it) to y;

@@ -10,6 +10,8 @@
 
 #include "ops/op.h"
 
+struct oc__tuner; /* tune.h */
+
 typedef struct oc__pass_env {
     const oc__kernels *kernels;
     const oc_allocator *allocator;
@@ -17,6 +19,8 @@ typedef struct oc__pass_env {
     int threads;    /* that the program will run with */
     int level;      /* oc_options.optimize */
     int recompute;  /* of a step of training; see recompute.c */
+    /* Times what a cost model would guess; NULL: the cost model does. */
+    struct oc__tuner *tuner;
     /* Told of a constant that the graph borrows and nobody reads any more;
        may be NULL. */
     void (*consumed)(void *user, const void *data, size_t bytes);

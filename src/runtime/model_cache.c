@@ -3,7 +3,7 @@
  *
  * A description is found by the digest of the model's file, a program by that
  * of all its files (weights may lie beside it) and by what shapes it: inputs,
- * kernels, threads, level.
+ * kernels, threads, level, and whether its ways were timed, then on what.
  */
 #include "runtime/model_sweep.h"
 
@@ -247,14 +247,27 @@ int oc__model_recall(oc_model *m) {
 /* ---- programs -------------------------------------------------------------
  */
 
+/* Tuned programs have names of their own, with what times depend on and cost
+   models do not ask for. */
+static void put_machine(oc__sink *s) {
+    oc__cpu_caches caches;
+    oc__cpu_caches_get(&caches);
+    oc__sink_text(s, oc__cpu_name());
+    oc__sink_uint(s, caches.l2_bytes);
+    oc__sink_uint(s, caches.l3_bytes);
+}
+
 static int program_key(const oc_model *m, const oc_value *const *inputs,
-                       const oc__pass_env *env, oc__cache_key *key) {
+                       const oc__pass_env *env, int is_tuned,
+                       oc__cache_key *key) {
     oc__sink s;
     oc__cache_key_begin(&m->cache, &s, OC_CACHE_PROGRAM);
     oc__sink_raw(&s, m->digest, sizeof(m->digest));
     oc__sink_int(&s, env->level);
     oc__sink_uint(&s, oc__cpu_resolve(m->options.cpu_mask));
     oc__sink_int(&s, env->threads);
+    oc__sink_uint(&s, is_tuned != 0);
+    if (is_tuned) put_machine(&s);
     for (int i = 0; i < m->n_inputs; i++) {
         const oc_tensor *t = oc_value_tensor(inputs[i]);
         oc__sink_uint(&s, inputs[i] ? (uint64_t)inputs[i]->kind : OC_KIND_NONE);
@@ -364,10 +377,14 @@ oc_status oc__model_program(void *model, oc__program **out,
                             const oc_value *const *inputs,
                             const oc__pass_env *env, oc_error *err) {
     oc_model *m = model;
-    oc__cache_key key;
-    int cached = m->cache.folder && !program_key(m, inputs, env, &key);
-    if (cached && (*out = find_program(m, &key, inputs, env))) return OC_OK;
+    oc__cache_key plain, tuned;
+    int cached = m->cache.folder && !program_key(m, inputs, env, 0, &plain) &&
+                 !program_key(m, inputs, env, 1, &tuned);
+    /* Once somebody has had it tuned, that is the program for everybody. */
+    if (cached && (*out = find_program(m, &tuned, inputs, env))) return OC_OK;
+    if (cached && !env->tuner && (*out = find_program(m, &plain, inputs, env)))
+        return OC_OK;
     OC_TRY(compile(m, out, inputs, env, err));
-    if (cached) keep_program(m, &key, *out, env);
+    if (cached) keep_program(m, env->tuner ? &tuned : &plain, *out, env);
     return OC_OK;
 }

@@ -2,6 +2,7 @@
 #include "runtime/program.h"
 
 #include "base/size.h"
+#include "passes/tune.h"
 
 #include <string.h>
 
@@ -151,9 +152,18 @@ static oc_status schedule(oc__program *p, const oc__pass_env *env,
     return OC_OK;
 }
 
+static size_t constant_bytes(const oc__graph *g) {
+    size_t sum = 0;
+    for (int v = 0; v < g->n_values; v++)
+        if (g->values[v].constant)
+            sum += oc_tensor_bytes(g->values[v].constant);
+    return sum;
+}
+
 oc_status oc__program_complete(oc__program *p, const oc_value *const *inputs,
                                const oc__pass_env *env, oc_error *err) {
     set_input_shapes(p->graph, inputs);
+    if (env->tuner) oc__tuner_begin(env->tuner, constant_bytes(p->graph));
     OC_TRY(oc__passes_run_shaped(p->graph, env, err));
     return schedule(p, env, err);
 }

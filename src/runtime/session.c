@@ -1,5 +1,6 @@
 /* session.c - the public face of an executor; see ocelli.h. */
 #include "base/size.h"
+#include "passes/tune.h"
 #include "runtime/model.h"
 
 #include <stdio.h>
@@ -16,8 +17,34 @@ struct oc_session {
     oc_value *values;    /* what each input is set to */
     char *is_set;
     int any_shape;         /* as in oc_session_options */
+    oc__tune_bench *bench; /* where plans are tuned, or NULL */
+    oc__tuner *tuner;
+    void (*tuned)(void *user, const oc_tune_summary *what);
+    void *tuned_user;
     const oc_value **refs; /* what is handed to the executor */
 };
+
+/* oc__model_program(), tuned where that is asked for. */
+static oc_status make_program(void *session, oc__program **out,
+                              const oc_value *const *inputs,
+                              const oc__pass_env *env, oc_error *err) {
+    oc_session *s = session;
+    oc_tune_summary found;
+    oc__pass_env here = *env;
+    here.tuner = s->tuner;
+    oc_status st = oc__model_program(s->model, out, inputs, &here, err);
+    if (s->tuner && oc__tuner_end(s->tuner, &found) && st == OC_OK && s->tuned)
+        s->tuned(s->tuned_user, &found);
+    return st;
+}
+
+static oc_status make_tuner(oc_session *s, oc_error *err) {
+    const oc_allocator *a = s->env.allocator;
+    OC_TRY(
+        oc__tune_bench_create(&s->bench, s->env.kernels, a, s->env.pool, err));
+    oc__tune_meter meter = oc__tune_bench_meter(s->bench);
+    return oc__tuner_create(&s->tuner, a, &meter, err);
+}
 
 oc_status oc_session_create(oc_session **out, oc_model *model,
                             const oc_session_options *opt, oc_error *err) {
@@ -39,6 +66,8 @@ oc_status oc_session_create(oc_session **out, oc_model *model,
     s->env.level = model->options.optimize;
     s->env.profile = opt->profile;
     s->any_shape = opt->any_shape;
+    s->tuned = opt->tuned;
+    s->tuned_user = opt->tuned_user;
     s->env.plan_cache_bytes =
         opt->plan_cache_bytes ? opt->plan_cache_bytes : DEFAULT_PLAN_CACHE;
     oc__rng_init(&s->env.rng, 0);
@@ -46,9 +75,10 @@ oc_status oc_session_create(oc_session **out, oc_model *model,
     oc_status st = OC_OK;
     if (!s->values || !s->is_set || !s->refs) st = oc__fail_nomem(err);
     if (st == OC_OK) st = oc__pool_create(&s->env.pool, a, s->env.threads, err);
+    if (st == OC_OK && opt->tune) st = make_tuner(s, err);
     if (st == OC_OK)
-        st = oc__exec_create_with(&s->exec, model->n_inputs, oc__model_program,
-                                  model, &s->env, err);
+        st = oc__exec_create_with(&s->exec, model->n_inputs, make_program, s,
+                                  &s->env, err);
     if (st != OC_OK) {
         oc_session_destroy(s);
         return st;
@@ -63,6 +93,8 @@ void oc_session_destroy(oc_session *s) {
     size_t n = (size_t)s->model->n_inputs;
     oc__exec_destroy(s->exec);
     oc__exec_destroy(s->open_exec);
+    oc__tuner_destroy(s->tuner);
+    oc__tune_bench_destroy(s->bench);
     oc__pool_destroy(s->env.pool);
     oc__release(a, s->values, n * sizeof(*s->values));
     oc__release(a, s->is_set, n);
