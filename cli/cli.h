@@ -65,13 +65,16 @@ typedef struct cli_verb {
     {"cache", 0, "DIR", "keep compiled models in DIR (default: ocelli in the " \
      "user's cache folder)", NULL},                                            \
     {"no-cache", 0, NULL, "neither use nor keep compiled models", NULL}
+#define CLI_OPT_TUNE                                                           \
+    {"tune", 0, NULL, "time how each convolution is done fastest here, and "   \
+     "keep that in the cache for later runs, too", NULL}
 #define CLI_OPT_OPTIMIZE                                                       \
     {"optimize", 0, "LEVEL", "how much to change the graph (default full)",   \
      "none|basic|full"}
 /** What every verb that runs models takes, and the end of its list. */
 #define CLI_OPTS_RUN                                                           \
-    CLI_OPT_THREADS, CLI_OPT_CPU, CLI_OPT_CACHE, CLI_OPT_OPTIMIZE,             \
-    CLI_OPT_JSON, CLI_OPT_QUIET, CLI_OPT_END
+    CLI_OPT_THREADS, CLI_OPT_CPU, CLI_OPT_CACHE, CLI_OPT_TUNE,                 \
+    CLI_OPT_OPTIMIZE, CLI_OPT_JSON, CLI_OPT_QUIET, CLI_OPT_END
 /* clang-format on */
 
 /** Every verb, ended by NULL, in the order help shows them. */
@@ -139,7 +142,10 @@ uint32_t cli_cpu_mask(const cli_args *args);
 /** Loads a model, heeding --cpu, --optimize, and --cache where the verb has
  * it; prints what goes wrong. */
 int cli_load_model(const cli_args *args, const char *path, oc_model **out);
-/** Makes a session, heeding --threads; profile as in oc_session_options. */
+/** Sets what --tune asks for in opt; args live as long as the session. */
+void cli_tune(const cli_args *args, oc_session_options *opt);
+/** Makes a session, heeding --threads and --tune; profile as in
+ * oc_session_options. */
 int cli_create_session(const cli_args *args, oc_model *model, int profile,
                        oc_session **out);
 /** The same with `usual` threads where --threads is not given. */

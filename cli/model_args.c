@@ -1,6 +1,8 @@
 /* model_args.c - models and sessions as the common options ask for them. */
 #include "cli.h"
 
+#include "out.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +70,28 @@ int cli_load_model(const cli_args *args, const char *path, oc_model **out) {
     return st ? cli_report(&err, path) : CLI_OK;
 }
 
+/* On standard error: what a verb prints is the same with --tune. */
+static void say_tuned(void *user, const oc_tune_summary *t) {
+    const cli_args *args = user;
+    if (cli_has(args, "quiet")) return;
+    out_progress_hide_all();
+    if (!t->layers && !t->left) {
+        fputs("tuned nothing: no layer can be done in several ways\n", stderr);
+        return;
+    }
+    fprintf(stderr, "tuned %d layer%s in %.1f s: %d changed, %.2f -> %.2f ms",
+            t->layers, t->layers == 1 ? "" : "s", 1e-3 * t->spent_ms,
+            t->changed, t->usual_ms, t->tuned_ms);
+    if (t->left) fprintf(stderr, ", no time or memory for %d more", t->left);
+    putc('\n', stderr);
+}
+
+void cli_tune(const cli_args *args, oc_session_options *opt) {
+    opt->tune = cli_has(args, "tune");
+    opt->tuned = say_tuned;
+    opt->tuned_user = (void *)(uintptr_t)args;
+}
+
 int cli_create_session(const cli_args *args, oc_model *model, int profile,
                        oc_session **out) {
     return cli_create_session_of(args, model, profile, 0, out);
@@ -82,6 +106,7 @@ int cli_create_session_of(const cli_args *args, oc_model *model, int profile,
     if (code) return code;
     opt.threads = (int)threads;
     opt.profile = profile;
+    cli_tune(args, &opt);
     if (oc_session_create(out, model, &opt, &err))
         return cli_report(&err, args->operands[0]);
     return CLI_OK;

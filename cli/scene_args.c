@@ -36,6 +36,7 @@ static int load_model(cli_viewer *v, const cli_args *args, const char *path,
                         path, oc_task_name(task));
     opt.card = m->card;
     opt.session.threads = threads;
+    cli_tune(args, &opt.session);
     opt.threshold = task == OC_TASK_DETECT ? threshold : 0;
     if (oc_vision_create(&m->vision, m->model, &opt, &err))
         return cli_report(&err, path);

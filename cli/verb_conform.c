@@ -387,6 +387,7 @@ static outcome run_sets(suite *s, run_state *r) {
         int64_t threads = 0;
         cli_get_int(s->args, "threads", 1, 1024, 0, &threads);
         opt.threads = (int)threads;
+        cli_tune(s->args, &opt);
         /* The runner never compares shapes with declared ones, and some old
            cases contradict themselves. */
         opt.any_shape = 1;

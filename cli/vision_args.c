@@ -89,6 +89,7 @@ int cli_vision_start(cli_vision *v, const cli_args *args, double threshold,
     if (code) return code;
     opt.card = v->card;
     opt.session.threads = (int)threads;
+    cli_tune(args, &opt.session);
     opt.threshold = threshold;
     opt.top = top;
     if (oc_vision_create(&v->vision, v->model, &opt, &err))
