@@ -66,8 +66,30 @@ static int winograd_can(const oc__kernels *kt, const oc__conv_geom *g) {
 /* Cycles, with one vector multiply-add a cycle.  A point of a tile takes
  * about 8 for its share of a transform, of which in_blocks + out_blocks are
  * needed.  Weights, up to 7 times those of the direct way, are read once from
- * memory; a core alone reads 8 bytes a cycle, cores together less each. */
+ * memory; a core alone reads 8 bytes a cycle, cores together less each.  They
+ * are fetched while the products run, so only the longer of the two counts. */
 #define BYTES_A_CYCLE 2.0
+/* V and M of all tiles together, see plan_chunks(), go out to the third level
+ * and come back.  The choice of m shows in the last bits of results, so it is
+ * made for one size of L2, that of smaller cores, on every machine. */
+#define SPILT_A_CYCLE 4.0
+#define COST_ROOM     (TASK_SHARE * 512 * 1024)
+
+static double spill_cost(const oc__kernels *kt, const oc__conv_geom *g,
+                         size_t m, double tiles) {
+    double points = (double)((m + 2) * (m + 2)), c = (double)kt->block;
+    double in_blocks = (double)oc__blocks(kt, g->in_c);
+    double out_blocks = (double)oc__blocks(kt, g->out_c);
+    double row = (double)kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
+    double bytes = points * (in_blocks + out_blocks) * c * sizeof(float);
+    double fit = fmax(floor(COST_ROOM / bytes / row), 1.0) * row;
+    double chunks = ceil(tiles / fmin(fit, 4.0 * row));
+    double weights = points * in_blocks * out_blocks * c * c * sizeof(float);
+    double spilt = 2.0 * bytes * tiles;
+    if (bytes * tiles <= COST_ROOM || (chunks - 1.0) * weights <= spilt)
+        return 0.0;
+    return spilt / SPILT_A_CYCLE;
+}
 
 static double cost_of(const oc__kernels *kt, const oc__conv_geom *g, size_t m) {
     double in_blocks = (double)oc__blocks(kt, g->in_c);
@@ -77,15 +99,16 @@ static double cost_of(const oc__kernels *kt, const oc__conv_geom *g, size_t m) {
                    (double)OC_CEIL_DIV((size_t)g->out_w, m);
     double products = (double)g->in_c * out_blocks;
     double bytes = points * products * kt->block * 4.0;
-    return tiles * points * (1.1 * products + 8.0 * (in_blocks + out_blocks)) +
-           bytes / BYTES_A_CYCLE;
+    return fmax(1.1 * tiles * points * products, bytes / BYTES_A_CYCLE) +
+           8.0 * tiles * points * (in_blocks + out_blocks) +
+           spill_cost(kt, g, m, tiles);
 }
 
 static double direct_cost(const oc__kernels *kt, const oc__conv_geom *g) {
     double out_blocks = (double)oc__blocks(kt, g->out_c);
     double products = 9.0 * (double)g->in_c * out_blocks;
-    return 1.06 * products * (double)(g->batch * g->out_h * g->out_w) +
-           products * kt->block * 4.0 / BYTES_A_CYCLE;
+    return fmax(1.06 * products * (double)(g->batch * g->out_h * g->out_w),
+                products * kt->block * 4.0 / BYTES_A_CYCLE);
 }
 
 static size_t best_m(const oc__kernels *kt, const oc__conv_geom *g) {
