@@ -112,7 +112,10 @@ static int create(quantize *r) {
     opt.group = r->group;
     opt.range = !strcmp(range, "minmax")       ? OC_QUANT_MINMAX
                 : !strcmp(range, "percentile") ? OC_QUANT_PERCENTILE
+                : !strcmp(range, "average")    ? OC_QUANT_AVERAGE
+                : !strcmp(range, "entropy")    ? OC_QUANT_ENTROPY
                                                : OC_QUANT_MSE;
+    opt.symmetric = cli_has(r->args, "symmetric");
     opt.per_tensor = cli_has(r->args, "per-tensor");
     opt.full_range = cli_has(r->args, "full-range");
     opt.no_bias_correction = cli_has(r->args, "no-bias-correction");
@@ -178,8 +181,9 @@ static int save(quantize *r) {
 /* Weights alone: nothing is chosen by speed or accuracy. */
 static int check_weights(quantize *r) {
     static const char *const others[] = {
-        "machine", "eval",  "max-drop",   "agreement",  "split",
-        "limit",   "range", "percentile", "per-tensor", "full-range"};
+        "machine",    "eval",       "max-drop", "agreement",
+        "split",      "limit",      "range",    "percentile",
+        "per-tensor", "full-range", "symmetric"};
     const char *bits = cli_get(r->args, "weights", NULL);
     const char *group = cli_get(r->args, "group", NULL);
     if (group && !bits)
@@ -310,9 +314,12 @@ static const cli_option options[] = {
     {"report", 0, "FILE",
      "write a page: what became of each layer and why (HTML)", NULL},
     {"range", 0, "HOW", "how ranges of activations are found (default mse)",
-     "mse|minmax|percentile"},
+     "mse|minmax|percentile|average|entropy"},
     {"percentile", 0, "P",
      "share of the values that percentile keeps inside (default 99.99)", NULL},
+    {"symmetric", 0, NULL,
+     "activations that are negative, too, have 0 in the middle of their codes",
+     NULL},
     {"ignore", 0, "PATTERN",
      "nodes that stay in f32: a name or an operator, with * and ? "
      "(repeatable)",

@@ -27,6 +27,10 @@ typedef enum oc_quant_range {
     OC_QUANT_MSE,        /**< least mean squared error, from a histogram */
     OC_QUANT_MINMAX,     /**< least and greatest value seen */
     OC_QUANT_PERCENTILE, /**< a share of all values lies inside */
+    OC_QUANT_AVERAGE,    /**< the mean of each sample's least and greatest */
+    OC_QUANT_ENTROPY,    /**< least divergence of the histogram in 8 bits from
+                              the one there is (Kullback and Leibler), as
+                              TensorRT has it */
 } oc_quant_range;
 
 /** What a node with weights becomes. */
@@ -48,6 +52,9 @@ enum {
 typedef struct oc_quantize_options {
     oc_quant_range range; /**< of activations */
     double percentile;    /**< share inside, in percent; 0: 99.99 */
+    int symmetric;        /**< nonzero: 0 is code 128 of activations that are
+                               negative, too, and they reach as far to either
+                               side */
     int threads;          /**< 0: all cores this process may use */
     int per_tensor;       /**< nonzero: one scale for a weight's whole tensor */
     int no_bias_correction; /**< nonzero: biases stay as they are */

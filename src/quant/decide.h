@@ -69,6 +69,9 @@ void oc__quant_reroute(const oc__quant_plan *p, oc__graph *g, int own,
 /** Whether target t is written in 8 bits, or its weights are. */
 int oc__quant_is_coded(const oc__quant_plan *p, const oc__graph *g,
                        const oc__quant_target *t);
+/** The limits of r that the options ask for. */
+void oc__quant_limits(const oc_quantize_options *opt, const oc__range *r,
+                      float *lo, float *hi);
 /**
  * rewrite.c: puts the pairs of QuantizeLinear and DequantizeLinear into g, a
  * clone of the graph the plan was made for.

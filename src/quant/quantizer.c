@@ -479,8 +479,7 @@ oc_status oc_quantizer_node(const oc_quantizer *q, int i,
         uint8_t zero;
         int code = q->plan.code[n->in[0]];
         if (code >= 0) x = &q->plan.watches[q->plan.watch[code]];
-        double share = q->opt.percentile > 0 ? q->opt.percentile / 100 : 0.9999;
-        oc__range_limits(&x->range, q->opt.range, share, &out->lo, &out->hi);
+        oc__quant_limits(&q->opt, &x->range, &out->lo, &out->hi);
         oc__range_code(out->lo, out->hi, &out->scale, &zero);
         double noise = oc__range_error(&x->range, out->lo, out->hi);
         out->input_sqnr_db =

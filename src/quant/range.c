@@ -39,6 +39,24 @@ static int limits(const float *x, int64_t n, float *lo, float *hi) {
     return seen > 0;
 }
 
+void oc__range_begin(oc__range *r, float lo, float hi) {
+    memset(r->bins, 0, sizeof r->bins);
+    r->count = 0;
+    r->least = lo;
+    r->most = hi;
+    r->low = lo;
+    r->high = hi;
+    r->parts = 1;
+    begin(r, lo, hi);
+}
+
+void oc__range_count(oc__range *r, double x, uint32_t times) {
+    int bin = (int)((x - r->start) / r->width);
+    uint32_t *to = &r->bins[OC_MIN(OC_MAX(bin, 0), OC_RANGE_BINS - 1)];
+    *to = times > UINT32_MAX - *to ? UINT32_MAX : *to + times;
+    r->count += times;
+}
+
 void oc__range_add(oc__range *r, const float *x, int64_t n) {
     float lo = 0, hi = 0;
     if (!limits(x, n, &lo, &hi)) return;
@@ -49,6 +67,9 @@ void oc__range_add(oc__range *r, const float *x, int64_t n) {
     }
     r->least = fminf(r->least, lo);
     r->most = fmaxf(r->most, hi);
+    r->low += (double)lo;
+    r->high += (double)hi;
+    r->parts++;
     while (lo < r->start)
         widen(r, 1);
     while (hi >= r->start + r->width * OC_RANGE_BINS)
@@ -169,14 +190,120 @@ static void least_error(const oc__range *r, float *lo, float *hi) {
             }
 }
 
+/* ---- entropy -------------------------------------------------------------
+ */
+
+enum { LEVELS = 255, TRIES = 256, LEAST_TRY = 16 };
+
+/* What is never seen is not impossible: some of all goes where there is none.
+ * n bins of which `some` are more than 0 and `sum` together. */
+static double smooth(double x, int n, int some, double sum) {
+    const double little = 1e-4;
+    return x > 0 ? x / sum - little * (n - some) / some : little;
+}
+
+/*
+ * Divergence of the histogram in 8 bits from the one there is, with what is
+ * beyond lo and hi at either end.  In 8 bits, a level's count is spread over
+ * those of its bins that have any.
+ */
+static double divergence(const oc__range *r, int first, int last, double lo,
+                         double hi) {
+    double level[LEVELS] = {0}, sum = 0, all = 0, below = 0, above = 0, kl = 0;
+    int used[LEVELS] = {0}, at[OC_RANGE_BINS], n = last - first + 1;
+    int some = 0, full = 0;
+    for (int i = 0; i < OC_RANGE_BINS; i++) {
+        double x = (middle(r, i) - lo) / (hi - lo) * LEVELS;
+        at[i] = OC_MIN(OC_MAX((int)x, 0), LEVELS - 1);
+        all += r->bins[i];
+        below += i < first ? r->bins[i] : 0;
+        above += i > last ? r->bins[i] : 0;
+        if (i < first || i > last || !r->bins[i]) continue;
+        level[at[i]] += r->bins[i];
+        used[at[i]]++;
+        sum += r->bins[i];
+        some++;
+    }
+    if (!some) return INFINITY;
+    for (int i = first; i <= last; i++)
+        full +=
+            r->bins[i] + (i == first ? below : 0) + (i == last ? above : 0) > 0;
+    for (int i = first; i <= last; i++) {
+        double is =
+            r->bins[i] + (i == first ? below : 0) + (i == last ? above : 0);
+        double q = r->bins[i] ? level[at[i]] / used[at[i]] : 0;
+        double a = smooth(is, n, full, all), b = smooth(q, n, some, sum);
+        if (a > 0 && b > 0) kl += a * log(a / b);
+    }
+    return kl;
+}
+
+/* Values beyond a bound to either side are cut, if that diverges least. */
+static void least_divergence(const oc__range *r, float *lo, float *hi) {
+    double most = fmax(-(double)*lo, (double)*hi), best = INFINITY;
+    float full_lo = *lo, full_hi = *hi;
+    for (int i = LEAST_TRY; i <= TRIES && most > 0; i++) {
+        double cut = most * i / TRIES;
+        double l = fmax((double)full_lo, -cut), h = fmin((double)full_hi, cut);
+        int first = (int)floor((l - r->start) / r->width);
+        int last = (int)ceil((h - r->start) / r->width) - 1;
+        first = OC_MIN(OC_MAX(first, 0), OC_RANGE_BINS - 1);
+        last = OC_MIN(OC_MAX(last, first), OC_RANGE_BINS - 1);
+        double kl = divergence(r, first, last, l, h);
+        if (kl > best) continue;
+        best = kl;
+        *lo = (float)l;
+        *hi = (float)h;
+    }
+}
+
+/* ---- limits --------------------------------------------------------------
+ */
+
+static void average(const oc__range *r, float *lo, float *hi) {
+    *lo = (float)(r->low / (double)r->parts);
+    *hi = (float)(r->high / (double)r->parts);
+}
+
 void oc__range_limits(const oc__range *r, oc_quant_range how, double share,
                       float *lo, float *hi) {
     *lo = r->least;
     *hi = r->most;
     if (r->count && how == OC_QUANT_PERCENTILE) percentile(r, share, lo, hi);
+    if (r->count && how == OC_QUANT_AVERAGE) average(r, lo, hi);
     *lo = fminf(*lo, 0);
     *hi = fmaxf(*hi, 0);
     if (r->count && how == OC_QUANT_MSE) least_error(r, lo, hi);
+    if (r->count && how == OC_QUANT_ENTROPY) least_divergence(r, lo, hi);
+}
+
+/* Codes 0 to 255, of which 128 is 0. */
+static void set_even(double step, float *lo, float *hi) {
+    *lo = (float)(-128 * step);
+    *hi = (float)(127 * step);
+}
+
+void oc__range_limits_even(const oc__range *r, oc_quant_range how, double share,
+                           float *lo, float *hi) {
+    enum { STEPS = 128 };
+    oc__range_limits(r, how, share, lo, hi);
+    if (r->least >= 0) return;
+    if (how != OC_QUANT_MSE) {
+        set_even(fmax(-(double)*lo / 128, (double)*hi / 127), lo, hi);
+        return;
+    }
+    double step = fmax(-(double)r->least / 128, (double)r->most / 127);
+    double best = INFINITY, found = step;
+    table t;
+    fill(&t, r);
+    for (int i = STEPS; i > 0; i--) {
+        set_even(step * i / STEPS, lo, hi);
+        double e = error_by(r, &t, *lo, *hi);
+        if (e >= best) continue;
+        best = e;
+        found = step * i / STEPS;
+    }
+    set_even(found, lo, hi);
 }
 
 void oc__range_code(float lo, float hi, float *scale, uint8_t *zero) {

@@ -26,18 +26,28 @@ typedef struct oc__range {
     double start;  /* of the first bin */
     double width;  /* of a bin; 0: nothing seen, or all the same */
     float least, most;
+    double low, high; /* sums of the least and the greatest of each part */
+    int64_t parts;    /* that were added */
     oc__range_use use;
     uint32_t bins[OC_RANGE_BINS];
 } oc__range;
 
 /** Takes n more values; NaN and infinities are left out. */
 void oc__range_add(oc__range *r, const float *x, int64_t n);
+/** Forgets all but the use; from now on nothing lies outside of lo and hi,
+ * which are those of one part. */
+void oc__range_begin(oc__range *r, float lo, float hi);
+/** Takes x, which lies between these, so many times. */
+void oc__range_count(oc__range *r, double x, uint32_t times);
 /**
  * The limits to quantize by, 0 among them.
  *   share  of the values that PERCENTILE keeps inside, as 0.9999
  */
 void oc__range_limits(const oc__range *r, oc_quant_range how, double share,
                       float *lo, float *hi);
+/** The same, where 0 has code 128 if there are negative values. */
+void oc__range_limits_even(const oc__range *r, oc_quant_range how, double share,
+                           float *lo, float *hi);
 /** Scale and zero point in u8 for limits that have 0 between them. */
 void oc__range_code(float lo, float hi, float *scale, uint8_t *zero);
 /** Mean squared error that quantizing by these limits gives, of what is made of

@@ -48,14 +48,22 @@ static oc_status add_decoder(writer *w, int axis, oc_dtype dtype, int64_t count,
     return OC_OK;
 }
 
+void oc__quant_limits(const oc_quantize_options *opt, const oc__range *r,
+                      float *lo, float *hi) {
+    double share = opt->percentile > 0 ? opt->percentile / 100 : 0.9999;
+    if (opt->symmetric)
+        oc__range_limits_even(r, opt->range, share, lo, hi);
+    else
+        oc__range_limits(r, opt->range, share, lo, hi);
+}
+
 /* Scale and zero point of code c. */
 static oc_status code_constants(writer *w, int c) {
     void *scale, *zero;
     float lo, hi;
     if (w->scale[c] >= 0) return OC_OK;
-    double share = w->opt->percentile > 0 ? w->opt->percentile / 100 : 0.9999;
     const oc__quant_watch *seen = &w->p->watches[w->p->watch[c]];
-    oc__range_limits(&seen->range, w->opt->range, share, &lo, &hi);
+    oc__quant_limits(w->opt, &seen->range, &lo, &hi);
     if (seen->is_given) {
         lo = fminf(seen->lo, 0);
         hi = fmaxf(seen->hi, 0);
