@@ -50,6 +50,7 @@ static void json_layer(const quantize *r, int i, json *j) {
     if (n.product_sqnr_db > 0)
         json_double(j, "product_sqnr_db", n.product_sqnr_db);
     json_double(j, "input_sqnr_db", n.input_sqnr_db);
+    if (n.equalized > 0) json_double(j, "equalized", n.equalized);
     json_double(j, "output_sqnr_db", l->damage_db);
     json_double(j, "lo", (double)n.lo);
     json_double(j, "hi", (double)n.hi);

@@ -118,6 +118,7 @@ static int create(quantize *r) {
     opt.symmetric = cli_has(r->args, "symmetric");
     opt.per_tensor = cli_has(r->args, "per-tensor");
     opt.full_range = cli_has(r->args, "full-range");
+    opt.no_equalize = cli_has(r->args, "no-equalize");
     opt.no_bias_correction = cli_has(r->args, "no-bias-correction");
     for (int i = 0; (pattern = cli_get_nth(r->args, "ignore", i)) != NULL;
          i++) {
@@ -181,9 +182,9 @@ static int save(quantize *r) {
 /* Weights alone: nothing is chosen by speed or accuracy. */
 static int check_weights(quantize *r) {
     static const char *const others[] = {
-        "machine",    "eval",       "max-drop", "agreement",
-        "split",      "limit",      "range",    "percentile",
-        "per-tensor", "full-range", "symmetric"};
+        "machine",    "eval",       "max-drop",  "agreement",
+        "split",      "limit",      "range",     "percentile",
+        "per-tensor", "full-range", "symmetric", "no-equalize"};
     const char *bits = cli_get(r->args, "weights", NULL);
     const char *group = cli_get(r->args, "group", NULL);
     if (group && !bits)
@@ -329,6 +330,10 @@ static const cli_option options[] = {
     {"full-range", 0, NULL,
      "weights of all 8 bits: in ONNX Runtime and OpenVINO their sums overflow "
      "on processors without VNNI",
+     NULL},
+    {"no-equalize", 0, NULL,
+     "channels keep the reach they have, and share nothing of it with the "
+     "weights around them",
      NULL},
     {"no-bias-correction", 0, NULL,
      "do not take back what rounding does to means", NULL},

@@ -58,6 +58,9 @@ typedef struct oc_quantize_options {
     int threads;          /**< 0: all cores this process may use */
     int per_tensor;       /**< nonzero: one scale for a weight's whole tensor */
     int no_bias_correction; /**< nonzero: biases stay as they are */
+    int no_equalize; /**< nonzero: channels keep the reach they have, which
+                          otherwise is shared with the weights around them;
+                          so it is with per_tensor */
     /** Zero: no two weights of a channel that have one sign are more than 128
         together where sums are of integers, so that two products fit 16 bits,
         in which ONNX Runtime and OpenVINO add them on processors without VNNI.
@@ -144,6 +147,8 @@ typedef struct oc_quantized_node {
     double product_sqnr_db; /**< of what it makes of the samples, as far as its
                                  weights do it; 0: not known */
     double input_sqnr_db;   /**< the same of its input; 0 before a sample */
+    double equalized;       /**< how much of the reach of its input's channels
+                                 went to its weights, 0..1; 0: none */
     float lo;               /**< lower limit of its input; 0 before a sample */
     float hi;               /**< upper limit of its input; 0 before a sample */
     float scale;            /**< of its input: one step */

@@ -5,7 +5,7 @@
 #ifndef OC_QUANT_DECIDE_H
 #define OC_QUANT_DECIDE_H
 
-#include "quant/range.h"
+#include "quant/range_lanes.h"
 #include "runtime/model.h"
 
 /** A node with weights: Conv, Gemm, MatMul. */
@@ -31,6 +31,9 @@ typedef struct oc__quant_watch {
     oc__range range;
     int64_t channels, counted; /* counted: samples of each channel */
     double *sums;              /* of each channel */
+    int64_t lane_count;        /* channels that are looked at one by one; 0 */
+    oc__lane *lanes;           /* of each; NULL before a sample */
+    oc__range *even;           /* all, once divided by factors; equalize.h */
     int is_product;            /* of a weight in blocks */
     int64_t gram_k;            /* as many inputs it has */
     float *gram;               /* their products; see blocks.h */
@@ -45,6 +48,7 @@ typedef struct oc__quant_plan {
     int n_targets, n_watches;
     oc__quant_target *targets;
     oc__quant_watch *watches;
+    struct oc__equalizer *equal; /* equalize.h; NULL: as they are */
 } oc__quant_plan;
 
 /** Decides for a graph; everything is allocated in arena. */
@@ -69,6 +73,9 @@ void oc__quant_reroute(const oc__quant_plan *p, oc__graph *g, int own,
 /** Whether target t is written in 8 bits, or its weights are. */
 int oc__quant_is_coded(const oc__quant_plan *p, const oc__graph *g,
                        const oc__quant_target *t);
+/** The range of what w sees, by the factors it is divided by. */
+const oc__range *oc__quant_seen(const oc__quant_plan *p, const oc__graph *g,
+                                const oc__quant_watch *w);
 /** The limits of r that the options ask for. */
 void oc__quant_limits(const oc_quantize_options *opt, const oc__range *r,
                       float *lo, float *hi);

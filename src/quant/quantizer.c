@@ -1,8 +1,9 @@
 /* quantizer.c - see ocelli/quant.h: samples go through the model, ranges are
  * noted, the coded graph is written. */
 #include "onnx/export.h"
+#include "passes/match.h"
 #include "quant/blocks.h"
-#include "quant/decide.h"
+#include "quant/equalize.h"
 #include "quant/weights_again.h"
 
 #include <math.h>
@@ -116,8 +117,12 @@ static oc_status setup(oc_quantizer *q, oc_error *err) {
                         q->plan.n_targets ? " that is not ignored" : "");
     if (q->opt.weight_bits)
         return oc__quant_decide_again(&q->plan, q->graph, q->allocator, err);
+    if (!q->opt.no_equalize && !q->opt.per_tensor)
+        OC_TRY(
+            oc__equal_find(&q->plan, q->graph, &q->arena, q->allocator, err));
     return start(q, err);
 }
+
 oc_status oc_quantizer_create(oc_quantizer **out, oc_model *model,
                               const oc_quantize_options *opt, oc_error *err) {
     oc__error_clear(err);
@@ -141,6 +146,12 @@ oc_status oc_quantizer_create(oc_quantizer **out, oc_model *model,
     return OC_OK;
 }
 
+static void drop_lanes(const oc_quantizer *q, oc__quant_watch *w) {
+    oc__release(q->allocator, w->lanes,
+                (size_t)w->lane_count * sizeof *w->lanes);
+    w->lanes = NULL;
+}
+
 void oc_quantizer_destroy(oc_quantizer *q) {
     if (!q) return;
     for (int i = 0; i < q->plan.n_watches; i++) {
@@ -149,6 +160,8 @@ void oc_quantizer_destroy(oc_quantizer *q) {
                     (size_t)w->channels * sizeof *w->sums);
         oc__release(q->allocator, w->gram,
                     oc__blocks_gram_elems(w->gram_k) * sizeof *w->gram);
+        drop_lanes(q, w);
+        oc__release(q->allocator, w->even, sizeof *w->even);
     }
     oc__exec_destroy(q->exec);
     oc__pool_destroy(q->env.pool);
@@ -186,6 +199,31 @@ static oc_status add_means(const oc_quantizer *q, oc__quant_watch *w,
     return OC_OK;
 }
 
+/* Values of each channel, of what may be equalized. */
+static oc_status add_lanes(const oc_quantizer *q, oc__quant_watch *w,
+                           const oc_tensor *t, oc_error *err) {
+    int axis = w->axis < 0 ? t->rank - 1 : w->axis;
+    int64_t n = w->lane_count, inner = 1, elems = oc_tensor_elems(t);
+    if (axis < 0 || axis >= t->rank || t->dims[axis] != n) {
+        drop_lanes(q, w);
+        w->lane_count = 0;
+        return OC_OK;
+    }
+    for (int i = axis + 1; i < t->rank; i++)
+        inner *= t->dims[i];
+    if (!w->lanes)
+        w->lanes = oc__calloc(q->allocator, (size_t)n, sizeof *w->lanes);
+    if (!w->lanes) return oc__fail_nomem(err);
+    const float *x = t->data;
+    if (inner == 1)
+        for (int64_t c = 0; c < n; c++)
+            oc__lane_add(&w->lanes[c], x + c, elems / n, n);
+    else
+        for (int64_t i = 0; i + inner <= elems; i += inner)
+            oc__lane_add(&w->lanes[i / inner % n], x + i, inner, 1);
+    return OC_OK;
+}
+
 /* Products of the inputs of a weight in blocks. */
 static oc_status add_products(const oc_quantizer *q, oc__quant_watch *w,
                               const oc_tensor *t, oc_error *err) {
@@ -214,6 +252,7 @@ static oc_status look(oc_quantizer *q, oc_error *err) {
         }
         oc__range_add(&w->range, v->t.data, oc_tensor_elems(&v->t));
         if (w->axis > -2) OC_TRY(add_means(q, w, &v->t, err));
+        if (w->lane_count) OC_TRY(add_lanes(q, w, &v->t, err));
         if (w->is_product) OC_TRY(add_products(q, w, &v->t, err));
     }
     return fewer ? oc__quant_decide_again(&q->plan, q->graph, q->allocator, err)
@@ -247,6 +286,7 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
     if (!st) st = oc__exec_run(q->exec, refs, err);
     if (!st) st = look(q, err);
     if (!st) q->samples++;
+    if (q->plan.equal) q->plan.equal->is_chosen = 0;
     for (int i = 0; i < q->plan.n_targets; i++)
         q->plan.targets[i].is_known = 0;
     oc__release(q->allocator, values, bytes * sizeof *values);
@@ -275,6 +315,14 @@ void oc_quantizer_rest(oc_quantizer *q) {
 static oc_status have_weights(oc_quantizer *q, oc_error *err) {
     if (oc__again_lacks(&q->again)) stop(q);
     return oc__again_need(&q->again, err);
+}
+
+/* Weights, and what equalizes them. */
+static oc_status have_factors(oc_quantizer *q, oc_error *err) {
+    OC_TRY(have_weights(q, err));
+    return q->samples ? oc__equal_choose(&q->plan, q->graph, &q->opt,
+                                         q->allocator, err)
+                      : OC_OK;
 }
 
 int oc_quantizer_has_names(const oc_quantizer *q) {
@@ -327,7 +375,7 @@ static oc_status write_model(oc_quantizer *q, const char *path, void **data,
     if (!q->samples && !q->opt.weight_bits)
         return oc__fail(err, OC_E_ARG,
                         "no sample was added, so no range is known");
-    OC_TRY(have_weights(q, err));
+    OC_TRY(have_factors(q, err));
     oc__arena_init(&arena, q->allocator);
     oc__put_init(&o, q->allocator);
     oc_status st = put_model(q, &arena, &g, &o, err);
@@ -413,11 +461,19 @@ static const oc__quant_watch *input_of(const oc_quantizer *q,
     return &q->plan.watches[q->plan.watch[v]];
 }
 
+/* Nothing of what may be seen of q changes. */
+static oc_quantizer *changeable(const oc_quantizer *q) {
+    return (oc_quantizer *)(uintptr_t)q;
+}
+
 oc_status oc_quantizer_histogram(const oc_quantizer *q, int i, int n,
                                  double *shares, float *lo, float *hi) {
     if (!q || !shares || !lo || !hi || n < 1 || i < 0 || i >= q->plan.n_targets)
         return OC_E_ARG;
-    const oc__range *r = &input_of(q, &q->plan.targets[i])->range;
+    if (q->plan.equal && !q->plan.equal->is_chosen)
+        OC_TRY(have_factors(changeable(q), NULL));
+    const oc__range *r =
+        oc__quant_seen(&q->plan, q->graph, input_of(q, &q->plan.targets[i]));
     oc__range_shares(r, n, shares);
     *lo = r->least;
     *hi = r->most;
@@ -428,7 +484,7 @@ int oc_quantizer_node_count(const oc_quantizer *q) {
     return q->plan.n_targets;
 }
 
-/* What becomes of t's weight w. */
+/* What becomes of t's weight w, which is by factors already. */
 static oc_status note_weight(const oc_quantizer *q, oc__quant_target *t,
                              const oc_tensor *w, oc_quantized_node *out) {
     size_t elems = (size_t)oc_tensor_elems(w);
@@ -455,35 +511,36 @@ static oc_status note_weight(const oc_quantizer *q, oc__quant_target *t,
     return st;
 }
 
-/* Nothing of what may be seen of q changes. */
-static oc_quantizer *changeable(const oc_quantizer *q) {
-    return (oc_quantizer *)(uintptr_t)q;
-}
-
 oc_status oc_quantizer_node(const oc_quantizer *q, int i,
                             oc_quantized_node *out) {
     if (!q || !out || i < 0 || i >= q->plan.n_targets) return OC_E_ARG;
-    OC_TRY(have_weights(changeable(q), NULL));
+    OC_TRY(have_factors(changeable(q), NULL));
     oc__quant_target *t = &q->plan.targets[i];
     const oc__node *n = q->graph->nodes[t->node];
-    const oc_tensor *w = q->graph->values[n->in[1]].constant;
+    oc_tensor w = *oc__constant(q->graph, n->in[1]), even;
     memset(out, 0, sizeof *out);
     out->name = n->name;
     out->op = n->op->name;
     out->precision = t->precision;
     out->quantized = t->precision == OC_QUANT_INT8;
-    out->weights = oc_tensor_elems(w);
-    oc_status st = note_weight(q, t, w, out);
+    out->weights = oc_tensor_elems(&w);
+    OC_TRY(oc__equal_weight(&q->plan, q->graph, t, &even, q->allocator, NULL));
+    if (even.data) w.data = even.data;
+    oc_status st = note_weight(q, t, &w, out);
+    if (even.data) oc__release(q->allocator, even.data, oc_tensor_bytes(&w));
     const oc__quant_watch *x = input_of(q, t);
     if (!st && q->samples && !x->absent) {
         uint8_t zero;
         int code = q->plan.code[n->in[0]];
         if (code >= 0) x = &q->plan.watches[q->plan.watch[code]];
-        oc__quant_limits(&q->opt, &x->range, &out->lo, &out->hi);
+        const oc__range *r = oc__quant_seen(&q->plan, q->graph, x);
+        const oc__equal *e = oc__equal_of(&q->plan, q->graph, x->value);
+        out->equalized = e ? e->alpha : 0;
+        oc__quant_limits(&q->opt, r, &out->lo, &out->hi);
         oc__range_code(out->lo, out->hi, &out->scale, &zero);
-        double noise = oc__range_error(&x->range, out->lo, out->hi);
+        double noise = oc__range_error(r, out->lo, out->hi);
         out->input_sqnr_db =
-            noise > 0 ? 10 * log10(oc__range_power(&x->range) / noise) : 200;
+            noise > 0 ? 10 * log10(oc__range_power(r) / noise) : 200;
     }
     return st;
 }

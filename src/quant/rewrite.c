@@ -8,7 +8,7 @@
  * bias takes that back (Nagel et al., arXiv:1906.04721, section 4.2).
  */
 #include "passes/match.h"
-#include "quant/decide.h"
+#include "quant/equalize.h"
 
 #include <math.h>
 #include <string.h>
@@ -63,7 +63,7 @@ static oc_status code_constants(writer *w, int c) {
     float lo, hi;
     if (w->scale[c] >= 0) return OC_OK;
     const oc__quant_watch *seen = &w->p->watches[w->p->watch[c]];
-    oc__quant_limits(w->opt, &seen->range, &lo, &hi);
+    oc__quant_limits(w->opt, oc__quant_seen(w->p, w->g, seen), &lo, &hi);
     if (seen->is_given) {
         lo = fminf(seen->lo, 0);
         hi = fmaxf(seen->hi, 0);
@@ -184,13 +184,15 @@ static void mean_shift(const writer *w, const oc__quant_target *t,
         group < 1 || out % group || s->channels != in * group)
         return;
     int64_t taps = is_conv ? inner_of(weight, 1) : 1;
+    const oc__equal *even = oc__equal_of(w->p, w->g, n->in[0]);
     for (int64_t i = 0; i < oc_tensor_elems(weight); i++) {
         int64_t o = t->axis == 0 ? i / (in * taps) : i % out;
         int64_t c = t->axis == 0 ? i / taps % in : i / out;
         c += o / (out / group) * in;
         double e = (double)codes[i] * scales[one ? 0 : o] -
                    (double)((const float *)weight->data)[i];
-        shift[o] += e * s->sums[c] / (double)s->counted;
+        double mean = s->sums[c] / (double)s->counted;
+        shift[o] += e * (even ? mean / (double)even->by[c] : mean);
     }
 }
 
@@ -259,14 +261,26 @@ static oc_status stay_f32(writer *w, int *x) {
     return OC_OK;
 }
 
+/* What n makes is divided by factors: so are its scales, of `count`. */
+static void even_out(const writer *w, const oc__node *n, int64_t count,
+                     float *scales, double *shift) {
+    const oc__equal *e = oc__equal_of(w->p, w->g, n->out[0]);
+    for (int64_t o = 0; e && o < count; o++) {
+        scales[o] /= e->by[o];
+        shift[o] /= (double)e->by[o];
+    }
+}
+
 static oc_status code_weight(writer *w, const oc__quant_target *t) {
     oc__node *n = w->g->nodes[t->node];
-    oc_tensor weight = *oc__constant(w->g, n->in[1]);
+    oc_tensor weight = *oc__constant(w->g, n->in[1]), even;
     int axis = w->opt->per_tensor ? -1 : t->axis;
     int64_t out = weight.dims[t->axis], one = 1;
     const char *name = w->g->values[n->in[1]].name;
     int is_f32 = t->precision == OC_QUANT_WEIGHTS;
     void *codes, *scales;
+    OC_TRY(oc__equal_weight(w->p, w->g, t, &even, w->a, w->err));
+    if (even.data) weight.data = even.data;
     double *shift = oc__calloc(w->a, (size_t)out, sizeof *shift);
     int x = oc__graph_add_value(w->g, NULL);
     int q = oc__new_constant(w->g, w->a, name, OC_DTYPE_I8, weight.rank,
@@ -279,6 +293,7 @@ static oc_status code_weight(writer *w, const oc__quant_target *t) {
         oc__quant_weight(&weight, axis, !is_f32 && !w->opt->full_range, codes,
                          scales);
         mean_shift(w, t, n, &weight, codes, scales, shift);
+        even_out(w, n, out, scales, shift);
         st = add_decoder(w, axis, OC_DTYPE_I8, out, q, s, x);
     }
     if (!st && is_f32 && w->p->code[n->in[0]] >= 0) st = stay_f32(w, &x);
@@ -287,6 +302,7 @@ static oc_status code_weight(writer *w, const oc__quant_target *t) {
         st = code_bias(w, n, is_f32, scales, shift, out);
     }
     oc__release(w->a, shift, (size_t)out * sizeof *shift);
+    if (even.data) oc__release(w->a, even.data, oc_tensor_bytes(&even));
     return st;
 }
 
@@ -302,6 +318,7 @@ oc_status oc__quant_rewrite(const oc__quant_plan *p, oc__graph *g,
     /* Biases want the scales of inputs, so codes first; but inputs are then
        other values, by which nothing is found: weights before uses move. */
     int own = g->n_nodes;
+    OC_TRY(oc__equal_write(p, g, 0, a, err));
     for (int k = 0; k < p->n_targets; k++) {
         int v = g->nodes[p->targets[k].node]->in[0];
         if (!oc__quant_is_coded(p, g, &p->targets[k])) continue;

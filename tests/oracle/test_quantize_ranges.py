@@ -1,14 +1,17 @@
-"""`ocelli quantize`: ranges of activations against numpy's.  Prints TAP."""
+"""`ocelli quantize`: ranges of activations against numpy's, and channels that
+share what they reach with the weights around them, in ONNX Runtime.
+Prints TAP."""
 import os
 import sys
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import program
 from peer import session
-from test_quantize import colour_net, weights_of
+from test_quantize import PICTURES, colour_net, ours_of, weights_of
 
 
 # ---- ranges ------------------------------------------------------------------
@@ -100,7 +103,101 @@ def halves_are_even():
         session(out)
 
 
+# ---- channels that differ ----------------------------------------------------
+
+def outlier_net(name, pieces):
+    """A transformer's block without attention on 64 patches of 48 values.  Some
+    channels of the norm are 60 times as large as others, as in Xiao et al.;
+    pieces: the norm as exporters write it before operator set 17."""
+    rng, node = np.random.default_rng(21), helper.make_node
+    value = helper.make_tensor_value_info
+    width, inner = 48, 96
+
+    def normal(*shape):
+        return rng.normal(0, shape[0] ** -0.5, shape).astype(np.float32)
+
+    gain = np.ones(width, np.float32)
+    gain[[3, 17, 40]] = 60
+    query, key = normal(width, inner), normal(width, width)
+    for w in (query, key):  # what is read of all channels is alike
+        w[[3, 17, 40]] /= 60
+    values = {"patch": normal(width, 3, 4, 4) / 4, "gain": gain,
+              "shift": gain * 0.1, "query": query, "key": key,
+              "bias": normal(inner), "out": normal(inner, 10),
+              "keyout": normal(width, 10), "two": np.float32(2),
+              "little": np.float32(1e-6), "rows": np.array([1, width, 64]),
+              "root": np.float32(2 ** 0.5), "one": np.float32(1)}
+    norm = [node("LayerNormalization", ["t", "gain", "shift"], ["n"],
+                 epsilon=1e-6)]
+    if pieces:
+        norm = [node("ReduceMean", ["t"], ["mean"], axes=[-1]),
+                node("Sub", ["t", "mean"], ["c"]),
+                node("Pow", ["c", "two"], ["squares"]),
+                node("ReduceMean", ["squares"], ["var"], axes=[-1]),
+                node("Add", ["var", "little"], ["var2"]),
+                node("Sqrt", ["var2"], ["sd"]), node("Div", ["c", "sd"], ["d"]),
+                node("Mul", ["d", "gain"], ["scaled"]),
+                node("Add", ["scaled", "shift"], ["n"])]
+    graph = helper.make_graph(
+        [node("Conv", ["x", "patch"], ["p"], "patch", strides=[4, 4]),
+         node("Reshape", ["p", "rows"], ["r"]),
+         node("Transpose", ["r"], ["t"], perm=[0, 2, 1])] + norm +
+        [node("MatMul", ["n", "query"], ["q"], "query"),
+         node("Add", ["q", "bias"], ["qb"]),
+         node("Div", ["qb", "root"], ["e0"]), node("Erf", ["e0"], ["e1"]),
+         node("Add", ["e1", "one"], ["e2"]), node("Mul", ["qb", "e2"], ["g"]),
+         node("MatMul", ["g", "out"], ["y0"], "out"),
+         node("MatMul", ["n", "key"], ["k"], "key"),
+         node("MatMul", ["k", "keyout"], ["y1"], "keyout"),
+         node("Add", ["y0", "y1"], ["y2"]),
+         node("ReduceMean", ["y2"], ["y"], axes=[1], keepdims=0)], "g",
+        [value("x", TensorProto.FLOAT, (1, 3, 32, 32))],
+        [value("y", TensorProto.FLOAT, (1, 10))],
+        [numpy_helper.from_array(v, k) for k, v in values.items()])
+    path = program.path(name)
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[
+        helper.make_opsetid("", 13 if pieces else 17)]), path)
+    return path
+
+
+def decibels(truth, got):
+    return 10 * np.log10(np.sum(truth ** 2) / np.sum((truth - got) ** 2))
+
+
+def outliers_are_smoothed():
+    """Large channels of a norm go to the weights: far less is lost, no node
+    more is there, and layers that stay in f32 read the same."""
+    for pieces in (0, 1):
+        path = outlier_net(f"outliers{pieces}.onnx", pieces)
+        out = program.path("outliers8.onnx")
+        lost, ops = {}, {}
+        for how in ((), ("--no-equalize",), ("--ignore", "key")):
+            report = program.ask(
+                "quantize", path, "-o", out, "--machine", "any",
+                "--agreement", 0, "--decode", "logits", "--scale", 1 / 64,
+                "--mean", 2, "--std", 1, *how,
+                *[program.picture(p) for p in PICTURES])
+            layers = {n["name"]: n for n in report["layers"]}
+            assert ("equalized" in layers["query"]) == (
+                "--no-equalize" not in how)
+            truth, theirs, ours = [], [], []
+            for seed in range(4):
+                x = np.random.default_rng(seed).normal(
+                    0, 0.8, (1, 3, 32, 32)).astype(np.float32)
+                truth.append(session(path).run(None, {"x": x})[0])
+                theirs.append(session(out).run(None, {"x": x})[0])
+                ours.append(ours_of(out, x))
+            lost[how] = decibels(np.array(truth), np.array(theirs))
+            ops[how] = sorted(n.op_type for n in onnx.load(out).graph.node)
+            span = np.ptp(truth)
+            assert np.abs(np.array(ours) - theirs).mean() <= 0.02 * span
+        assert ops[()] == ops[("--no-equalize",)]
+        assert lost[()] > lost[("--no-equalize",)] + 6, lost
+        assert lost[("--ignore", "key")] > lost[("--no-equalize",)] + 6, lost
+
+
 if __name__ == "__main__":
     sys.exit(program.main([
         ("ranges are numpy's", ranges_are_numpys),
-        ("halves are even", halves_are_even)]))
+        ("halves are even", halves_are_even),
+        ("outliers are smoothed", outliers_are_smoothed)]))

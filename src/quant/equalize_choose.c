@@ -1,0 +1,268 @@
+/*
+ * equalize_choose.c - the factors; see equalize.h.
+ *
+ * Of each channel, s = reach of its values ^ alpha / of its weights ^ (1 -
+ * alpha): with more alpha more of what rounding the values costs goes to the
+ * weights.  What that does to the products is estimated for some alphas, by the
+ * range the values would have and by the weights as they would be rounded, and
+ * the best is taken.
+ */
+#include "quant/equalize.h"
+
+#include "base/memory.h"
+#include "base/size.h"
+#include "passes/match.h"
+
+#include <math.h>
+#include <string.h>
+
+/* A channel whose values are so small a part of the largest is not enlarged
+ * further: it may be larger in what is not seen. */
+#define LEAST_PART (1.0 / 64)
+/* Less of the error than this must be left, or all stays as it is. */
+#define WORTH 0.95
+
+static const double alphas[] = {0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1};
+
+typedef struct chooser {
+    const oc__quant_plan *p;
+    const oc__graph *g;
+    const oc_quantize_options *opt;
+    const oc_allocator *a;
+    oc__equal *e;
+    double *values, *weights; /* reach of each channel */
+    double *noise;            /* of each member: mean square of its rounding */
+    oc__range *range;
+    float *w, *scales; /* a weight, by factors, as it would be rounded */
+    int8_t *codes;
+    size_t elems, rows, channels, members;
+} chooser;
+
+/* ---- how far channels reach ----------------------------------------------
+ */
+
+static const oc_tensor *weight_of(const chooser *c, const oc__equal_use *u) {
+    return oc__constant(c->g, c->g->nodes[u->node]->in[u->input]);
+}
+
+static int64_t inner_of(const oc_tensor *t, int axis) {
+    int64_t n = 1;
+    for (int i = axis + 1; i < t->rank; i++)
+        n *= t->dims[i];
+    return n;
+}
+
+/* Nothing is less than a part of the greatest. */
+static void lift(double *x, int64_t n, double part) {
+    double top = 0;
+    for (int64_t i = 0; i < n; i++)
+        top = fmax(top, x[i]);
+    if (!(top > 0) || !isfinite(top)) top = 1;
+    for (int64_t i = 0; i < n; i++)
+        x[i] = fmax(isfinite(x[i]) ? x[i] : top, top * part);
+}
+
+static void find_reach(chooser *c) {
+    const oc__equal *e = c->e;
+    memset(c->values, 0, (size_t)e->n * sizeof *c->values);
+    memset(c->weights, 0, (size_t)e->n * sizeof *c->weights);
+    for (int m = 0; m < e->n_members; m++) {
+        const oc__lane *l = c->p->watches[e->members[m]].lanes;
+        for (int64_t i = 0; i < e->n; i++)
+            c->values[i] = fmax(c->values[i],
+                                fmax(-(double)l[i].least, (double)l[i].most));
+    }
+    for (int k = 0; k < e->n_uses; k++) {
+        const oc__equal_use *u = &e->uses[k];
+        if (!u->reads || u->is_free) continue;
+        const oc_tensor *t = weight_of(c, u);
+        int64_t inner = inner_of(t, u->axis), n = oc_tensor_elems(t);
+        const float *x = t->data;
+        for (int64_t i = 0; i < n; i++) {
+            double *to = &c->weights[i / inner % e->n];
+            *to = fmax(*to, fabs((double)x[i]));
+        }
+    }
+    lift(c->values, e->n, LEAST_PART);
+    lift(c->weights, e->n, LEAST_PART);
+}
+
+/* Factors, 1 in the geometric mean. */
+static void make_factors(const chooser *c, double alpha) {
+    double mean = 0;
+    for (int64_t i = 0; i < c->e->n; i++)
+        mean += (alpha * log(c->values[i]) - (1 - alpha) * log(c->weights[i])) /
+                (double)c->e->n;
+    for (int64_t i = 0; i < c->e->n; i++)
+        c->e->by[i] = alpha > 0
+                          ? (float)exp(alpha * log(c->values[i]) -
+                                       (1 - alpha) * log(c->weights[i]) - mean)
+                          : 1;
+}
+
+/* ---- what they do --------------------------------------------------------
+ */
+
+static void round_members(chooser *c) {
+    for (int m = 0; m < c->e->n_members; m++) {
+        const oc__quant_watch *w = &c->p->watches[c->e->members[m]];
+        float lo, hi;
+        oc__lanes_range(w->lanes, c->e->n, c->e->by, c->range);
+        oc__quant_limits(c->opt, c->range, &lo, &hi);
+        c->noise[m] = oc__range_error(c->range, lo, hi);
+    }
+}
+
+/* The member with whose code the target of u reads; -1: none. */
+static int member_of(const chooser *c, const oc__equal_use *u) {
+    int code = c->p->code[c->g->nodes[u->node]->in[0]];
+    for (int m = 0; m < c->e->n_members; m++)
+        if (c->p->watches[c->e->members[m]].value == code) return m;
+    return -1;
+}
+
+static int is_read(const chooser *c, int member) {
+    for (int k = 0; k < c->e->n_uses; k++)
+        if (c->e->uses[k].target >= 0 && member_of(c, &c->e->uses[k]) == member)
+            return 1;
+    return 0;
+}
+
+/* The error of what u makes of the values, as a part of it. */
+static double error_of(chooser *c, const oc__equal_use *u, int member,
+                       double noise) {
+    const oc__lane *l = c->p->watches[c->e->members[member]].lanes;
+    oc_tensor t = *weight_of(c, u);
+    const float *was = t.data;
+    int64_t inner = inner_of(&t, u->axis), n = oc_tensor_elems(&t);
+    int axis = c->p->targets[u->target].axis;
+    int64_t rows = t.dims[axis], row = inner_of(&t, axis);
+    double from_values = 0, from_weights = 0, power = 0;
+    for (int64_t i = 0; i < n; i++)
+        c->w[i] = was[i] * c->e->by[i / inner % c->e->n];
+    t.data = c->w;
+    if (!u->is_free)
+        oc__quant_weight(&t, axis, !c->opt->full_range, c->codes, c->scales);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t k = i / inner % c->e->n;
+        double square = l[k].count ? l[k].square / (double)l[k].count : 0;
+        double by = (double)c->e->by[k], w = (double)c->w[i];
+        double e = u->is_free ? 0
+                              : w - (double)c->codes[i] *
+                                        (double)c->scales[i / row % rows];
+        power += w * w * square / (by * by);
+        from_weights += e * e * square / (by * by);
+        from_values += w * w * noise;
+    }
+    return power > 0 ? (from_values + from_weights) / power : 0;
+}
+
+/* Of all that read, once the factors are there. */
+static double error_now(chooser *c) {
+    double sum = 0, unread = 0;
+    round_members(c);
+    for (int m = 0; m < c->e->n_members; m++)
+        if (!is_read(c, m)) unread += c->noise[m];
+    for (int k = 0; k < c->e->n_uses; k++) {
+        const oc__equal_use *u = &c->e->uses[k];
+        int m = u->target >= 0 ? member_of(c, u) : -1;
+        if (m >= 0) sum += error_of(c, u, m, c->noise[m] + unread);
+    }
+    return sum;
+}
+
+static void choose(chooser *c) {
+    oc__equal *e = c->e;
+    find_reach(c);
+    make_factors(c, 0);
+    double none = error_now(c), best = none * WORTH;
+    e->alpha = 0;
+    for (size_t i = 0; i < OC_COUNT(alphas); i++) {
+        make_factors(c, alphas[i]);
+        double now = error_now(c);
+        if (!(now < best)) continue;
+        best = now;
+        e->alpha = alphas[i];
+    }
+    e->is_worth = e->alpha > 0;
+    make_factors(c, e->alpha);
+}
+
+/* ---- the whole ------------------------------------------------------------
+ */
+
+static oc_status keep_ranges(chooser *c, oc_error *err) {
+    for (int m = 0; m < c->e->n_members; m++) {
+        oc__quant_watch *w = &c->p->watches[c->e->members[m]];
+        if (!w->even) w->even = oc__alloc(c->a, sizeof *w->even);
+        if (!w->even) return oc__fail_nomem(err);
+        w->even->use = w->range.use;
+        oc__lanes_range(w->lanes, c->e->n, c->e->by, w->even);
+    }
+    return OC_OK;
+}
+
+/* Whether every member was seen, with as many channels as it should have. */
+static int is_seen(const chooser *c) {
+    for (int m = 0; m < c->e->n_members; m++) {
+        const oc__quant_watch *w = &c->p->watches[c->e->members[m]];
+        if (w->absent || !w->lanes || w->lane_count != c->e->n) return 0;
+    }
+    return 1;
+}
+
+static oc_status make_room(chooser *c, oc_error *err) {
+    const oc__equalizer *q = c->p->equal;
+    for (int i = 0; i < q->n; i++) {
+        const oc__equal *e = &q->list[i];
+        c->channels = OC_MAX(c->channels, (size_t)e->n);
+        c->members = OC_MAX(c->members, (size_t)e->n_members);
+        for (int k = 0; k < e->n_uses; k++) {
+            if (e->uses[k].target < 0) continue;
+            const oc_tensor *t = weight_of(c, &e->uses[k]);
+            int axis = c->p->targets[e->uses[k].target].axis;
+            c->elems = OC_MAX(c->elems, (size_t)oc_tensor_elems(t));
+            c->rows = OC_MAX(c->rows, (size_t)t->dims[axis]);
+        }
+    }
+    c->values = oc__calloc(c->a, c->channels, sizeof *c->values);
+    c->weights = oc__calloc(c->a, c->channels, sizeof *c->weights);
+    c->noise = oc__calloc(c->a, c->members, sizeof *c->noise);
+    c->range = oc__calloc(c->a, 1, sizeof *c->range);
+    c->w = oc__calloc(c->a, c->elems, sizeof *c->w);
+    c->scales = oc__calloc(c->a, c->rows, sizeof *c->scales);
+    c->codes = oc__calloc(c->a, c->elems, 1);
+    return c->values && c->weights && c->noise && c->range && c->w &&
+                   c->scales && c->codes
+               ? OC_OK
+               : oc__fail_nomem(err);
+}
+
+static void free_room(chooser *c) {
+    oc__release(c->a, c->values, c->channels * sizeof *c->values);
+    oc__release(c->a, c->weights, c->channels * sizeof *c->weights);
+    oc__release(c->a, c->noise, c->members * sizeof *c->noise);
+    oc__release(c->a, c->range, sizeof *c->range);
+    oc__release(c->a, c->w, c->elems * sizeof *c->w);
+    oc__release(c->a, c->scales, c->rows * sizeof *c->scales);
+    oc__release(c->a, c->codes, c->elems);
+}
+
+oc_status oc__equal_choose(oc__quant_plan *p, const oc__graph *g,
+                           const oc_quantize_options *opt,
+                           const oc_allocator *a, oc_error *err) {
+    oc__equalizer *q = p->equal;
+    chooser c = {.p = p, .g = g, .opt = opt, .a = a};
+    if (!q || q->is_chosen || !q->n) return OC_OK;
+    oc_status st = make_room(&c, err);
+    for (int i = 0; i < q->n && !st; i++) {
+        c.e = &q->list[i];
+        c.e->is_worth = 0;
+        if (!is_seen(&c)) continue;
+        choose(&c);
+        if (c.e->is_worth) st = keep_ranges(&c, err);
+    }
+    if (!st) q->is_chosen = 1;
+    free_room(&c);
+    return st;
+}
