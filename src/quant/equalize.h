@@ -28,6 +28,7 @@ typedef struct oc__equal_use {
     int is_free; /* each row has a scale of its own anyway: rounding it is as
                     good with any factor */
     int target;  /* number of the target whose weight it is, -1: of none */
+    int member;  /* of the class: with whose code that target reads, -1 */
 } oc__equal_use;
 
 /** Values whose channels are divided by the same factors. */

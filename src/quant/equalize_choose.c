@@ -113,18 +113,9 @@ static void round_members(chooser *c) {
     }
 }
 
-/* The member with whose code the target of u reads; -1: none. */
-static int member_of(const chooser *c, const oc__equal_use *u) {
-    int code = c->p->code[c->g->nodes[u->node]->in[0]];
-    for (int m = 0; m < c->e->n_members; m++)
-        if (c->p->watches[c->e->members[m]].value == code) return m;
-    return -1;
-}
-
 static int is_read(const chooser *c, int member) {
     for (int k = 0; k < c->e->n_uses; k++)
-        if (c->e->uses[k].target >= 0 && member_of(c, &c->e->uses[k]) == member)
-            return 1;
+        if (c->e->uses[k].member == member) return 1;
     return 0;
 }
 
@@ -165,7 +156,7 @@ static double error_now(chooser *c) {
         if (!is_read(c, m)) unread += c->noise[m];
     for (int k = 0; k < c->e->n_uses; k++) {
         const oc__equal_use *u = &c->e->uses[k];
-        int m = u->target >= 0 ? member_of(c, u) : -1;
+        int m = u->member;
         if (m >= 0) sum += error_of(c, u, m, c->noise[m] + unread);
     }
     return sum;

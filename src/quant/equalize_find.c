@@ -75,7 +75,7 @@ static int unite(finder *f, int a, int b) {
 
 static void note(finder *f, int class, int node, int input, int axis, int reads,
                  int is_free) {
-    oc__equal_use use = {node, input, axis, reads, is_free, -1};
+    oc__equal_use use = {node, input, axis, reads, is_free, -1, -1};
     f->uses[f->n_uses++] = (noted){use, class};
 }
 
@@ -339,6 +339,15 @@ static int target_at(const oc__quant_plan *p, int node) {
     return -1;
 }
 
+/* The member with whose code u's target reads, all being in 8 bits. */
+static int member_of(const finder *f, const oc__equal *e,
+                     const oc__equal_use *u) {
+    int code = f->p->code[f->g->nodes[u->node]->in[0]];
+    for (int m = 0; m < e->n_members; m++)
+        if (f->p->watches[e->members[m]].value == code) return m;
+    return -1;
+}
+
 /* Uses and members of class c; 0: it has no use. */
 static int gather(const finder *f, int c, oc__equal *e) {
     int makes = 0, reads = 0;
@@ -356,6 +365,9 @@ static int gather(const finder *f, int c, oc__equal *e) {
         if (root(f, f->of[v]) == c && f->p->code[v] == v)
             e->members[e->n_members++] = k;
     }
+    for (int i = 0; i < e->n_uses; i++)
+        if (e->uses[i].target >= 0)
+            e->uses[i].member = member_of(f, e, &e->uses[i]);
     e->n = f->classes[c].n;
     return makes && reads && e->n_members && e->n > 1;
 }

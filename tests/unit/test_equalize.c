@@ -337,6 +337,9 @@ static void outliers_go_to_the_weights(void **state) {
             reach[i] = k && i % 16 == 3 ? 80 : 1;
         make_norm(&t, N, reach);
         oc__equal *e = &t.plan.equal->list[0];
+        /* Whatever is in 8 bits just then. */
+        t.plan.targets[0].precision = OC_QUANT_F32;
+        oc__quant_decide_again(&t.plan, t.g, &oc__default_allocator, &err);
         assert_int_equal(
             oc__equal_choose(&t.plan, t.g, &opt, &oc__default_allocator, &err),
             OC_OK);
@@ -344,6 +347,8 @@ static void outliers_go_to_the_weights(void **state) {
         for (int i = 0; k && i < N; i++)
             assert_true(i % 16 == 3 ? e->by[i] > 3 * e->by[0]
                                     : e->by[i] < e->by[3] / 3);
+        t.plan.targets[0].precision = OC_QUANT_INT8;
+        oc__quant_decide_again(&t.plan, t.g, &oc__default_allocator, &err);
         oc__quant_watch *w = &t.plan.watches[e->members[0]];
         assert_true((w->even != NULL) == k);
         /* Nothing is divided where the product stays in f32. */
