@@ -41,6 +41,13 @@ static const char *const between[] = {
     "Clip",        NULL};
 
 static oc_status no_head(const head *h, const char *at) {
+    /* What fuse_qdq makes of the last layer. */
+    if (!strcmp(at, "MatMulIntegerToFloat") ||
+        !strcmp(at, "ConvIntegerToFloat") || !strncmp(at, "QLinear", 7))
+        return oc__fail(h->err, OC_E_UNSUPPORTED,
+                        "the model is quantized already (its last layer is "
+                        "%.60s); train the one in f32",
+                        at);
     return oc__fail(h->err, OC_E_UNSUPPORTED,
                     "the model's last layer over classes was not found (looked "
                     "back from the output to %.60s), so its head cannot be "
