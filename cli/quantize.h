@@ -51,6 +51,8 @@ typedef struct quantize {
     const char *metric;                  /* NULL: not measured */
     double figure_before, figure_after, max_drop;
     double figure_first; /* before any layer went back to f32 */
+    int is_equalized;    /* channels share their reach: that was better */
+    double figure_other; /* the same, were that the other way; 0: it cannot */
     double agreement;    /* least of it that is good enough; 0: any */
     int measured;        /* how often the metric was */
 } quantize;

@@ -174,6 +174,15 @@ OC_API int oc_quantizer_is_ignored(const oc_quantizer *q, int i);
 OC_API oc_status oc_quantizer_set(oc_quantizer *q, int i, oc_quant_precision p,
                                   oc_error *err);
 /**
+ * Whether channels share their reach with the weights around them, as they do
+ * by default.
+ * Errors: E_ARG on, and the options say that they do not (no_equalize,
+ *   per_tensor, weights alone).
+ */
+OC_API oc_status oc_quantizer_equalize(oc_quantizer *q, int on, oc_error *err);
+/** Of how many activations they do; 0 before anything was written. */
+OC_API int oc_quantizer_equalized(const oc_quantizer *q);
+/**
  * How often the input of node i had which values, as the share of all in each
  * of n bins from lo to hi, which are what was seen; all 0 before a sample.
  */

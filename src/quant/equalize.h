@@ -47,6 +47,7 @@ typedef struct oc__equalizer {
     int n;
     oc__equal *list;
     int *of;       /* of a value: its number in the list, -1: none */
+    int is_off;    /* all stays as it is */
     int is_chosen; /* factors are those of the samples there are */
 } oc__equalizer;
 
@@ -62,6 +63,8 @@ oc_status oc__equal_choose(oc__quant_plan *p, const oc__graph *g,
  * none. */
 const oc__equal *oc__equal_of(const oc__quant_plan *p, const oc__graph *g,
                               int v);
+/** How many members are divided by factors. */
+int oc__equal_count(const oc__quant_plan *p, const oc__graph *g);
 /** The weight of target t in g, a clone of the plan's graph, by the factors of
  * what it reads: w with data of its own, or with NULL where there are none.
  * Release oc_tensor_bytes() of it.  Those of what it makes change nothing but

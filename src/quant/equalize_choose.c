@@ -35,6 +35,7 @@ typedef struct chooser {
     oc__range *range;
     float *w, *scales; /* a weight, by factors, as it would be rounded */
     int8_t *codes;
+    double *error, *power; /* of each row of it */
     size_t elems, rows, channels, members;
 } chooser;
 
@@ -119,33 +120,45 @@ static int is_read(const chooser *c, int member) {
     return 0;
 }
 
-/* The error of what u makes of the values, as a part of it. */
-static double error_of(chooser *c, const oc__equal_use *u, int member,
-                       double noise) {
-    const oc__lane *l = c->p->watches[c->e->members[member]].lanes;
+/* How much channel i of what w sees varies: the mean of an error is taken back
+ * by biases. */
+static double variance_of(const oc__quant_watch *w, int64_t i) {
+    const oc__lane *l = &w->lanes[i];
+    double mean = w->sums && w->channels == w->lane_count && w->counted
+                      ? w->sums[i] / (double)w->counted
+                      : 0;
+    return l->count ? fmax(l->square / (double)l->count - mean * mean, 0) : 0;
+}
+
+/* The error of what u makes of the values, as a part of how much it varies: the
+ * mean over what it makes, for what comes next may take any of it as large. */
+static double error_of(chooser *c, const oc__equal_use *u, double noise) {
+    const oc__quant_watch *seen = &c->p->watches[c->e->members[u->member]];
     oc_tensor t = *weight_of(c, u);
     const float *was = t.data;
     int64_t inner = inner_of(&t, u->axis), n = oc_tensor_elems(&t);
     int axis = c->p->targets[u->target].axis;
     int64_t rows = t.dims[axis], row = inner_of(&t, axis);
-    double from_values = 0, from_weights = 0, power = 0;
+    double sum = 0, *error = c->error, *power = c->power;
+    memset(error, 0, (size_t)rows * sizeof *error);
+    memset(power, 0, (size_t)rows * sizeof *power);
     for (int64_t i = 0; i < n; i++)
         c->w[i] = was[i] * c->e->by[i / inner % c->e->n];
     t.data = c->w;
     if (!u->is_free)
         oc__quant_weight(&t, axis, !c->opt->full_range, c->codes, c->scales);
     for (int64_t i = 0; i < n; i++) {
-        int64_t k = i / inner % c->e->n;
-        double square = l[k].count ? l[k].square / (double)l[k].count : 0;
+        int64_t k = i / inner % c->e->n, o = i / row % rows;
         double by = (double)c->e->by[k], w = (double)c->w[i];
-        double e = u->is_free ? 0
-                              : w - (double)c->codes[i] *
-                                        (double)c->scales[i / row % rows];
-        power += w * w * square / (by * by);
-        from_weights += e * e * square / (by * by);
-        from_values += w * w * noise;
+        double varies = variance_of(seen, k) / (by * by);
+        double e =
+            u->is_free ? 0 : w - (double)c->codes[i] * (double)c->scales[o];
+        power[o] += w * w * varies;
+        error[o] += e * e * varies + w * w * noise;
     }
-    return power > 0 ? (from_values + from_weights) / power : 0;
+    for (int64_t o = 0; o < rows; o++)
+        sum += power[o] > 0 ? error[o] / power[o] / (double)rows : 0;
+    return sum;
 }
 
 /* Of all that read, once the factors are there. */
@@ -157,7 +170,7 @@ static double error_now(chooser *c) {
     for (int k = 0; k < c->e->n_uses; k++) {
         const oc__equal_use *u = &c->e->uses[k];
         int m = u->member;
-        if (m >= 0) sum += error_of(c, u, m, c->noise[m] + unread);
+        if (m >= 0) sum += error_of(c, u, c->noise[m] + unread);
     }
     return sum;
 }
@@ -223,8 +236,10 @@ static oc_status make_room(chooser *c, oc_error *err) {
     c->w = oc__calloc(c->a, c->elems, sizeof *c->w);
     c->scales = oc__calloc(c->a, c->rows, sizeof *c->scales);
     c->codes = oc__calloc(c->a, c->elems, 1);
+    c->error = oc__calloc(c->a, c->rows, sizeof *c->error);
+    c->power = oc__calloc(c->a, c->rows, sizeof *c->power);
     return c->values && c->weights && c->noise && c->range && c->w &&
-                   c->scales && c->codes
+                   c->scales && c->codes && c->error && c->power
                ? OC_OK
                : oc__fail_nomem(err);
 }
@@ -237,6 +252,8 @@ static void free_room(chooser *c) {
     oc__release(c->a, c->w, c->elems * sizeof *c->w);
     oc__release(c->a, c->scales, c->rows * sizeof *c->scales);
     oc__release(c->a, c->codes, c->elems);
+    oc__release(c->a, c->error, c->rows * sizeof *c->error);
+    oc__release(c->a, c->power, c->rows * sizeof *c->power);
 }
 
 oc_status oc__equal_choose(oc__quant_plan *p, const oc__graph *g,

@@ -9,7 +9,7 @@
 /* Where nothing that reads it is in 8 bits, values stay as they are. */
 static int is_on(const oc__quant_plan *p, const oc__graph *g,
                  const oc__equal *e) {
-    if (!e->is_worth) return 0;
+    if (!e->is_worth || p->equal->is_off) return 0;
     for (int i = 0; i < e->n_uses; i++) {
         int k = e->uses[i].target;
         if (k >= 0 && p->targets[k].precision == OC_QUANT_INT8 &&
@@ -24,6 +24,13 @@ const oc__equal *oc__equal_of(const oc__quant_plan *p, const oc__graph *g,
     const oc__equalizer *q = p->equal;
     int i = q && v >= 0 && v < p->n_values ? q->of[v] : -1;
     return i >= 0 && is_on(p, g, &q->list[i]) ? &q->list[i] : NULL;
+}
+
+int oc__equal_count(const oc__quant_plan *p, const oc__graph *g) {
+    int n = 0;
+    for (int i = 0; p->equal && i < p->equal->n; i++)
+        if (is_on(p, g, &p->equal->list[i])) n += p->equal->list[i].n_members;
+    return n;
 }
 
 const oc__range *oc__quant_seen(const oc__quant_plan *p, const oc__graph *g,

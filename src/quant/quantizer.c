@@ -454,6 +454,20 @@ oc_status oc_quantizer_set(oc_quantizer *q, int i, oc_quant_precision p,
     return oc__quant_decide_again(&q->plan, q->graph, q->allocator, err);
 }
 
+oc_status oc_quantizer_equalize(oc_quantizer *q, int on, oc_error *err) {
+    oc__error_clear(err);
+    if (!q || (on && !q->plan.equal))
+        return oc__fail(err, OC_E_ARG,
+                        "no quantizer, or one that was created not to "
+                        "equalize channels");
+    if (q->plan.equal) q->plan.equal->is_off = !on;
+    return OC_OK;
+}
+
+int oc_quantizer_equalized(const oc_quantizer *q) {
+    return q ? oc__equal_count(&q->plan, q->graph) : 0;
+}
+
 /* The watch of target t's input. */
 static const oc__quant_watch *input_of(const oc_quantizer *q,
                                        const oc__quant_target *t) {

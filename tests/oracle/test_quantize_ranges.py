@@ -174,12 +174,16 @@ def outliers_are_smoothed():
         for how in ((), ("--no-equalize",), ("--ignore", "key")):
             report = program.ask(
                 "quantize", path, "-o", out, "--machine", "any",
-                "--agreement", 0, "--decode", "logits", "--scale", 1 / 64,
+                "--agreement", 1, "--decode", "logits", "--scale", 1 / 64,
                 "--mean", 2, "--std", 1, *how,
                 *[program.picture(p) for p in PICTURES])
             layers = {n["name"]: n for n in report["layers"]}
             assert ("equalized" in layers["query"]) == (
                 "--no-equalize" not in how)
+            # The better of both was taken, by what is said.
+            said = report["accuracy"]
+            assert said["first"] > said.get("not_equalized", 0)
+            assert ("not_equalized" in said) == ("equalized" in layers["query"])
             truth, theirs, ours = [], [], []
             for seed in range(4):
                 x = np.random.default_rng(seed).normal(

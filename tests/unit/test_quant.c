@@ -97,6 +97,63 @@ static void limits_heed_the_use(void **state) {
     test_free(r);
 }
 
+/* Of each part that is added: its least and its greatest, and their means. */
+static void averages_are_of_parts(void **state) {
+    (void)state;
+    oc__range *r = new_range();
+    float lo, hi;
+    oc__range_add(r, (float[]){-1, 0.5f, 2}, 3);
+    oc__range_add(r, (float[]){-4, 1}, 2);
+    oc__range_add(r, (float[]){NAN}, 1);
+    oc__range_add(r, (float[]){-1, 9}, 2);
+    oc__range_limits(r, OC_QUANT_AVERAGE, 1, &lo, &hi);
+    assert_true(lo == -2 && hi == 4);
+    test_free(r);
+}
+
+/* What is spread evenly keeps its range; few that are far are cut. */
+static void entropy_cuts_what_is_rare(void **state) {
+    (void)state;
+    oc__range *r = new_range();
+    oc__rng rng;
+    float x[1000], lo, hi, far[2] = {-40, 40};
+    oc__rng_init(&rng, 8);
+    for (int k = 0; k < 100; k++) {
+        oc__rng_fill(&rng, x, 1000, -2, 3);
+        oc__range_add(r, x, 1000);
+    }
+    oc__range_limits(r, OC_QUANT_ENTROPY, 1, &lo, &hi);
+    assert_true(lo < -1.9f && hi > 2.85f);
+    oc__range_add(r, far, 2);
+    oc__range_limits(r, OC_QUANT_ENTROPY, 1, &lo, &hi);
+    assert_true(lo > -20 && hi < 20 && lo < -1.9f && hi > 2.85f);
+    test_free(r);
+}
+
+/* 0 is code 128, unless nothing is negative. */
+static void even_limits_have_0_in_the_middle(void **state) {
+    (void)state;
+    static const oc_quant_range hows[] = {OC_QUANT_MINMAX, OC_QUANT_MSE,
+                                          OC_QUANT_AVERAGE};
+    for (size_t k = 0; k < OC_COUNT(hows); k++) {
+        oc__range *r = new_range();
+        float lo, hi, scale;
+        uint8_t zero;
+        oc__range_add(r, (float[]){-1, 0.5f, 6, 2, 3}, 5);
+        oc__range_limits_even(r, hows[k], 1, &lo, &hi);
+        oc__range_code(lo, hi, &scale, &zero);
+        assert_int_equal(zero, 128);
+        assert_true(fabsf(scale - 6.0f / 127) < 0.1f * scale);
+        test_free(r);
+        r = new_range();
+        oc__range_add(r, (float[]){0, 0.5f, 6, 2, 3}, 5);
+        oc__range_limits_even(r, hows[k], 1, &lo, &hi);
+        oc__range_code(lo, hi, &scale, &zero);
+        assert_int_equal(zero, 0);
+        test_free(r);
+    }
+}
+
 static void shares_and_power_are_exact(void **state) {
     (void)state;
     oc__range *r = new_range();
@@ -310,6 +367,9 @@ int main(void) {
         cmocka_unit_test(zero_is_inside),
         cmocka_unit_test(outliers_are_cut),
         cmocka_unit_test(limits_heed_the_use),
+        cmocka_unit_test(averages_are_of_parts),
+        cmocka_unit_test(entropy_cuts_what_is_rare),
+        cmocka_unit_test(even_limits_have_0_in_the_middle),
         cmocka_unit_test(shares_and_power_are_exact),
         cmocka_unit_test(patterns_match),
         cmocka_unit_test(weights_round_to_the_nearest),
