@@ -100,21 +100,30 @@ static void pair_loop(const pair_job *j, const uint8_t *a, int64_t sa,
         PAIR(uint8_t)
 }
 
-/* Elements from which a table pays. */
-#define TABLE_LEAST 512
+/* Elements from which a table pays, and from which vectors do. */
+enum { TABLE_LEAST = 512, VECTOR_LEAST = 32 };
+
+static void pair_vectors(const pair_job *j, const uint8_t *a, const uint8_t *b,
+                         uint8_t *y, int64_t n) {
+    const oc__add_i8_args k = {j->is_signed, j->a_zero,  j->b_zero,
+                               j->y_zero,    j->a_ratio, j->b_ratio};
+    (j->kind == K_ADD ? j->kt->add_i8 : j->kt->mul_i8)(&k, a, b, y, (size_t)n);
+}
 
 static void pair_run(const pair_job *j, const uint8_t *a, int64_t sa,
                      const uint8_t *b, int64_t sb, uint8_t *y, int64_t n) {
-    uint8_t codes[256], table[256];
+    uint8_t codes[256], table[256], same[TABLE_LEAST];
     if (sa == 1 && sb == 1) {
-        const oc__add_i8_args k = {j->is_signed, j->a_zero,  j->b_zero,
-                                   j->y_zero,    j->a_ratio, j->b_ratio};
-        (j->kind == K_ADD ? j->kt->add_i8 : j->kt->mul_i8)(&k, a, b, y,
-                                                           (size_t)n);
+        pair_vectors(j, a, b, y, n);
         return;
     }
-    if (n < TABLE_LEAST || sa + sb != 1) {
+    if (n < VECTOR_LEAST || sa + sb != 1) {
         pair_loop(j, a, sa, b, sb, y, n);
+        return;
+    }
+    if (n < TABLE_LEAST) {
+        memset(same, sa ? *b : *a, (size_t)n);
+        pair_vectors(j, sa ? a : same, sb ? b : same, y, n);
         return;
     }
     for (int i = 0; i < 256; i++)

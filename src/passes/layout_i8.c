@@ -432,12 +432,13 @@ static oc_status visit_average(last *l, oc__node *n, int *done) {
     return OC_OK;
 }
 
+/* One operand as large as the result has a twin; the other may be spread over
+ * it, as the gates of squeeze-and-excite are. */
 static oc_status visit_pair(last *l, oc__node *n, int *done) {
     if ((!is_contrib(n, "QLinearAdd") && !is_contrib(n, "QLinearMul")) ||
         !fits(l, n->in[0]) || !fits(l, n->in[3]) || !fits(l, n->out[0]) ||
-        !same_dims(l, n->in[0], n->out[0]) ||
-        !same_dims(l, n->in[3], n->out[0]) ||
-        (!has_twin(l, n->in[0]) && !has_twin(l, n->in[3])))
+        !((same_dims(l, n->in[0], n->out[0]) && has_twin(l, n->in[0])) ||
+          (same_dims(l, n->in[3], n->out[0]) && has_twin(l, n->in[3]))))
         return OC_OK;
     *done = 1;
     return on_twins(l, n, 1 | 1 << 3, 0, NULL);
@@ -619,12 +620,17 @@ static int has_one_scale(const last *l, const oc__node *n) {
            read_code(l, n, 1, &unused);
 }
 
-static int is_to_last(const oc__node *n) {
-    static const int64_t to_last[4] = {0, 2, 3, 1};
+static const int64_t to_last[4] = {0, 2, 3, 1}, from_last[4] = {0, 3, 1, 2};
+
+static int transposes(const oc__node *n, const int64_t *wanted) {
     size_t count;
     const int64_t *perm =
         oc__is_op(n, "Transpose") ? oc__attr_ints(n, "perm", &count) : NULL;
-    return perm && count == 4 && !memcmp(perm, to_last, sizeof(to_last));
+    return perm && count == 4 && !memcmp(perm, wanted, 4 * sizeof(*perm));
+}
+
+static int is_to_last(const oc__node *n) {
+    return transposes(n, to_last);
 }
 
 static int is_to_blocks(const oc__node *n) {
@@ -653,8 +659,19 @@ static oc_status visit_block(last *l, oc__node *n, int *done) {
     return append(l, n) ? no_memory(l) : OC_OK;
 }
 
+/* From channels last, of codes: what it reads is the twin. */
+static int take_as_twin(last *l, const oc__node *n) {
+    int v = n->in[0];
+    if (!transposes(n, from_last) || !fits(l, n->out[0]) || !has_dims(l, v) ||
+        v >= l->n_plain || l->lost[v])
+        return 0;
+    set_twin(l, n->out[0], v);
+    return 1;
+}
+
 /* To channels last: there already. */
 static oc_status visit_transpose(last *l, oc__node *n, int *done) {
+    if ((*done = take_as_twin(l, n))) return OC_OK;
     if (!is_to_last(n) || !has_dims(l, n->in[0]) || !has_twin(l, n->in[0]))
         return OC_OK;
     oc__node *c = oc__graph_add_node(l->g, oc__op_find("", "Identity"), n->name,
