@@ -659,11 +659,18 @@ static oc_status visit_block(last *l, oc__node *n, int *done) {
     return append(l, n) ? no_memory(l) : OC_OK;
 }
 
-/* From channels last, of codes: what it reads is the twin. */
+/* v is read by a quantizer alone, which does the same to a twin. */
+static int is_quantized_only(const last *l, int v) {
+    oc__node *q = only_reader(l, v);
+    return oc__is_op(q, "QuantizeLinear") && q->in[0] == v && fits_f32(l, v) &&
+           fits(l, q->out[0]) && has_one_scale(l, q);
+}
+
+/* From channels last, of codes or what becomes codes: it reads the twin. */
 static int take_as_twin(last *l, const oc__node *n) {
     int v = n->in[0];
-    if (!transposes(n, from_last) || !fits(l, n->out[0]) || !has_dims(l, v) ||
-        v >= l->n_plain || l->lost[v])
+    if (!transposes(n, from_last) || !has_dims(l, v) || v >= l->n_plain ||
+        l->lost[v] || !(fits(l, n->out[0]) || is_quantized_only(l, n->out[0])))
         return 0;
     set_twin(l, n->out[0], v);
     return 1;
@@ -707,10 +714,8 @@ static oc_status visit_global_average(last *l, oc__node *n, int *done) {
 /* Out of blocked channels, for a quantizer alone: channels last at once. */
 static oc_status visit_unblock(last *l, oc__node *n, int *done) {
     int v = n->out[0];
-    oc__node *q = only_reader(l, v);
     if (!oc__is_own(n, "Unblock") || oc__attr_int(n, "layout", 0) ||
-        !oc__is_op(q, "QuantizeLinear") || q->in[0] != v || !fits_f32(l, v) ||
-        !fits(l, q->out[0]) || !has_one_scale(l, q))
+        !is_quantized_only(l, v))
         return OC_OK;
     int t = add_twin(l, v);
     if (t < 0) return no_memory(l);
