@@ -95,13 +95,19 @@ static void run_gemm(void *ctx) {
     oc__gemm_f32(kt, pool, &c->g, c->scratch);
 }
 
-static void bench_gemm(size_t m, size_t n, size_t k) {
+static void bench_gemm(size_t m, size_t n, size_t k, int bf16) {
     char name[64];
-    snprintf(name, sizeof name, "gemm_f32 %zux%zux%zu", m, n, k);
+    snprintf(name, sizeof name, "gemm_%s %zux%zux%zu", bf16 ? "bf16" : "f32", m,
+             n, k);
     if (!wanted(name)) return;
     float *b = get(k * n * 4), *a = get(m * k * 4), *out = get(m * n * 4);
     float *packed = get(oc__gemm_f32_packed_elems(kt, k, n) * 4);
     oc__gemm_f32_pack_b(kt, NULL, k, n, b, n, 1, packed);
+    if (bf16) {
+        put(packed);
+        packed = get(oc__gemm_bf16_packed_elems(kt, k, n) * 2);
+        oc__gemm_bf16_pack_b(kt, NULL, k, n, b, n, 1, (void *)packed);
+    }
     gemm_case c = {.g = {.m = m,
                          .n = n,
                          .k = k,
@@ -109,10 +115,12 @@ static void bench_gemm(size_t m, size_t n, size_t k) {
                          .a_row_stride = k,
                          .a_col_stride = 1,
                          .packed_b = packed,
+                         .bf16 = bf16,
                          .c = out,
                          .c_row_stride = n,
                          .alpha = 1}};
-    c.scratch = get(oc__gemm_f32_scratch_bytes(kt, m, n, k, threads));
+    c.scratch = get(bf16 ? oc__gemm_bf16_scratch_bytes(kt, m, n, k, threads)
+                         : oc__gemm_f32_scratch_bytes(kt, m, n, k, threads));
     measure(name, 2.0 * (double)m * (double)n * (double)k, run_gemm, &c);
     put(a), put(b), put(out), put(packed), put(c.scratch);
 }
@@ -246,7 +254,8 @@ static void all_products(void) {
         {64, 12544, 147}, {197, 197, 64},   {3136, 64, 64},
     };
     for (size_t i = 0; i < OC_COUNT(shapes); i++)
-        bench_gemm(shapes[i][0], shapes[i][1], shapes[i][2]);
+        for (int bf16 = 0; bf16 <= kt->bf16; bf16++)
+            bench_gemm(shapes[i][0], shapes[i][1], shapes[i][2], bf16);
     for (size_t i = 0; i < OC_COUNT(shapes); i++)
         bench_i8(shapes[i][0], shapes[i][1], shapes[i][2]);
 }
@@ -275,6 +284,8 @@ static void all_convolutions(void) {
         bench_conv(OC_CONV_POINT, d[0], d[1], d[2], d[3], d[4]);
         for (int way = OC_CONV_WINOGRAD2; way <= OC_CONV_WINOGRAD6; way++)
             bench_conv((oc__conv_algo)way, d[0], d[1], d[2], d[3], d[4]);
+        bench_conv(OC_CONV_DIRECT_BF16, d[0], d[1], d[2], d[3], d[4]);
+        bench_conv(OC_CONV_POINT_BF16, d[0], d[1], d[2], d[3], d[4]);
     }
     for (size_t i = 0; i < OC_COUNT(first); i++)
         bench_conv(OC_CONV_FIRST, first[i][0], first[i][1], first[i][2],
@@ -321,6 +332,7 @@ int main(int argc, char **argv) {
             filter = argv[i];
     }
     oc__kernels_init(&table, oc__cpu_resolve(mask));
+    table.bf16 = oc__kernels_have_bf16(&table);
     kt = &table;
     if (threads > 1) {
         if (oc__pool_create(&pool, &oc__default_allocator, threads, NULL))

@@ -11,12 +11,14 @@ static const oc__conv_way *const ways[OC_CONV_ALGO_COUNT] = {
     [OC_CONV_WINOGRAD2] = &oc__conv_way_winograd2,
     [OC_CONV_WINOGRAD4] = &oc__conv_way_winograd4,
     [OC_CONV_WINOGRAD6] = &oc__conv_way_winograd6,
+    [OC_CONV_DIRECT_BF16] = &oc__conv_way_direct_bf16,
+    [OC_CONV_POINT_BF16] = &oc__conv_way_point_bf16,
 };
 
 const char *oc__conv_algo_name(oc__conv_algo algo) {
     static const char *const names[OC_CONV_ALGO_COUNT] = {
-        "direct",    "depthwise", "first",    "point",
-        "winograd2", "winograd4", "winograd6"};
+        "direct",    "depthwise", "first",       "point",     "winograd2",
+        "winograd4", "winograd6", "direct-bf16", "point-bf16"};
     return (unsigned)algo < OC_CONV_ALGO_COUNT ? names[algo] : "?";
 }
 
@@ -40,12 +42,18 @@ oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
                                   const oc__conv_geom *g, int fixed_weights) {
     if (oc__conv_f32_can(kt, g, OC_CONV_DEPTHWISE)) return OC_CONV_DEPTHWISE;
     if (oc__conv_f32_can(kt, g, OC_CONV_FIRST)) return OC_CONV_FIRST;
+    int bf16 = kt->bf16 && fixed_weights;
+    /* Pixels are rounded before they are read, so the copy costs nothing. */
+    if (bf16 && oc__conv_f32_can(kt, g, OC_CONV_POINT_BF16))
+        return OC_CONV_POINT_BF16;
     if (oc__conv_f32_can(kt, g, OC_CONV_POINT) && oc__point_pays(kt, g))
         return OC_CONV_POINT;
     oc__conv_algo winograd;
     if (oc__conv_f32_can(kt, g, OC_CONV_WINOGRAD2) &&
         oc__winograd_pays(kt, g, fixed_weights, &winograd))
         return winograd;
+    if (bf16 && oc__conv_f32_can(kt, g, OC_CONV_DIRECT_BF16))
+        return OC_CONV_DIRECT_BF16;
     return OC_CONV_DIRECT;
 }
 

@@ -45,6 +45,10 @@ struct oc__kernels;
  *
  *     w: [blocks][tap_count][steps_in_block][out_blocks][c]
  *
+ * Of bf16 (`blocked` only) a step is a pair of channels, a word of 32 bits, and
+ * a pixel is c / 2 words; out, bias and residual are f32 as ever.  Products are
+ * as gemm.h says.
+ *
  * Strides are not the tile's business: the driver splits the columns of a
  * strided picture into phases, so that neighbouring output pixels always have
  * neighbouring input pixels (see conv_direct.c).
@@ -185,11 +189,19 @@ typedef enum oc__conv_algo {
     OC_CONV_WINOGRAD2, /* 3x3, stride 1, dilation 1; tiles of 2 x 2 pixels, */
     OC_CONV_WINOGRAD4, /* 4 x 4 */
     OC_CONV_WINOGRAD6, /* 6 x 6 */
+    /* Two of them with products of bf16; only where oc__kernels.bf16 is set. */
+    OC_CONV_DIRECT_BF16,
+    OC_CONV_POINT_BF16,
     OC_CONV_ALGO_COUNT
 } oc__conv_algo;
 
 /** "direct", ... "winograd4"; "?" for no way.  Static storage. */
 const char *oc__conv_algo_name(oc__conv_algo algo);
+
+/** Whether packed weights are bf16: two are a word of 32 bits. */
+static inline int oc__conv_is_bf16(oc__conv_algo algo) {
+    return algo == OC_CONV_DIRECT_BF16 || algo == OC_CONV_POINT_BF16;
+}
 
 typedef struct oc__conv_f32_args {
     oc__conv_geom g;
@@ -201,9 +213,9 @@ typedef struct oc__conv_f32_args {
     float *out;
     int act; /* oc__act */
     float act_a, act_b;
-    /* Under OC_CONV_POINT: a depthwise convolution (without residual) whose
-     * output, never written out, is the input; it has an input of its own.
-     * NULL: none. */
+    /* Under OC_CONV_POINT and its bf16: a depthwise convolution (without
+     * residual) whose output, never written out, is the input; it has an input
+     * of its own.  NULL: none. */
     const struct oc__conv_f32_args *before;
 } oc__conv_f32_args;
 
@@ -214,6 +226,7 @@ int oc__conv_f32_can(const struct oc__kernels *kt, const oc__conv_geom *g,
  *  that change are packed before every run, which must pay for itself anew. */
 oc__conv_algo oc__conv_f32_choose(const struct oc__kernels *kt,
                                   const oc__conv_geom *g, int fixed_weights);
+/** Floats that packed weights take, or words of two bf16. */
 size_t oc__conv_f32_packed_elems(const struct oc__kernels *kt,
                                  const oc__conv_geom *g, oc__conv_algo algo);
 /** w: (out_c, in_c/group, kernel_h, kernel_w), dense.  pool: NULL for one

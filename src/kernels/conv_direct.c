@@ -19,7 +19,11 @@
  * Packed weights, for each group and each pair of output blocks:
  *
  *     [in block][tap][c input channels][1 or 2 output blocks][c]
+ *
+ * With products of bf16 the input is always copied, and rounded on the way; a
+ * pixel and the weights for it have c / 2 words where f32 has c floats.
  */
+#include "base/half.h"
 #include "kernels/conv_private.h"
 
 #include <string.h>
@@ -40,7 +44,8 @@ typedef struct direct_plan {
     oc__strip_plan strip;
     size_t groups;     /* as the tiles see them */
     size_t out_blocks; /* of one group */
-    int copies;        /* whether the input is copied */
+    int bf16;
+    int copies; /* whether the input is copied */
     size_t phases, copy_rows, copy_cols, copy_row_stride;
     size_t image_elems; /* of the picture the tiles read */
     size_t images;      /* copied at once */
@@ -57,7 +62,7 @@ static int shares_block(const oc__kernels *kt, const oc__conv_geom *g) {
            kt->block % per == 0;
 }
 
-static int direct_can(const oc__kernels *kt, const oc__conv_geom *g) {
+static int can_direct(const oc__kernels *kt, const oc__conv_geom *g) {
     return g->group == 1 || shares_block(kt, g) ||
            (g->in_c / g->group % kt->block == 0 &&
             g->out_c / g->group % kt->block == 0);
@@ -75,12 +80,14 @@ static void plan_groups(direct_plan *p, const oc__kernels *kt,
     }
 }
 
-/* Channels in the last input block of a group.  Filling is left out. */
+/* Words of the channels in the last input block of a group.  Filling is left
+ * out. */
 static size_t last_steps(const direct_plan *p, const oc__conv_geom *g,
                          size_t group) {
-    size_t before =
-        (group * p->strip.in_blocks + p->strip.in_blocks - 1) * p->strip.c;
-    return OC_MIN(p->strip.c, (size_t)g->in_c - before);
+    const oc__strip_plan *s = &p->strip;
+    size_t before = (group * s->in_blocks + s->in_blocks - 1) * s->c;
+    size_t channels = OC_MIN(s->c, (size_t)g->in_c - before);
+    return OC_CEIL_DIV(channels * s->words, s->c);
 }
 
 static int needs_copy(const oc__conv_geom *g) {
@@ -93,8 +100,8 @@ static int needs_copy(const oc__conv_geom *g) {
 
 /* Sizes of the picture that the tiles read, copied or not. */
 static void plan_picture(direct_plan *p, const oc__conv_geom *g) {
-    size_t c = p->strip.c;
-    if (needs_copy(g)) {
+    size_t words = p->strip.words;
+    if (p->bf16 || needs_copy(g)) {
         int64_t span = (g->kernel_w - 1) * g->dilation_w;
         p->copies = 1;
         /* Of rows under a kernel one tap high, only those used. */
@@ -109,13 +116,14 @@ static void plan_picture(direct_plan *p, const oc__conv_geom *g) {
         p->phases = 1;
         p->copy_cols = (size_t)g->in_w;
     }
-    size_t row = p->phases * p->copy_cols * c;
+    size_t row = p->phases * p->copy_cols * words;
     p->strip.in_block_step = p->copy_rows * row;
     p->strip.row_step = p->copy_row_stride * row;
-    p->strip.px_step = c;
+    p->strip.px_step = words;
     p->strip.rows = (size_t)g->out_h;
     p->strip.cols = (size_t)g->out_w;
-    p->image_elems = OC_CEIL_DIV((size_t)g->in_c, c) * p->strip.in_block_step;
+    p->image_elems =
+        OC_CEIL_DIV((size_t)g->in_c, p->strip.c) * p->strip.in_block_step;
     if (p->phases * p->copy_cols == p->strip.cols && p->copy_row_stride == 1) {
         p->strip.cols *= p->strip.rows;
         p->strip.rows = 1;
@@ -129,8 +137,8 @@ static void plan_taps(const direct_plan *p, const oc__conv_geom *g,
             size_t row = (size_t)(i * g->dilation_h);
             size_t phase = (size_t)(j * g->dilation_w % g->stride_w);
             size_t col = (size_t)(j * g->dilation_w / g->stride_w);
-            *taps++ =
-                ((row * p->phases + phase) * p->copy_cols + col) * p->strip.c;
+            *taps++ = ((row * p->phases + phase) * p->copy_cols + col) *
+                      p->strip.words;
         }
 }
 
@@ -139,12 +147,15 @@ static size_t taps_bytes(const oc__conv_geom *g) {
                         OC_ALIGN);
 }
 
-static direct_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
-    direct_plan p = {0};
+static direct_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g,
+                           int bf16) {
+    direct_plan p = {.bf16 = bf16};
     p.strip.kt = kt;
+    p.strip.kernel = bf16 ? kt->conv_bf16 : kt->conv_f32;
     p.strip.c = (size_t)kt->block;
+    p.strip.words = bf16 ? p.strip.c / 2 : p.strip.c;
     p.strip.tap_count = (size_t)(g->kernel_h * g->kernel_w);
-    p.strip.tap_elems = p.strip.c * p.strip.c;
+    p.strip.tap_elems = p.strip.words * p.strip.c;
     plan_groups(&p, kt, g);
     plan_picture(&p, g);
     size_t part = PART_BYTES / sizeof(float) / OC_CONV_MAX_BLOCKS /
@@ -158,26 +169,22 @@ static direct_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     return p;
 }
 
-static size_t direct_scratch_bytes(const oc__kernels *kt,
-                                   const oc__conv_geom *g, int threads) {
-    direct_plan p = plan_of(kt, g);
-    (void)threads;
+static size_t scratch_bytes(const direct_plan *p, const oc__conv_geom *g) {
     return taps_bytes(g) +
-           (p.copies ? p.images * p.image_elems * sizeof(float) : 0);
+           (p->copies ? p->images * p->image_elems * sizeof(float) : 0);
 }
 
 /* ---- weights ------------------------------------------------------------- */
 
-static size_t direct_packed_elems(const oc__kernels *kt,
-                                  const oc__conv_geom *g) {
-    direct_plan p = plan_of(kt, g);
-    return p.groups * p.out_blocks * p.strip.in_blocks * p.strip.tap_count *
-           p.strip.tap_elems;
+static size_t packed_elems(const direct_plan *p) {
+    return p->groups * p->out_blocks * p->strip.in_blocks * p->strip.tap_count *
+           p->strip.tap_elems;
 }
 
 /* One block of one input and a pair of output blocks: n output channels from
  * out0 on, steps input channels from in0 on.  Weights between groups and
- * outside the channels there are stay 0. */
+ * outside the channels there are stay 0.  Of bf16 the inputs 2 i and 2 i + 1
+ * of an output are neighbours. */
 static void pack_block(const direct_plan *p, const oc__conv_geom *g,
                        const float *w, size_t out0, size_t n, size_t in0,
                        float *packed) {
@@ -192,26 +199,30 @@ static void pack_block(const direct_plan *p, const oc__conv_geom *g,
         for (size_t in = from; in < to; in++) {
             const float *row = w + ((out0 + k) * in_per + in - first) * taps;
             float *out = packed + (in - in0) * n + k;
+            uint16_t *pairs = (uint16_t *)(void *)packed;
+            pairs += ((in - in0) / 2 * n + k) * 2 + (in - in0) % 2;
             for (size_t t = 0; t < taps; t++)
-                out[t * c * n] = row[t];
+                if (p->bf16)
+                    pairs[t * c * n] = oc__f32_to_bf16(row[t]);
+                else
+                    out[t * c * n] = row[t];
         }
     }
 }
 
-static void direct_pack(const oc__kernels *kt, oc__pool *pool,
-                        const oc__conv_geom *g, const float *w, float *packed) {
-    (void)pool;
-    direct_plan p = plan_of(kt, g);
-    size_t c = p.strip.c, in_blocks = p.strip.in_blocks;
-    memset(packed, 0, direct_packed_elems(kt, g) * sizeof *packed);
-    for (size_t group = 0; group < p.groups; group++)
-        for (size_t o = 0; o < p.out_blocks; o += OC_CONV_MAX_BLOCKS) {
-            size_t n = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p.out_blocks - o) * c;
-            size_t out0 = (group * p.out_blocks + o) * c;
+static void pack(const direct_plan *p, const oc__conv_geom *g, const float *w,
+                 float *packed) {
+    size_t c = p->strip.c, in_blocks = p->strip.in_blocks;
+    memset(packed, 0, packed_elems(p) * sizeof *packed);
+    for (size_t group = 0; group < p->groups; group++)
+        for (size_t o = 0; o < p->out_blocks; o += OC_CONV_MAX_BLOCKS) {
+            size_t n =
+                OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p->out_blocks - o) * c;
+            size_t out0 = (group * p->out_blocks + o) * c;
             for (size_t i = 0; i < in_blocks; i++) {
-                pack_block(&p, g, w, out0, n, (group * in_blocks + i) * c,
+                pack_block(p, g, w, out0, n, (group * in_blocks + i) * c,
                            packed);
-                packed += p.strip.tap_count * c * n;
+                packed += p->strip.tap_count * p->strip.words * n;
             }
         }
 }
@@ -233,20 +244,53 @@ static void copy_blocks(float *out, const float *in, size_t c, size_t step,
     }
 }
 
-/* One phase of one row: out[q] = in[q * stride + shift], 0 outside. */
-static void copy_phase(float *out, const float *in, size_t c, int64_t cols,
-                       int64_t in_w, int64_t stride, int64_t shift) {
+void oc__narrow_pixels(const oc__kernels *kt, const float *in, size_t px,
+                       size_t b, int64_t in_c, float *out) {
+    size_t c = (size_t)kt->block, real = (size_t)in_c - b * c;
+    uint16_t *to = (uint16_t *)(void *)out;
+    kt->f32_to_bf16(in, to, px * c);
+    if (real < c && real % 2)
+        for (size_t i = 0; i < px; i++)
+            to[i * c + real] = 0;
+}
+
+/* copy_blocks() of block b of the channels, in bf16. */
+static void narrow_blocks(const direct_plan *p, float *out, const float *in,
+                          size_t b, size_t step, size_t n) {
+    const oc__strip_plan *s = &p->strip;
+    int64_t in_c = s->args->g.in_c;
+    if (step == 1) {
+        oc__narrow_pixels(s->kt, in, n, b, in_c, out);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        oc__narrow_pixels(s->kt, in + i * step * s->c, 1, b, in_c,
+                          out + i * s->words);
+}
+
+/* One phase of one row of block b: out[q] = in[q * stride + shift], 0 outside.
+ */
+static void copy_phase(const direct_plan *p, float *out, const float *in,
+                       size_t b, int64_t shift) {
+    size_t c = p->strip.c, words = p->strip.words;
+    int64_t cols = (int64_t)p->copy_cols, in_w = p->strip.args->g.in_w;
+    int64_t stride = p->strip.args->g.stride_w;
     /* The q that fall inside: q * stride + shift in 0..in_w-1. */
     int64_t q0 = shift < 0 ? (-shift + stride - 1) / stride : 0;
     int64_t q1 = shift < in_w ? (in_w - 1 - shift) / stride + 1 : 0;
     q0 = OC_MIN(q0, cols);
     q1 = OC_MAX(OC_MIN(q1, cols), q0);
-    memset(out, 0, (size_t)q0 * c * sizeof *out);
-    if (q1 > q0)
-        copy_blocks(out + (size_t)q0 * c,
-                    in + (size_t)(q0 * stride + shift) * c, c, (size_t)stride,
-                    (size_t)(q1 - q0));
-    memset(out + (size_t)q1 * c, 0, (size_t)(cols - q1) * c * sizeof *out);
+    memset(out, 0, (size_t)q0 * words * sizeof *out);
+    if (q1 > q0) {
+        const float *from = in + (size_t)(q0 * stride + shift) * c;
+        float *to = out + (size_t)q0 * words;
+        if (p->bf16)
+            narrow_blocks(p, to, from, b, (size_t)stride, (size_t)(q1 - q0));
+        else
+            copy_blocks(to, from, c, (size_t)stride, (size_t)(q1 - q0));
+    }
+    memset(out + (size_t)q1 * words, 0,
+           (size_t)(cols - q1) * words * sizeof *out);
 }
 
 /* Item i is row i % copy_rows of block i / copy_rows, over all images. */
@@ -259,15 +303,16 @@ static void copy_row(const direct_plan *p, size_t item) {
     size_t blocks = p->image_elems / p->strip.in_block_step;
     const float *in = p->strip.args->in + (p->image * blocks + plane) *
                                               (size_t)(g->in_h * g->in_w) * c;
-    float *out = p->copy + item * p->phases * p->copy_cols * c;
+    size_t phase = p->copy_cols * p->strip.words;
+    float *out = p->copy + item * p->phases * phase;
     if (y < 0 || y >= g->in_h) {
-        memset(out, 0, p->phases * p->copy_cols * c * sizeof *out);
+        memset(out, 0, p->phases * phase * sizeof *out);
         return;
     }
     in += (size_t)(y * g->in_w) * c;
     for (size_t i = 0; i < p->phases; i++)
-        copy_phase(out + i * p->copy_cols * c, in, c, (int64_t)p->copy_cols,
-                   g->in_w, g->stride_w, (int64_t)i - g->pad_left);
+        copy_phase(p, out + i * phase, in, plane % blocks,
+                   (int64_t)i - g->pad_left);
 }
 
 static void copy_task(void *ctx, int task, int worker) {
@@ -323,10 +368,10 @@ static size_t strip_px(const direct_plan *p) {
 static void direct_run(const oc__kernels *kt, oc__pool *pool,
                        const oc__conv_f32_args *a, void *scratch) {
     const oc__conv_geom *g = &a->g;
-    direct_plan p = plan_of(kt, g);
+    direct_plan p = plan_of(kt, g, oc__conv_is_bf16(a->algo));
     oc__strip_plan *s = &p.strip;
     s->args = a;
-    s->w_end = a->packed_w + direct_packed_elems(kt, g);
+    s->w_end = a->packed_w + packed_elems(&p);
     s->act = oc__act_clamp(a->act, a->act_a, a->act_b, &s->lo, &s->hi);
     plan_taps(&p, g, scratch);
     s->taps = scratch;
@@ -340,6 +385,7 @@ static void direct_run(const oc__kernels *kt, oc__pool *pool,
                 pool, images * p.image_elems / s->in_block_step * p.copy_rows,
                 (double)(p.phases * p.copy_cols * s->c), copy_task, &p);
         double work = oc__conv_work(g) / (double)batch * (double)images;
+        if (p.bf16) work /= 2;
         size_t wanted = oc__share_tasks(oc__pool_threads(pool), work);
         size_t others = images * p.groups * pairs;
         p.strips = OC_MAX(OC_CEIL_DIV(s->rows * s->cols, strip_px(&p)),
@@ -349,6 +395,33 @@ static void direct_run(const oc__kernels *kt, oc__pool *pool,
     }
 }
 
-const oc__conv_way oc__conv_way_direct = {direct_can, direct_packed_elems,
-                                          direct_pack, direct_scratch_bytes,
-                                          direct_run};
+/* ---- the two ways -------------------------------------------------------- */
+
+static int can_direct_bf16(const oc__kernels *kt, const oc__conv_geom *g) {
+    return kt->bf16 && can_direct(kt, g);
+}
+
+#define WAY(name, bf16)                                                        \
+    static size_t name##_scratch_bytes(const oc__kernels *kt,                  \
+                                       const oc__conv_geom *g, int threads) {  \
+        direct_plan p = plan_of(kt, g, bf16);                                  \
+        (void)threads;                                                         \
+        return scratch_bytes(&p, g);                                           \
+    }                                                                          \
+    static size_t name##_packed_elems(const oc__kernels *kt,                   \
+                                      const oc__conv_geom *g) {                \
+        direct_plan p = plan_of(kt, g, bf16);                                  \
+        return packed_elems(&p);                                               \
+    }                                                                          \
+    static void name##_pack(const oc__kernels *kt, oc__pool *pool,             \
+                            const oc__conv_geom *g, const float *w,            \
+                            float *packed) {                                   \
+        direct_plan p = plan_of(kt, g, bf16);                                  \
+        (void)pool;                                                            \
+        pack(&p, g, w, packed);                                                \
+    }                                                                          \
+    const oc__conv_way oc__conv_way_##name = {                                 \
+        can_##name, name##_packed_elems, name##_pack, name##_scratch_bytes,    \
+        direct_run};
+WAY(direct, 0)
+WAY(direct_bf16, 1)

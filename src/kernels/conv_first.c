@@ -58,6 +58,7 @@ static first_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
 
     oc__strip_plan *s = &p.strip;
     s->kt = kt;
+    s->kernel = kt->conv_f32;
     s->c = (size_t)kt->block;
     s->plain = 1;
     s->rows = out_h;

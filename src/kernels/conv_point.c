@@ -16,7 +16,8 @@
  * A depthwise convolution before it is computed straight into the panels: what
  * would be written to memory and read back never leaves L2.
  *
- * Weights are packed as by conv_direct.c.
+ * Weights are packed as by conv_direct.c.  With products of bf16 the pixels are
+ * rounded as they are copied, once for all output blocks, and c is c / 2 words.
  */
 #include "kernels/conv_private.h"
 
@@ -42,6 +43,7 @@
 typedef struct point_plan {
     oc__strip_plan strip;
     const oc__conv_geom *g;
+    int bf16;
     size_t out_blocks, pairs, pixels;
     size_t tiles;  /* of an image */
     size_t strips; /* of an image */
@@ -50,7 +52,7 @@ typedef struct point_plan {
     float *scratch;           /* of each worker: panels, a run of pixels */
 } point_plan;
 
-static int point_can(const oc__kernels *kt, const oc__conv_geom *g) {
+static int can_point(const oc__kernels *kt, const oc__conv_geom *g) {
     (void)kt;
     return g->group == 1 && g->kernel_h == 1 && g->kernel_w == 1 &&
            g->pad_top == 0 && g->pad_left == 0 &&
@@ -67,25 +69,28 @@ int oc__point_pays(const oc__kernels *kt, const oc__conv_geom *g) {
 
 /* Tiles of the longest strip. */
 static size_t strip_tiles(const point_plan *p) {
-    size_t most_px = p->strip.kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
-    size_t px_bytes = p->strip.in_blocks * p->strip.c * sizeof(float);
+    size_t most_px = p->strip.kernel->max_px[OC_CONV_MAX_BLOCKS];
+    size_t px_bytes = p->strip.in_blocks * p->strip.words * sizeof(float);
     size_t fit =
         (size_t)(STRIP_SHARE * (double)p->strip.kt->l2_bytes) / px_bytes;
     fit = OC_MAX(OC_MIN(fit, (size_t)STRIP_MOST), (size_t)STRIP_LEAST);
     return OC_MIN(OC_MAX(fit / most_px, 1), p->tiles);
 }
 
-static point_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
-    point_plan p = {.g = g};
+static point_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g,
+                          int bf16) {
+    point_plan p = {.g = g, .bf16 = bf16};
     oc__strip_plan *s = &p.strip;
     static const size_t no_offset = 0;
     s->kt = kt;
+    s->kernel = bf16 ? kt->conv_bf16 : kt->conv_f32;
     s->c = (size_t)kt->block;
+    s->words = bf16 ? s->c / 2 : s->c;
     s->panels = 1;
     s->in_blocks = oc__blocks(kt, g->in_c);
     s->taps = &no_offset;
     s->tap_count = 1;
-    s->tap_elems = s->c * s->c;
+    s->tap_elems = s->words * s->c;
     s->rows = 1;
     s->cols = p.pixels = (size_t)(g->out_h * g->out_w);
     size_t part =
@@ -98,50 +103,55 @@ static point_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g) {
     return p;
 }
 
-/* Of one block of the longest strip: an input of the depthwise stage. */
+/* Pixels of the longest strip. */
+static size_t strip_px(const point_plan *p) {
+    return strip_tiles(p) * p->strip.kernel->max_px[OC_CONV_MAX_BLOCKS];
+}
+
+static size_t panel_elems(const point_plan *p) {
+    return strip_px(p) * p->strip.in_blocks * p->strip.words;
+}
+
+/* Of one block of a strip: an input of the depthwise stage. */
 static size_t run_elems(const point_plan *p) {
-    size_t most_px = p->strip.kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
-    return strip_tiles(p) * most_px * p->strip.c;
+    return strip_px(p) * p->strip.c;
 }
 
 static size_t worker_elems(const point_plan *p) {
-    return run_elems(p) * (p->strip.in_blocks + 1);
+    return panel_elems(p) + run_elems(p);
 }
 
-static size_t point_scratch_bytes(const oc__kernels *kt, const oc__conv_geom *g,
-                                  int threads) {
-    point_plan p = plan_of(kt, g);
-    return worker_elems(&p) * sizeof(float) * (size_t)threads;
-}
-
-static size_t point_packed_elems(const oc__kernels *kt,
-                                 const oc__conv_geom *g) {
-    return oc__conv_way_direct.packed_elems(kt, g);
-}
-
-static void point_pack(const oc__kernels *kt, oc__pool *pool,
-                       const oc__conv_geom *g, const float *w, float *packed) {
-    oc__conv_way_direct.pack(kt, pool, g, w, packed);
+static const oc__conv_way *packer(int bf16) {
+    return bf16 ? &oc__conv_way_direct_bf16 : &oc__conv_way_direct;
 }
 
 static size_t first_pixel(const point_plan *p, size_t tile) {
     return p->pixels * tile / p->tiles;
 }
 
-/* Pixels x0..x1 of the output, one block of the input, to a panel's part.  Of
- * an unstrided picture they are neighbours. */
-static void copy_pixels(const point_plan *p, const float *in, size_t x0,
-                        size_t x1, float *out) {
+/* px pixels of block b to a panel's part. */
+static void put_pixels(const point_plan *p, const float *in, size_t b,
+                       size_t px, float *out) {
+    if (p->bf16)
+        oc__narrow_pixels(p->strip.kt, in, px, b, p->g->in_c, out);
+    else
+        memcpy(out, in, px * p->strip.c * sizeof *out);
+}
+
+/* Pixels x0..x1 of the output, block b of the input, likewise.  Of an
+ * unstrided picture they are neighbours. */
+static void copy_pixels(const point_plan *p, const float *in, size_t b,
+                        size_t x0, size_t x1, float *out) {
     const oc__conv_geom *g = p->g;
     size_t c = p->strip.c, out_w = (size_t)g->out_w;
     if (g->stride_h == 1 && g->stride_w == 1 && g->in_w == g->out_w) {
-        memcpy(out, in + x0 * c, (x1 - x0) * c * sizeof *out);
+        put_pixels(p, in + x0 * c, b, x1 - x0, out);
         return;
     }
-    for (size_t x = x0; x < x1; x++, out += c) {
+    for (size_t x = x0; x < x1; x++, out += p->strip.words) {
         size_t row = x / out_w * (size_t)(g->stride_h * g->in_w);
         size_t col = x % out_w * (size_t)g->stride_w;
-        memcpy(out, in + (row + col) * c, c * sizeof *out);
+        put_pixels(p, in + (row + col) * c, b, 1, out);
     }
 }
 
@@ -168,12 +178,13 @@ static void fill_block(const point_plan *p, size_t image, size_t b,
     if (p->depth.args) depth_pixels(p, image * blocks + b, start, end, run);
     for (size_t i = first; i < last; i++) {
         size_t x0 = first_pixel(p, i), x1 = first_pixel(p, i + 1);
-        float *out = panels + ((x0 - start) * blocks + b * (x1 - x0)) * c;
+        float *out =
+            panels + ((x0 - start) * blocks + b * (x1 - x0)) * p->strip.words;
         if (p->depth.args)
-            memcpy(out, run + (x0 - start) * c, (x1 - x0) * c * sizeof *out);
+            put_pixels(p, run + (x0 - start) * c, b, x1 - x0, out);
         else
-            copy_pixels(p, p->strip.args->in + (image * blocks + b) * plane, x0,
-                        x1, out);
+            copy_pixels(p, p->strip.args->in + (image * blocks + b) * plane, b,
+                        x0, x1, out);
     }
 }
 
@@ -187,8 +198,9 @@ static void multiply_part(const point_plan *p, size_t image, size_t part,
         size_t o = j * OC_CONV_MAX_BLOCKS;
         size_t n = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p->out_blocks - o);
         size_t out = (image * p->out_blocks + o) * p->pixels * s->c;
-        oc__strip_run(s, n, (size_t)a->g.in_c - (s->in_blocks - 1) * s->c,
-                      panels, a->packed_w + o * s->in_blocks * s->tap_elems,
+        size_t steps = (size_t)a->g.in_c - (s->in_blocks - 1) * s->c;
+        oc__strip_run(s, n, OC_CEIL_DIV(steps * s->words, s->c), panels,
+                      a->packed_w + o * s->in_blocks * s->tap_elems,
                       a->out + out, a->bias ? a->bias + o * s->c : NULL,
                       a->residual ? a->residual + out : NULL, first, last);
     }
@@ -203,8 +215,7 @@ static void point_task(void *ctx, int task, int worker) {
     size_t last = p->tiles * (strip + 1) / p->strips;
     float *panels = p->scratch + (size_t)worker * worker_elems(p);
     for (size_t b = 0; b < p->strip.in_blocks; b++)
-        fill_block(p, image, b, first, last, panels,
-                   panels + run_elems(p) * p->strip.in_blocks);
+        fill_block(p, image, b, first, last, panels, panels + panel_elems(p));
     multiply_part(p, image, part, first, last, panels);
 }
 
@@ -214,8 +225,7 @@ static void point_task(void *ctx, int task, int worker) {
 static void fill_task(void *ctx, int task, int worker) {
     const oc__share *s = ctx;
     const point_plan *p = s->ctx;
-    size_t run = run_elems(p);
-    float *mine = p->scratch + run * (p->strip.in_blocks + (size_t)worker);
+    float *mine = p->scratch + panel_elems(p) + run_elems(p) * (size_t)worker;
     for (size_t b = oc__share_begin(s, (size_t)task);
          b < oc__share_end(s, (size_t)task); b++)
         fill_block(p, 0, b, 0, p->tiles, p->scratch, mine);
@@ -242,7 +252,7 @@ static void run_together(point_plan *p, oc__pool *pool, size_t wanted) {
  * have nothing to do, or unevenly much, and are long enough. */
 static size_t depth_strips(const point_plan *p, size_t batch, size_t wanted,
                            size_t threads) {
-    size_t most_px = p->strip.kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
+    size_t most_px = p->strip.kernel->max_px[OC_CONV_MAX_BLOCKS];
     size_t n = p->strips * batch;
     size_t least = OC_MAX(STRIP_LEAST / most_px, (size_t)1);
     if (wanted < 2) return p->strips;
@@ -253,16 +263,17 @@ static size_t depth_strips(const point_plan *p, size_t batch, size_t wanted,
 
 static void point_run(const oc__kernels *kt, oc__pool *pool,
                       const oc__conv_f32_args *a, void *scratch) {
-    point_plan p = plan_of(kt, &a->g);
+    point_plan p = plan_of(kt, &a->g, oc__conv_is_bf16(a->algo));
     oc__strip_plan *s = &p.strip;
     s->args = a;
-    s->w_end = a->packed_w + point_packed_elems(kt, &a->g);
+    s->w_end = a->packed_w + packer(p.bf16)->packed_elems(kt, &a->g);
     s->act = oc__act_clamp(a->act, a->act_a, a->act_b, &s->lo, &s->hi);
     p.scratch = scratch;
     if (a->before) p.depth = oc__depthwise_plan_of(kt, a->before);
     size_t batch = (size_t)a->g.batch;
+    double work = oc__conv_work(&a->g);
     size_t threads = (size_t)oc__pool_threads(pool);
-    size_t wanted = oc__share_tasks((int)threads, oc__conv_work(&a->g));
+    size_t wanted = oc__share_tasks((int)threads, p.bf16 ? work / 2 : work);
     p.strips = OC_CEIL_DIV(p.tiles, strip_tiles(&p));
     if (batch * p.strips == 1 && wanted > 1 &&
         (!a->before || p.pairs >= wanted)) {
@@ -278,5 +289,29 @@ static void point_run(const oc__kernels *kt, oc__pool *pool,
     oc__pool_run(pool, (int)(batch * p.strips * p.parts), point_task, &p);
 }
 
-const oc__conv_way oc__conv_way_point = {
-    point_can, point_packed_elems, point_pack, point_scratch_bytes, point_run};
+/* ---- the two ways -------------------------------------------------------- */
+
+static int can_point_bf16(const oc__kernels *kt, const oc__conv_geom *g) {
+    return kt->bf16 && can_point(kt, g);
+}
+
+#define WAY(name, bf16)                                                        \
+    static size_t name##_scratch_bytes(const oc__kernels *kt,                  \
+                                       const oc__conv_geom *g, int threads) {  \
+        point_plan p = plan_of(kt, g, bf16);                                   \
+        return worker_elems(&p) * sizeof(float) * (size_t)threads;             \
+    }                                                                          \
+    static size_t name##_packed_elems(const oc__kernels *kt,                   \
+                                      const oc__conv_geom *g) {                \
+        return packer(bf16)->packed_elems(kt, g);                              \
+    }                                                                          \
+    static void name##_pack(const oc__kernels *kt, oc__pool *pool,             \
+                            const oc__conv_geom *g, const float *w,            \
+                            float *packed) {                                   \
+        packer(bf16)->pack(kt, pool, g, w, packed);                            \
+    }                                                                          \
+    const oc__conv_way oc__conv_way_##name = {                                 \
+        can_##name, name##_packed_elems, name##_pack, name##_scratch_bytes,    \
+        point_run};
+WAY(point, 0)
+WAY(point_bf16, 1)

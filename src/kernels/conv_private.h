@@ -22,7 +22,8 @@ typedef struct oc__conv_way {
 
 extern const oc__conv_way oc__conv_way_direct, oc__conv_way_depthwise,
     oc__conv_way_first, oc__conv_way_point, oc__conv_way_winograd2,
-    oc__conv_way_winograd4, oc__conv_way_winograd6;
+    oc__conv_way_winograd4, oc__conv_way_winograd6, oc__conv_way_direct_bf16,
+    oc__conv_way_point_bf16;
 
 /** Blocks that hold this many channels. */
 static inline size_t oc__blocks(const oc__kernels *kt, int64_t channels) {
@@ -48,6 +49,13 @@ static inline size_t oc__taps_inside(int64_t at, int64_t dilation, int64_t taps,
     *first = a;
     return b > a ? (size_t)(b - a) : 0;
 }
+
+/**
+ * px pixels of block b, of which in_c channels are real, rounded to words of
+ * bf16.  What is multiplied with a real one's zero weight is 0.
+ */
+void oc__narrow_pixels(const oc__kernels *kt, const float *in, size_t px,
+                       size_t b, int64_t in_c, float *out);
 
 /** Whether Winograd should be faster than the direct way, and which size. */
 int oc__winograd_pays(const oc__kernels *kt, const oc__conv_geom *g,
@@ -106,8 +114,10 @@ void oc__depthwise_pixels(const oc__depthwise_plan *p, size_t plane, size_t y,
  */
 typedef struct oc__strip_plan {
     const oc__kernels *kt;
+    const oc__conv_f32_kernel *kernel; /* of f32 or bf16 */
     const oc__conv_f32_args *args;
     size_t c;
+    size_t words;      /* of a pixel that is read: c; of bf16 half of it */
     int plain;         /* the kernel: plain or blocked */
     int panels;        /* each tile's input is a panel, see conv_point.c */
     size_t rows, cols; /* of the output, 1 x pixels when flattened */
@@ -123,8 +133,8 @@ typedef struct oc__strip_plan {
 
 /**
  * Runs tiles first..last (counted through the rows) of one pair of output
- * blocks: in, w, out, bias and residual belong to the pair, last_steps to its
- * last input block.
+ * blocks: in, w, out, bias and residual belong to the pair, last_steps (words
+ * of a pixel) to its last input block.
  */
 void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
                    size_t last_steps, const float *in, const float *w,
@@ -134,7 +144,7 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
 /** Tiles in a row, all nearly equally wide. */
 static inline size_t oc__strip_tiles(const oc__strip_plan *p,
                                      size_t out_blocks) {
-    return OC_CEIL_DIV(p->cols, p->kt->conv_f32->max_px[out_blocks]);
+    return OC_CEIL_DIV(p->cols, p->kernel->max_px[out_blocks]);
 }
 
 #endif

@@ -71,7 +71,7 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
     t.out_block_step = p->rows * p->cols * p->c;
     t.lo = p->lo;
     t.hi = p->hi;
-    size_t steps = p->plain ? 1 : p->c;
+    size_t steps = p->plain ? 1 : p->words;
     for (size_t b = 0; b < p->in_blocks; b += t.blocks) {
         t.blocks = OC_MIN(p->blocks_a_part, p->in_blocks - b);
         t.first = b == 0;
@@ -88,8 +88,8 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
             size_t pixel = at.y * p->cols + at.x0;
             t.px = at.x1 - at.x0;
             if (p->panels) {
-                t.in_block_step = t.px * p->c;
-                t.in = in + (at.x0 - start) * p->in_blocks * p->c +
+                t.in_block_step = t.px * p->words;
+                t.in = in + (at.x0 - start) * p->in_blocks * p->words +
                        b * t.in_block_step;
             } else {
                 t.in = in + b * p->in_block_step + at.y * p->row_step +
@@ -98,9 +98,9 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
             t.out = out + pixel * p->c;
             t.residual = residual ? residual + pixel * p->c : NULL;
             if (p->plain)
-                p->kt->conv_f32->plain(&t);
+                p->kernel->plain(&t);
             else
-                p->kt->conv_f32->blocked(&t);
+                p->kernel->blocked(&t);
             oc__ahead_next_tile(&t.ahead);
         }
     }

@@ -49,11 +49,30 @@ int oc__gemm_f32_cuts_k(size_t k) {
     return k > K_BLOCK;
 }
 
+/* Words of 32 bits that k steps take. */
+static size_t words_of(size_t k, int bf16) {
+    return bf16 ? OC_CEIL_DIV(k, 2) : k;
+}
+
+static const oc__gemm_f32_kernel *kernel_of(const oc__kernels *kt, int bf16) {
+    return bf16 ? kt->gemm_bf16 : kt->gemm_f32;
+}
+
+static size_t packed_words(size_t nr, size_t words, size_t n) {
+    size_t out;
+    if (oc__size_mul(OC_CEIL_DIV(n, nr) * nr, words, &out)) return SIZE_MAX;
+    return out;
+}
+
 size_t oc__gemm_f32_packed_elems(const struct oc__kernels *kt, size_t k,
                                  size_t n) {
-    size_t nr = kt->gemm_f32->nr, out;
-    if (oc__size_mul(OC_CEIL_DIV(n, nr) * nr, k, &out)) return SIZE_MAX;
-    return out;
+    return packed_words(kt->gemm_f32->nr, k, n);
+}
+
+size_t oc__gemm_bf16_packed_elems(const struct oc__kernels *kt, size_t k,
+                                  size_t n) {
+    size_t words = packed_words(kt->gemm_bf16->nr, words_of(k, 1), n);
+    return words > SIZE_MAX / 2 ? SIZE_MAX : 2 * words;
 }
 
 /* ---- packing B ----------------------------------------------------------- */
@@ -63,12 +82,14 @@ typedef struct pack_ctx {
     size_t k, n, row_stride, col_stride;
     const float *b;
     float *packed;
+    int bf16;
+    size_t nr;
 } pack_ctx;
 
 /* Steps k0..k0+k of one panel, whose other columns are zeros. */
 static void pack_block(const pack_ctx *p, size_t j0, size_t k0, size_t k,
                        float *out) {
-    size_t nr = p->kt->gemm_f32->nr, cols = OC_MIN(nr, p->n - j0);
+    size_t nr = p->nr, cols = OC_MIN(nr, p->n - j0);
     const float *b = p->b + j0 * p->col_stride + k0 * p->row_stride;
     if (cols < nr)
         for (size_t i = 0; i < k; i++)
@@ -85,13 +106,41 @@ static void pack_block(const pack_ctx *p, size_t j0, size_t k0, size_t k,
     }
 }
 
+/* The widest panel of bf16. */
+#define MAX_NR 64
+
+/* Pairs k0..k0+k of one panel, with zeros where there is no B. */
+static void pack_pairs(const pack_ctx *p, size_t j0, size_t k0, size_t k,
+                       float *out) {
+    size_t nr = p->nr, cols = OC_MIN(nr, p->n - j0);
+    float rows[2][MAX_NR] = {{0}};
+    uint16_t narrow[2][MAX_NR], *to = (uint16_t *)(void *)out;
+    assert(nr <= MAX_NR);
+    for (size_t i = k0; i < k0 + k; i++, to += 2 * nr) {
+        for (size_t s = 0; s < 2; s++) {
+            size_t step = 2 * i + s;
+            const float *b = p->b + step * p->row_stride + j0 * p->col_stride;
+            for (size_t j = 0; j < cols; j++)
+                rows[s][j] = step < p->k ? b[j * p->col_stride] : 0.0f;
+            p->kt->f32_to_bf16(rows[s], narrow[s], nr);
+        }
+        for (size_t j = 0; j < nr; j++) {
+            to[2 * j] = narrow[0][j];
+            to[2 * j + 1] = narrow[1][j];
+        }
+    }
+}
+
 static void pack_panel(const pack_ctx *p, size_t panel) {
-    size_t nr = p->kt->gemm_f32->nr, block = k_block_of(p->k);
-    size_t columns = OC_CEIL_DIV(p->n, nr) * nr;
-    for (size_t k0 = 0; k0 < p->k; k0 += block) {
-        size_t k = OC_MIN(block, p->k - k0);
-        pack_block(p, panel * nr, k0, k,
-                   p->packed + k0 * columns + panel * nr * k);
+    size_t nr = p->nr, words = words_of(p->k, p->bf16);
+    size_t columns = OC_CEIL_DIV(p->n, nr) * nr, block = k_block_of(words);
+    for (size_t k0 = 0; k0 < words; k0 += block) {
+        size_t k = OC_MIN(block, words - k0);
+        float *out = p->packed + k0 * columns + panel * nr * k;
+        if (p->bf16)
+            pack_pairs(p, panel * nr, k0, k, out);
+        else
+            pack_block(p, panel * nr, k0, k, out);
     }
 }
 
@@ -106,10 +155,27 @@ static void pack_task(void *ctx, int task, int worker) {
 void oc__gemm_f32_pack_b(const struct oc__kernels *kt, oc__pool *pool, size_t k,
                          size_t n, const float *b, size_t row_stride,
                          size_t col_stride, float *packed) {
-    pack_ctx p = {kt, k, n, row_stride, col_stride, b, packed};
-    size_t panels = OC_CEIL_DIV(n, kt->gemm_f32->nr);
+    pack_ctx p = {kt, k,      n, row_stride,      col_stride,
+                  b,  packed, 0, kt->gemm_f32->nr};
     /* Packing moves bytes: a float costs about one multiply-add. */
-    oc__share_run(pool, panels, (double)k * kt->gemm_f32->nr, pack_task, &p);
+    oc__share_run(pool, OC_CEIL_DIV(n, p.nr), (double)(k * p.nr), pack_task,
+                  &p);
+}
+
+void oc__gemm_bf16_pack_b(const struct oc__kernels *kt, oc__pool *pool,
+                          size_t k, size_t n, const float *b, size_t row_stride,
+                          size_t col_stride, uint16_t *packed) {
+    pack_ctx p = {kt,
+                  k,
+                  n,
+                  row_stride,
+                  col_stride,
+                  b,
+                  (float *)(void *)packed,
+                  1,
+                  kt->gemm_bf16->nr};
+    oc__share_run(pool, OC_CEIL_DIV(n, p.nr), (double)(k * p.nr), pack_task,
+                  &p);
 }
 
 /* ---- packing A ----------------------------------------------------------- */
@@ -142,12 +208,36 @@ static void pack_a(const oc__kernels *kt, const float *a, size_t row_stride,
     }
 }
 
+/* The same in pairs of bf16; the last one of an odd number ends with 0. */
+static void pack_a_pairs(const oc__kernels *kt, const float *a,
+                         size_t row_stride, size_t col_stride, size_t rows,
+                         size_t steps, float *out) {
+    enum { LINE = 2 * OC_GEMM_STEPS };
+    float line[LINE];
+    for (size_t s = 0; s < steps; s += LINE) {
+        size_t n = OC_MIN((size_t)LINE, steps - s);
+        for (size_t i = 0; i < rows; i++, out += OC_GEMM_STEPS) {
+            const float *from = a + i * row_stride + s * col_stride;
+            uint16_t *to = (uint16_t *)(void *)out;
+            if (col_stride != 1) {
+                for (size_t j = 0; j < n; j++)
+                    line[j] = from[j * col_stride];
+                from = line;
+            }
+            kt->f32_to_bf16(from, to, n);
+            if (n % 2) to[n] = 0;
+        }
+    }
+}
+
 /* ---- the product --------------------------------------------------------- */
 
 /* Everything that does not change between tasks. */
 typedef struct gemm_plan {
     const oc__kernels *kt;
+    const oc__gemm_f32_kernel *kernel;
     const oc__gemm_f32_args *g;
+    size_t k; /* in words: pairs of bf16 */
     size_t k_block;
     size_t panels;        /* of A; panel i is rows m*i/panels.. */
     size_t m_parts;       /* tasks along m, each some panels */
@@ -161,37 +251,45 @@ typedef struct gemm_plan {
 } gemm_plan;
 
 /* Panels of equal height can be a little higher than m / panels. */
-static size_t chunk_panels(const oc__kernels *kt) {
-    return OC_MAX(CHUNK_ROWS / kt->gemm_f32->mr, 1);
+static size_t chunk_panels(const oc__gemm_f32_kernel *kernel) {
+    return OC_MAX(CHUNK_ROWS / kernel->mr, 1);
 }
 
-static size_t worker_elems(const oc__kernels *kt, size_t m, size_t k) {
-    size_t rows = OC_MIN(m, chunk_panels(kt) * kt->gemm_f32->mr);
-    return rows * oc__align_up(k_block_of(k), OC_GEMM_STEPS);
+static size_t worker_elems(const oc__gemm_f32_kernel *kernel, size_t m,
+                           size_t words) {
+    size_t rows = OC_MIN(m, chunk_panels(kernel) * kernel->mr);
+    return rows * oc__align_up(k_block_of(words), OC_GEMM_STEPS);
 }
 
 size_t oc__gemm_f32_scratch_bytes(const struct oc__kernels *kt, size_t m,
                                   size_t n, size_t k, int threads) {
     (void)n;
-    return worker_elems(kt, m, k) * sizeof(float) * (size_t)threads;
+    return worker_elems(kt->gemm_f32, m, k) * sizeof(float) * (size_t)threads;
+}
+
+size_t oc__gemm_bf16_scratch_bytes(const struct oc__kernels *kt, size_t m,
+                                   size_t n, size_t k, int threads) {
+    (void)n;
+    return worker_elems(kt->gemm_bf16, m, words_of(k, 1)) * sizeof(float) *
+           (size_t)threads;
 }
 
 /* One panel of A, one block of k, against columns j0..j1. */
 static void run_panel(const gemm_plan *p, oc__gemm_f32_tile *t, size_t row,
                       size_t k0, size_t j0, size_t j1) {
     const oc__gemm_f32_args *g = p->g;
-    size_t nr = p->kt->gemm_f32->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
-    t->b_panel_step = (g->b_is_whole ? g->k : t->k) * nr;
+    size_t nr = p->kernel->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
+    t->b_panel_step = (g->b_is_whole ? p->k : t->k) * nr;
     t->bias_m = g->bias_m ? g->bias_m + row : NULL;
     for (size_t j = j0; j < j1; j += p->n_step) {
         t->cols = OC_MIN(p->n_step, j1 - j);
         /* j is a multiple of nr: panel j / nr of a block is j * t->k in. */
-        t->b = g->b_is_whole ? g->packed_b + j * g->k + k0 * nr
+        t->b = g->b_is_whole ? g->packed_b + j * p->k + k0 * nr
                              : g->packed_b + k0 * columns + j * t->k;
         t->c = g->c + row * g->c_row_stride + j;
         t->bias_n = g->bias_n ? g->bias_n + j : NULL;
         t->d = g->d ? g->d + row * g->d_row_stride + j : NULL;
-        p->kt->gemm_f32->tile(t);
+        p->kernel->tile(t);
         oc__ahead_next_tile(&t->ahead);
     }
     if (t->last && p->act.kind != OC_ACT_NONE)
@@ -207,7 +305,7 @@ static size_t first_row(const gemm_plan *p, size_t panel) {
 
 /* One row with contiguous steps is its own packing. */
 static int is_packed(const gemm_plan *p, size_t rows) {
-    return rows == 1 && p->g->a_col_stride == 1;
+    return rows == 1 && p->g->a_col_stride == 1 && !p->g->bf16;
 }
 
 /* Panels panel0..panel1 of A, steps k0..k0+k, one behind the other. */
@@ -216,8 +314,12 @@ static void pack_chunk(const gemm_plan *p, size_t panel0, size_t panel1,
     const oc__gemm_f32_args *g = p->g;
     for (size_t i = panel0; i < panel1; i++) {
         size_t row = first_row(p, i), rows = first_row(p, i + 1) - row;
-        const float *a = g->a + row * g->a_row_stride + k0 * g->a_col_stride;
-        if (!is_packed(p, rows))
+        const float *a = g->a + row * g->a_row_stride +
+                         (g->bf16 ? 2 * k0 : k0) * g->a_col_stride;
+        if (g->bf16)
+            pack_a_pairs(p->kt, a, g->a_row_stride, g->a_col_stride, rows,
+                         OC_MIN(2 * k, g->k - 2 * k0), packed);
+        else if (!is_packed(p, rows))
             pack_a(p->kt, a, g->a_row_stride, g->a_col_stride, rows, k, packed);
         packed += rows * oc__align_up(k, OC_GEMM_STEPS);
     }
@@ -230,10 +332,10 @@ static void run_chunk(const gemm_plan *p, oc__gemm_f32_tile *t, size_t panel0,
     const oc__gemm_f32_args *g = p->g;
     /* What is wanted next follows in memory: the next part of this block of k,
      * or the first of the next block. */
-    size_t nr = p->kt->gemm_f32->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
+    size_t nr = p->kernel->nr, columns = OC_CEIL_DIV(g->n, nr) * nr;
     size_t end = OC_CEIL_DIV(j1, nr) * nr, panels = panel1 - panel0;
     t->ahead = oc__ahead_of(g->packed_b + k0 * columns + end * t->k,
-                            g->packed_b + columns * g->k, (end - j0) * t->k,
+                            g->packed_b + columns * p->k, (end - j0) * t->k,
                             panels * OC_CEIL_DIV(j1 - j0, p->n_step), t->k);
     /* Of few rows each weight serves but a tile or two. */
     if (panels <= 2 || g->b_is_whole) t->ahead.step = t->ahead.tile = 0;
@@ -259,13 +361,13 @@ static void run_block(const gemm_plan *p, float *packed, size_t panel0,
     t.lo = p->lo;
     t.hi = p->hi;
     size_t panels = panel1 - panel0;
-    size_t chunks = OC_CEIL_DIV(panels, chunk_panels(p->kt));
+    size_t chunks = OC_CEIL_DIV(panels, chunk_panels(p->kernel));
     /* k == 0 runs once: C is then the biases alone. */
     size_t k0 = 0;
     do {
-        t.k = OC_MIN(p->k_block, g->k - k0);
+        t.k = OC_MIN(p->k_block, p->k - k0);
         t.first = k0 == 0;
-        t.last = k0 + t.k == g->k;
+        t.last = k0 + t.k == p->k;
         for (size_t c = 0; c < chunks; c++) {
             size_t i = panel0 + panels * c / chunks;
             size_t end = panel0 + panels * (c + 1) / chunks;
@@ -275,7 +377,7 @@ static void run_block(const gemm_plan *p, float *packed, size_t panel0,
                           packed);
         }
         k0 += t.k;
-    } while (k0 < g->k);
+    } while (k0 < p->k);
 }
 
 static void gemm_task(void *ctx, int task, int worker) {
@@ -291,7 +393,7 @@ static void gemm_task(void *ctx, int task, int worker) {
 /* Columns of B in a part: a multiple of n_step. */
 static size_t part_columns(const gemm_plan *p) {
     double room = B_SHARE * (double)p->kt->l2_bytes;
-    size_t steps = OC_MIN(p->g->k, p->k_block);
+    size_t steps = OC_MIN(p->k, p->k_block);
     size_t fit = (size_t)(room / (double)sizeof(float) / (double)(steps + 1));
     return OC_MAX(fit / p->n_step, 1) * p->n_step;
 }
@@ -303,8 +405,8 @@ static size_t part_columns(const gemm_plan *p) {
 static void divide(gemm_plan *p, int threads) {
     const oc__gemm_f32_args *g = p->g;
     size_t tasks =
-        oc__share_tasks(threads, (double)g->m * (double)g->n * (double)g->k);
-    size_t m_parts = OC_CEIL_DIV(p->panels, chunk_panels(p->kt) / 2 + 1);
+        oc__share_tasks(threads, (double)g->m * (double)g->n * (double)p->k);
+    size_t m_parts = OC_CEIL_DIV(p->panels, chunk_panels(p->kernel) / 2 + 1);
     m_parts = OC_MIN(m_parts, tasks);
     size_t n_parts = OC_MIN(p->steps, OC_CEIL_DIV(tasks, m_parts));
     if (m_parts * n_parts < tasks)
@@ -315,17 +417,18 @@ static void divide(gemm_plan *p, int threads) {
 
 void oc__gemm_f32(const struct oc__kernels *kt, oc__pool *pool,
                   const oc__gemm_f32_args *args, void *scratch) {
-    const oc__gemm_f32_kernel *kernel = kt->gemm_f32;
+    const oc__gemm_f32_kernel *kernel = kernel_of(kt, args->bf16);
     if (args->m == 0 || args->n == 0) return;
-    gemm_plan p = {.kt = kt, .g = args, .scratch = scratch};
-    p.k_block = k_block_of(args->k);
+    gemm_plan p = {.kt = kt, .kernel = kernel, .g = args, .scratch = scratch};
+    p.k = words_of(args->k, args->bf16);
+    p.k_block = k_block_of(p.k);
     p.panels = OC_CEIL_DIV(args->m, kernel->mr);
     p.n_step = kernel->nr;
     if (OC_CEIL_DIV(args->m, p.panels) <= kernel->thin_rows)
         p.n_step = kernel->nr * kernel->thin_panels;
     p.steps = OC_CEIL_DIV(args->n, p.n_step);
     p.act = oc__act_clamp(args->act, args->act_a, args->act_b, &p.lo, &p.hi);
-    p.worker_elems = worker_elems(kt, args->m, args->k);
+    p.worker_elems = worker_elems(kernel, args->m, p.k);
     p.part = part_columns(&p);
     divide(&p, oc__pool_threads(pool));
     oc__pool_run(pool, (int)(p.m_parts * p.n_parts), gemm_task, &p);

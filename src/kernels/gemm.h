@@ -25,6 +25,12 @@
  * This is also how a strip of r pixels lies in NCHW16c, so convolution uses
  * the same inner loop.
  *
+ * Products of bf16 (oc__gemm_f32_args.bf16) have the same layouts in words of
+ * 32 bits, each a pair of neighbouring steps, and k counted in such words; an
+ * odd k has a 0 behind it.  A is rounded when it is packed, to nearest, halves
+ * to even; products are exact in f32, and sums are f32, a pair at a time in
+ * either order.  Denormals may count as 0.
+ *
  * Every element of C is one chain of multiply-adds over k in ascending order,
  * cut into blocks whose length depends on k alone.  How rows and columns are
  * dealt to threads, and which tile an element falls in, changes no bit.
@@ -42,7 +48,8 @@ struct oc__kernels;
 /* Steps that lie together in packed A: 16 floats are one cache line. */
 #define OC_GEMM_STEPS 16
 
-/** One tile: rows of one panel of A times one or more panels of B. */
+/** One tile: rows of one panel of A times one or more panels of B; of bf16 a
+ * and b are pairs, and k counts them. */
 typedef struct oc__gemm_f32_tile {
     size_t rows, cols, k;
     const float *a;      /* packed, [k / 16][r][16] */
@@ -85,6 +92,7 @@ typedef struct oc__gemm_f32_args {
     const float *a;
     size_t a_row_stride, a_col_stride; /* elements */
     const float *packed_b;             /* from oc__gemm_f32_pack_b() */
+    int bf16; /* packed_b is from oc__gemm_bf16_pack_b() */
     /* Nonzero: not so, each panel goes through all of k, (p*k + i)*nr + j.  So
      * lies a B that is written where it is used, by who knows no blocks. */
     int b_is_whole;
@@ -106,9 +114,17 @@ size_t oc__gemm_f32_packed_elems(const struct oc__kernels *kt, size_t k,
 void oc__gemm_f32_pack_b(const struct oc__kernels *kt, oc__pool *pool, size_t k,
                          size_t n, const float *b, size_t row_stride,
                          size_t col_stride, float *packed);
+/** The same for a product of bf16; packed B is that many bf16. */
+size_t oc__gemm_bf16_packed_elems(const struct oc__kernels *kt, size_t k,
+                                  size_t n);
+void oc__gemm_bf16_pack_b(const struct oc__kernels *kt, oc__pool *pool,
+                          size_t k, size_t n, const float *b, size_t row_stride,
+                          size_t col_stride, uint16_t *packed);
 /** Scratch that oc__gemm_f32() wants for these sizes and threads. */
 size_t oc__gemm_f32_scratch_bytes(const struct oc__kernels *kt, size_t m,
                                   size_t n, size_t k, int threads);
+size_t oc__gemm_bf16_scratch_bytes(const struct oc__kernels *kt, size_t m,
+                                   size_t n, size_t k, int threads);
 /**
  * Runs one product.  scratch is aligned to 64.  pool NULL: on the caller.
  * C must not overlap A, B or the biases; D may be C itself when k is short

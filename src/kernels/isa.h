@@ -36,6 +36,11 @@
 /* NEON is part of every aarch64; later additions need their own attribute. */
 #define OC_TARGET_NEON
 #define OC_TARGET_NEON_DOT __attribute__((target("arch=armv8.2-a+dotprod")))
+#if defined(__clang__)
+#define OC_TARGET_NEONBF16 __attribute__((target("bf16")))
+#else
+#define OC_TARGET_NEONBF16 __attribute__((target("arch=armv8.2-a+bf16")))
+#endif
 
 #if defined(__GNUC__)
 #define OC_INLINE static inline __attribute__((always_inline))

@@ -279,6 +279,9 @@ typedef void oc__interleave_f32_fn(const float *x, size_t x_pitch,
 typedef struct oc__kernels {
     uint32_t cpu; /* the OC_CPU_* bits this table was built for */
     int block;    /* channels in a block of the NCHWc layout: 8 or 16 */
+    /* Nonzero: products by weights may be of bf16, with sums of f32.  Asked
+     * for, so never set by oc__kernels_init(). */
+    int bf16;
     /* Of a core's second-level cache: what one task works on should lie
      * there.  Decides how work is cut, never a bit of a result. */
     size_t l2_bytes;
@@ -288,6 +291,13 @@ typedef struct oc__kernels {
 
 /** Fills the table for a set of OC_CPU_* bits (already resolved). */
 void oc__kernels_init(oc__kernels *k, uint32_t cpu);
+
+/** Whether products of bf16 are faster than those of f32. */
+int oc__kernels_have_bf16(const oc__kernels *k);
+
+/** Operations a second that one core can do, in the table's precision;
+ *  measured for some 30 ms. */
+double oc__peak_flops(const oc__kernels *k);
 
 /** The table for all this machine has; static storage. */
 const oc__kernels *oc__kernels_native(void);

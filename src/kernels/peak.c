@@ -16,19 +16,24 @@ static double seconds(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-double oc_cpu_peak_flops(uint32_t cpu_mask) {
-    oc__kernels kt;
-    oc__kernels_init(&kt, oc__cpu_resolve(cpu_mask));
+double oc__peak_flops(const oc__kernels *kt) {
+    oc__peak_f32_fn *peak = kt->bf16 ? kt->peak_bf16 : kt->peak_f32;
     /* The best of many runs of some 0.2 ms: others may use the core meanwhile,
      * and it may take a while to reach its clock. */
     double best = 0, end = seconds() + 0.03;
     while (seconds() < end) {
         float sink = 0.5f;
-        double start = seconds(), ops = kt.peak_f32(20000, &sink);
+        double start = seconds(), ops = peak(20000, &sink);
         double took = seconds() - start;
         if (took > 0 && ops / took > best) best = ops / took;
     }
     return best;
+}
+
+double oc_cpu_peak_flops(uint32_t cpu_mask) {
+    oc__kernels kt;
+    oc__kernels_init(&kt, oc__cpu_resolve(cpu_mask));
+    return oc__peak_flops(&kt);
 }
 
 /* Larger than the caches of most; a last-level cache that is shared among

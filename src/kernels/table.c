@@ -29,6 +29,10 @@ void oc__kernels_init(oc__kernels *k, uint32_t cpu) {
 #include "kernels/kernels.def"
 }
 
+int oc__kernels_have_bf16(const oc__kernels *k) {
+    return k->gemm_bf16 != &oc__gemm_bf16_scalar;
+}
+
 static oc__kernels native;
 static pthread_once_t native_once = PTHREAD_ONCE_INIT;
 

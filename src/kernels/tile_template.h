@@ -4,7 +4,7 @@
  * x86/tile_avx2.c, x86/tile_avx512.c and arm/tile_neon.c define, besides what
  * act_template.h lists,
  *
- *     K(job)         the kernel's name: oc__<job>_<isa>
+ *     K(job)         the kernel's name: oc__<job>_<dtype>_<isa>
  *     BLOCK          channels in a block of NCHWc, a multiple of V_WIDTH
  *     ROWS_1         pixels of a tile of one block, at most 14
  *     ROWS_2         pixels (rows) of a tile of two blocks
@@ -13,6 +13,13 @@
  *     EACH_THIN(X)            X(1) ... X(THIN_ROWS)
  *     V_REGISTER              a vector register as a constraint of assembly
  *     V_ADD_PRODUCT(acc, x, b)  acc += x b, if V(fma) is not the best way
+ *     PAIRS                     1: of bf16, else f32; then also
+ *     V_ADD_ONE(acc, x, b)      the same where there is one vector of B
+ *     V_WORD(p)                 the word at p in every lane
+ *
+ * Of bf16 a word of A or B, 32 bits, is a pair of neighbouring steps, and one
+ * instruction adds both products of each lane to its f32.  All else is as with
+ * f32: what the code calls a step is then two.
  *
  * A tile keeps rows x vectors sums in registers.  One step multiplies a
  * column of A (a broadcast from memory for each row) by a row of B (a few
@@ -52,7 +59,14 @@
 #define V_ADD_PRODUCT(acc, x, b) ((acc) = V(fma)(x, b, acc))
 #endif
 
-#define VECTORS     (BLOCK / V_WIDTH) /* of a block */
+#ifndef PAIRS
+#define PAIRS                0
+#define V_ADD_ONE(acc, x, b) ((acc) = V(fma)(x, b, acc))
+#define V_WORD(p)            V(set1)(*(p))
+#endif
+
+#define PIXEL       (PAIRS ? BLOCK / 2 : BLOCK) /* words of a block of one */
+#define VECTORS     (BLOCK / V_WIDTH)           /* of a block */
 #define MAX_ROWS    14
 #define MAX_VECTORS 8
 #define MAX_SUMS    28
@@ -68,9 +82,9 @@ VINLINE void V(step)(VF (*acc)[MAX_VECTORS], const int rows, const int vectors,
     UNROLL for (int j = 0; j < vectors; j++) bv[j] =
         V(load)(b + (size_t)(j / per) * panel + (size_t)(j % per * V_WIDTH));
     UNROLL for (int i = 0; i < rows; i++) {
-        VF x = V(set1)(a[(size_t)i * pixel]);
+        VF x = V_WORD(a + (size_t)i * pixel);
         if (vectors == 1)
-            acc[i][0] = V(fma)(x, bv[0], acc[i][0]);
+            V_ADD_ONE(acc[i][0], x, bv[0]);
         else
             UNROLL for (int j = 0; j < vectors; j++)
                 V_ADD_PRODUCT(acc[i][j], x, bv[j]);
@@ -236,18 +250,18 @@ static void V(gemm_tile)(const oc__gemm_f32_tile *t) {
         V(gemm_tiles)[t->rows - 1](t, col);
 }
 
-const oc__gemm_f32_kernel K(gemm_f32) = {ROWS_2, PANEL, THIN_ROWS, THIN_PANELS,
-                                         V(gemm_tile)};
+const oc__gemm_f32_kernel K(gemm) = {ROWS_2, PANEL, THIN_ROWS, THIN_PANELS,
+                                     V(gemm_tile)};
 
 /* 12 chains: more than latency times units (4 on AVX-512, 8 on AVX2). */
-VTARGET double K(peak_f32)(size_t rounds, float *sink) {
+VTARGET double K(peak)(size_t rounds, float *sink) {
     VF acc[12], x = V(set1)(*sink), y = V(set1)(1.0f);
     UNROLL for (int i = 0; i < 12; i++) acc[i] = V(set1)((float)i);
     for (size_t r = 0; r < rounds; r++)
-        UNROLL for (int i = 0; i < 12; i++) acc[i] = V(fma)(acc[i], x, y);
+        UNROLL for (int i = 0; i < 12; i++) V_ADD_ONE(acc[i], x, y);
     UNROLL for (int i = 1; i < 12; i++) acc[0] = V(add)(acc[0], acc[i]);
     V(store_n)(sink, acc[0], 1);
-    return 2.0 * 12.0 * V_WIDTH * (double)rounds;
+    return (PAIRS ? 4.0 : 2.0) * 12.0 * V_WIDTH * (double)rounds;
 }
 
 /* ---- convolution --------------------------------------------------------- */
@@ -274,7 +288,7 @@ VINLINE void V(conv_finish)(const oc__conv_tile *t, VF (*acc)[MAX_VECTORS],
 #undef EACH
 }
 
-/* pixel: BLOCK in a blocked picture, 1 in a plain one; also the steps that a
+/* pixel: PIXEL in a blocked picture, 1 in a plain one; also the steps that a
  * tap of a whole block has. */
 VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
                           const int blocks, const size_t pixel) {
@@ -303,32 +317,22 @@ VINLINE void V(conv_body)(const oc__conv_tile *t, const int rows,
 
 typedef void V(conv_fn)(const oc__conv_tile *t);
 
-#define CONV_TILE_1(rows)                                                      \
+#define BLOCKED_1(rows)                                                        \
     static VTARGET void V(blocked_1_##rows)(const oc__conv_tile *t) {          \
-        V(conv_body)(t, rows, 1, BLOCK);                                       \
-    }                                                                          \
-    static VTARGET void V(plain_1_##rows)(const oc__conv_tile *t) {            \
-        V(conv_body)(t, rows, 1, 1);                                           \
+        V(conv_body)(t, rows, 1, PIXEL);                                       \
     }
-#define CONV_TILE_2(rows)                                                      \
+#define BLOCKED_2(rows)                                                        \
     static VTARGET void V(blocked_2_##rows)(const oc__conv_tile *t) {          \
-        V(conv_body)(t, rows, 2, BLOCK);                                       \
-    }                                                                          \
-    static VTARGET void V(plain_2_##rows)(const oc__conv_tile *t) {            \
-        V(conv_body)(t, rows, 2, 1);                                           \
+        V(conv_body)(t, rows, 2, PIXEL);                                       \
     }
-EACH_1(CONV_TILE_1)
-EACH_2(CONV_TILE_2)
+EACH_1(BLOCKED_1)
+EACH_2(BLOCKED_2)
 
 #define BLOCKED_1_NAME(rows) V(blocked_1_##rows),
 #define BLOCKED_2_NAME(rows) V(blocked_2_##rows),
-#define PLAIN_1_NAME(rows)   V(plain_1_##rows),
-#define PLAIN_2_NAME(rows)   V(plain_2_##rows),
 
 static V(conv_fn) *const V(blocked_1)[] = {EACH_1(BLOCKED_1_NAME)};
 static V(conv_fn) *const V(blocked_2)[] = {EACH_2(BLOCKED_2_NAME)};
-static V(conv_fn) *const V(plain_1)[] = {EACH_1(PLAIN_1_NAME)};
-static V(conv_fn) *const V(plain_2)[] = {EACH_2(PLAIN_2_NAME)};
 
 static void V(blocked)(const oc__conv_tile *t) {
     if (t->out_blocks == 1)
@@ -337,6 +341,30 @@ static void V(blocked)(const oc__conv_tile *t) {
         V(blocked_2)[t->px - 1](t);
 }
 
+#if PAIRS
+
+/* Pictures of few channels stay f32. */
+const oc__conv_f32_kernel K(conv) = {{0, ROWS_1, ROWS_2}, V(blocked), NULL};
+
+#else
+
+#define PLAIN_1(rows)                                                          \
+    static VTARGET void V(plain_1_##rows)(const oc__conv_tile *t) {            \
+        V(conv_body)(t, rows, 1, 1);                                           \
+    }
+#define PLAIN_2(rows)                                                          \
+    static VTARGET void V(plain_2_##rows)(const oc__conv_tile *t) {            \
+        V(conv_body)(t, rows, 2, 1);                                           \
+    }
+EACH_1(PLAIN_1)
+EACH_2(PLAIN_2)
+
+#define PLAIN_1_NAME(rows) V(plain_1_##rows),
+#define PLAIN_2_NAME(rows) V(plain_2_##rows),
+
+static V(conv_fn) *const V(plain_1)[] = {EACH_1(PLAIN_1_NAME)};
+static V(conv_fn) *const V(plain_2)[] = {EACH_2(PLAIN_2_NAME)};
+
 static void V(plain)(const oc__conv_tile *t) {
     if (t->out_blocks == 1)
         V(plain_1)[t->px - 1](t);
@@ -344,5 +372,6 @@ static void V(plain)(const oc__conv_tile *t) {
         V(plain_2)[t->px - 1](t);
 }
 
-const oc__conv_f32_kernel K(conv_f32) = {
-    {0, ROWS_1, ROWS_2}, V(blocked), V(plain)};
+const oc__conv_f32_kernel K(conv) = {{0, ROWS_1, ROWS_2}, V(blocked), V(plain)};
+
+#endif

@@ -2,12 +2,20 @@
  * plain loops in double: every way, every CPU mask, random geometry. */
 #include "checkasm.h"
 
+#include "base/half.h"
 #include "cpu/pool.h"
 
 #include <math.h>
 
 static int is_winograd(oc__conv_algo way) {
     return way >= OC_CONV_WINOGRAD2 && way <= OC_CONV_WINOGRAD6;
+}
+
+/* The table of the mask, with every way allowed. */
+static oc__kernels with_bf16(const oc__kernels *k) {
+    oc__kernels all = *k;
+    all.bf16 = 1;
+    return all;
 }
 
 static int64_t below(int64_t n) {
@@ -63,12 +71,13 @@ static oc__conv_geom random_geometry(oc__conv_algo way) {
         g.kernel_h = g.kernel_w = 3;
         g.stride_h = g.stride_w = g.dilation_h = g.dilation_w = 1;
     }
-    if (way == OC_CONV_POINT) {
+    if (way == OC_CONV_POINT || way == OC_CONV_POINT_BF16) {
         g.kernel_h = g.kernel_w = 1;
         g.in_c = 1 + below(200);
         g.out_c = 1 + below(100);
     }
-    if (way == OC_CONV_DIRECT && below(3) == 0) {
+    if ((way == OC_CONV_DIRECT || way == OC_CONV_DIRECT_BF16) &&
+        below(3) == 0) {
         /* Groups that share a block, and groups of whole blocks. */
         static const int64_t per[] = {2, 4, 8, 16, 32};
         int64_t n = per[below(OC_COUNT(per))];
@@ -205,6 +214,24 @@ static void check_output(const oc__kernels *k, const oc__conv_f32_args *a,
             }
 }
 
+static float *rounded(const float *x, int64_t n) {
+    float *y = new_floats(n);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = oc__bf16_to_f32(oc__f32_to_bf16(x[i]));
+    return y;
+}
+
+/* Of what the way multiplies. */
+static reference reference_of(const oc__conv_geom *g, oc__conv_algo way,
+                              const float *in, const float *w) {
+    if (oc__conv_is_bf16(way)) {
+        in = rounded(in, g->batch * g->in_c * g->in_h * g->in_w);
+        w = rounded(w, g->out_c * (g->in_c / g->group) * g->kernel_h *
+                           g->kernel_w);
+    }
+    return run_reference(g, in, w);
+}
+
 static void check_conv(const oc__kernels *k, const oc__conv_geom *g,
                        oc__conv_algo way, oc__pool *pool) {
     int64_t block = k->block;
@@ -216,7 +243,7 @@ static void check_conv(const oc__kernels *k, const oc__conv_geom *g,
     float *plain = new_floats(in_elems), *w = new_floats(w_elems);
     check_fill(plain, (size_t)in_elems, -1, 1);
     check_fill(w, (size_t)w_elems, -1, 1);
-    reference r = run_reference(g, plain, w);
+    reference r = reference_of(g, way, plain, w);
     epilogue e = random_epilogue();
 
     oc__conv_f32_args a = {.g = *g, .algo = way, .act = e.act};
@@ -264,7 +291,8 @@ static double most_work(void) {
     return test_is_small() ? 3e5 : 1.5e6;
 }
 
-static void each_conv(const oc__kernels *k) {
+static void each_conv(const oc__kernels *table) {
+    oc__kernels all = with_bf16(table), *k = &all;
     for (int way = 0; way < OC_CONV_ALGO_COUNT; way++)
         for (int i = 0; i < 120; i++) {
             oc__conv_geom g = random_geometry((oc__conv_algo)way);
@@ -355,16 +383,20 @@ static oc__conv_geom plain_geom(int64_t batch, int64_t in_c, int64_t in_h,
 
 /* Every width of a tile, with one and with two blocks out; sums long enough
  * to be cut into parts. */
-static void each_width(const oc__kernels *k) {
+static void each_width(const oc__kernels *table) {
+    oc__kernels all = with_bf16(table), *k = &all;
     for (int64_t w = 1; w <= 33; w++) {
         oc__conv_geom g = plain_geom(1, 37, 3, w, k->block * (1 + w % 3), 3, 1);
         check_conv(k, &g, OC_CONV_DIRECT, NULL);
+        check_conv(k, &g, OC_CONV_DIRECT_BF16, NULL);
         g.in_c = 3;
         check_conv(k, &g, OC_CONV_FIRST, NULL);
         g.in_c = g.group = g.out_c;
         check_conv(k, &g, OC_CONV_DEPTHWISE, NULL);
         g = plain_geom(1, 430, 1, w, k->block + w, 1, 0);
         check_conv(k, &g, OC_CONV_DIRECT, NULL);
+        g.in_c += 2 * w;
+        check_conv(k, &g, OC_CONV_POINT_BF16, NULL);
     }
 }
 
@@ -407,7 +439,8 @@ static void same_bits(const oc__kernels *k, const oc__conv_geom *g,
 }
 
 /* The last two are few tiles: they are shared out in another manner. */
-static void each_thread_count(const oc__kernels *k) {
+static void each_thread_count(const oc__kernels *table) {
+    oc__kernels all = with_bf16(table), *k = &all;
     const oc__conv_geom geoms[] = {
         plain_geom(2, 48, 29, 31, 48, 3, 1),
         plain_geom(2, 48, 29, 31, 48, 1, 0),
@@ -516,7 +549,8 @@ static void conv_f32_chooses_what_can(void **state) {
     for (int i = 0; i < 500; i++) {
         oc__conv_geom g =
             random_geometry((oc__conv_algo)below(OC_CONV_ALGO_COUNT));
-        const oc__kernels *k = oc__kernels_native();
+        oc__kernels all = with_bf16(oc__kernels_native()), *k = &all;
+        k->bf16 = i % 2;
         if (oc__conv_f32_can(k, &g, OC_CONV_DIRECT))
             assert_true(
                 oc__conv_f32_can(k, &g, oc__conv_f32_choose(k, &g, below(2))));

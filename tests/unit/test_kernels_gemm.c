@@ -1,7 +1,9 @@
-/* test_kernels_gemm.c - the f32 product against sums in double, every CPU
- * mask, all strides and epilogues; bitwise equal for any thread count. */
+/* test_kernels_gemm.c - the product of f32 and of bf16 against sums in double,
+ * every CPU mask, all strides and epilogues; bitwise equal for any thread
+ * count. */
 #include "checkasm.h"
 
+#include "base/half.h"
 #include "cpu/pool.h"
 
 #include <math.h>
@@ -11,8 +13,8 @@
 static const size_t ms[] = {0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 15, 16, 17, 29, 43};
 static const size_t ns[] = {0,  1,  2,  7,  8,  9,  15,  16,  17,
                             31, 32, 33, 63, 65, 97, 131, 257, 515};
-static const size_t ks[] = {0,  1,  2,  3,   7,   15,  16,  17,
-                            31, 48, 61, 383, 384, 385, 401, 775};
+static const size_t ks[] = {0,  1,  2,   3,   7,   15,  16,  17,  31,
+                            48, 61, 383, 384, 385, 401, 769, 775, 1555};
 
 typedef struct product {
     size_t m, n, k;
@@ -20,7 +22,14 @@ typedef struct product {
     int flags; /* the bits below; 16.. activation */
 } product;
 
-enum { BIAS_N = 1, BIAS_M = 2, WITH_D = 4, WITH_ALPHA = 8, WHOLE_B = 256 };
+enum {
+    BIAS_N = 1,
+    BIAS_M = 2,
+    WITH_D = 4,
+    WITH_ALPHA = 8,
+    WHOLE_B = 256,
+    BF16 = 512
+};
 
 static size_t pick(const size_t *of, size_t count) {
     return of[oc__rng_below(check_rng(), count)];
@@ -34,6 +43,18 @@ static float *random_array(size_t n) {
     float *x = check_alloc(n * sizeof *x);
     check_fill(x, n, -1, 1);
     return x;
+}
+
+static void *new_packed(const oc__kernels *k, int bf16, size_t kk, size_t n) {
+    return check_alloc(bf16 ? oc__gemm_bf16_packed_elems(k, kk, n) * 2
+                            : oc__gemm_f32_packed_elems(k, kk, n) * 4);
+}
+
+static void *new_scratch(const oc__kernels *k, int bf16, size_t m, size_t n,
+                         size_t kk, int threads) {
+    size_t bytes = bf16 ? oc__gemm_bf16_scratch_bytes(k, m, n, kk, threads)
+                        : oc__gemm_f32_scratch_bytes(k, m, n, kk, threads);
+    return check_alloc(oc__align_up(bytes, 64));
 }
 
 /* B in panels that go through all of k. */
@@ -56,14 +77,19 @@ static double act_of(const oc__gemm_f32_args *g, double x) {
     }
 }
 
+/* What a product multiplies. */
+static double factor(const oc__gemm_f32_args *g, float x) {
+    return (double)(g->bf16 ? oc__bf16_to_f32(oc__f32_to_bf16(x)) : x);
+}
+
 /* Checks one row of C; between the rows nothing may have changed. */
 static void check_row(const oc__gemm_f32_args *g, const product *p,
                       const float *b, size_t i) {
     for (size_t j = 0; j < g->n; j++) {
         double sum = 0, mass = 0;
         for (size_t s = 0; s < g->k; s++) {
-            double t = (double)g->a[i * p->a_row + s * p->a_col] *
-                       (double)b[s * p->b_row + j * p->b_col];
+            double t = factor(g, g->a[i * p->a_row + s * p->a_col]) *
+                       factor(g, b[s * p->b_row + j * p->b_col]);
             sum += t;
             mass += fabs(t);
         }
@@ -102,19 +128,22 @@ static void check_product(const oc__kernels *k, oc__pool *pool,
     g.act_a = act == OC_ACT_LEAKY_RELU ? 0.1f : -0.5f;
     g.act_b = 0.75f;
 
-    check_kernel(k, "gemm_f32 %zux%zux%zu a %zu,%zu b %zu,%zu flags %x", p->m,
-                 p->n, p->k, p->a_row, p->a_col, p->b_row, p->b_col, p->flags);
-    size_t elems = oc__gemm_f32_packed_elems(k, p->k, p->n);
-    float *packed = check_alloc(elems * sizeof *packed);
-    g.b_is_whole = (p->flags & WHOLE_B) != 0;
-    if (g.b_is_whole)
+    g.bf16 = (p->flags & BF16) != 0;
+    check_kernel(k, "gemm %zux%zux%zu a %zu,%zu b %zu,%zu flags %x", p->m, p->n,
+                 p->k, p->a_row, p->a_col, p->b_row, p->b_col, p->flags);
+    float *packed = new_packed(k, g.bf16, p->k, p->n);
+    g.b_is_whole = (p->flags & WHOLE_B) != 0 && !g.bf16;
+    if (g.bf16)
+        oc__gemm_bf16_pack_b(k, pool, p->k, p->n, b, p->b_row, p->b_col,
+                             (uint16_t *)(void *)packed);
+    else if (g.b_is_whole)
         pack_whole(k, p, b, packed);
     else
         oc__gemm_f32_pack_b(k, pool, p->k, p->n, b, p->b_row, p->b_col, packed);
     g.packed_b = packed;
-    size_t bytes =
-        oc__gemm_f32_scratch_bytes(k, p->m, p->n, p->k, oc__pool_threads(pool));
-    oc__gemm_f32(k, pool, &g, check_alloc(oc__align_up(bytes, 64)));
+    oc__gemm_f32(
+        k, pool, &g,
+        new_scratch(k, g.bf16, p->m, p->n, p->k, oc__pool_threads(pool)));
     for (size_t i = 0; i < p->m; i++) {
         check_row(&g, p, b, i);
         for (size_t j = p->n; p->n && i + 1 < p->m && j < p->c_row; j++)
@@ -144,7 +173,7 @@ static product random_product(void) {
     }
     p.c_row = p.n + (size_t)oc__rng_below(r, 5);
     p.d_row = oc__rng_below(r, 2) ? p.n + gap : 0;
-    p.flags = (int)oc__rng_below(r, 512);
+    p.flags = (int)oc__rng_below(r, 1024);
     return p;
 }
 
@@ -153,6 +182,8 @@ static void each_product(const oc__kernels *k) {
         product p = random_product();
         p = (product){ms[i], 33, 17, 17, 1, 33, 1, 33, 33, (int)i * 16};
         check_product(k, NULL, &p);
+        p.flags |= BF16;
+        check_product(k, NULL, &p);
     }
     for (int i = 0; i < 400; i++) {
         product p = random_product();
@@ -160,20 +191,21 @@ static void each_product(const oc__kernels *k) {
     }
 }
 
-static void gemm_f32_matches_double(void **state) {
+static void gemm_matches_double(void **state) {
     (void)state;
     check_each_mask(each_product);
 }
 
 /* The same product with different pools: same bits. */
-static void each_thread_count(const oc__kernels *k) {
+static void same_on_threads(const oc__kernels *k, int bf16) {
     static const size_t shapes[][3] = {
         {1, 4099, 641}, {3, 700, 350}, {97, 201, 333}, {260, 96, 64}};
     for (size_t s = 0; s < OC_COUNT(shapes); s++) {
         size_t m = shapes[s][0], n = shapes[s][1], kk = shapes[s][2];
         float *b = random_array(kk * n), *want = check_alloc(m * n * 4);
-        float *packed = check_alloc(oc__gemm_f32_packed_elems(k, kk, n) * 4);
+        float *packed = new_packed(k, bf16, kk, n);
         oc__gemm_f32_args g = {.m = m, .n = n, .k = kk, .alpha = 1};
+        g.bf16 = bf16;
         g.a = random_array(m * kk);
         g.a_row_stride = kk;
         g.a_col_stride = 1;
@@ -184,11 +216,14 @@ static void each_thread_count(const oc__kernels *k) {
             assert_int_equal(
                 oc__pool_create(&pool, &oc__default_allocator, threads, NULL),
                 OC_OK);
-            check_kernel(k, "gemm_f32 %zux%zux%zu, %d threads", m, n, kk,
-                         threads);
-            oc__gemm_f32_pack_b(k, pool, kk, n, b, n, 1, packed);
-            size_t bytes = oc__gemm_f32_scratch_bytes(k, m, n, kk, threads);
-            void *scratch = check_alloc(oc__align_up(bytes, 64));
+            check_kernel(k, "gemm %zux%zux%zu bf16 %d, %d threads", m, n, kk,
+                         bf16, threads);
+            if (bf16)
+                oc__gemm_bf16_pack_b(k, pool, kk, n, b, n, 1,
+                                     (uint16_t *)(void *)packed);
+            else
+                oc__gemm_f32_pack_b(k, pool, kk, n, b, n, 1, packed);
+            void *scratch = new_scratch(k, bf16, m, n, kk, threads);
             g.c = threads == 1 ? want : check_alloc(m * n * 4);
             oc__gemm_f32(k, pool, &g, scratch);
             check_same(g.c, want, m * n);
@@ -198,20 +233,29 @@ static void each_thread_count(const oc__kernels *k) {
     }
 }
 
-static void gemm_f32_is_the_same_for_all_thread_counts(void **state) {
+static void each_thread_count(const oc__kernels *k) {
+    for (int bf16 = 0; bf16 < 2; bf16++)
+        same_on_threads(k, bf16);
+}
+
+static void gemm_is_the_same_for_all_thread_counts(void **state) {
     (void)state;
     check_each_mask(each_thread_count);
 }
 
 /* NaN and Inf reach the outputs they belong to and no others. */
-static void each_odd(const oc__kernels *k) {
+static void odd_passes(const oc__kernels *k, int bf16) {
     size_t m = 5, n = 37, kk = 19;
     float *b = random_array(kk * n);
     float *a = random_array(m * kk);
     a[2 * kk + 18] = NAN;
     b[3 * n + 36] = INFINITY;
-    float *packed = check_alloc(oc__gemm_f32_packed_elems(k, kk, n) * 4);
-    oc__gemm_f32_pack_b(k, NULL, kk, n, b, n, 1, packed);
+    float *packed = new_packed(k, bf16, kk, n);
+    if (bf16)
+        oc__gemm_bf16_pack_b(k, NULL, kk, n, b, n, 1,
+                             (uint16_t *)(void *)packed);
+    else
+        oc__gemm_f32_pack_b(k, NULL, kk, n, b, n, 1, packed);
     oc__gemm_f32_args g = {.m = m, .n = n, .k = kk, .alpha = 1, .a = a};
     g.a_row_stride = kk;
     g.a_col_stride = 1;
@@ -219,9 +263,9 @@ static void each_odd(const oc__kernels *k) {
     g.c = check_alloc(m * n * 4);
     g.c_row_stride = n;
     g.act = OC_ACT_RELU;
-    check_kernel(k, "gemm_f32 with NaN and Inf");
-    size_t bytes = oc__gemm_f32_scratch_bytes(k, m, n, kk, 1);
-    oc__gemm_f32(k, NULL, &g, check_alloc(oc__align_up(bytes, 64)));
+    g.bf16 = bf16;
+    check_kernel(k, "gemm with NaN and Inf, bf16 %d", bf16);
+    oc__gemm_f32(k, NULL, &g, new_scratch(k, bf16, m, n, kk, 1));
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             float x = g.c[i * n + j];
@@ -235,16 +279,21 @@ static void each_odd(const oc__kernels *k) {
     check_free_all();
 }
 
-static void gemm_f32_passes_nan_and_inf(void **state) {
+static void each_odd(const oc__kernels *k) {
+    for (int bf16 = 0; bf16 < 2; bf16++)
+        odd_passes(k, bf16);
+}
+
+static void gemm_passes_nan_and_inf(void **state) {
     (void)state;
     check_each_mask(each_odd);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gemm_f32_matches_double),
-        cmocka_unit_test(gemm_f32_is_the_same_for_all_thread_counts),
-        cmocka_unit_test(gemm_f32_passes_nan_and_inf),
+        cmocka_unit_test(gemm_matches_double),
+        cmocka_unit_test(gemm_is_the_same_for_all_thread_counts),
+        cmocka_unit_test(gemm_passes_nan_and_inf),
     };
     return cmocka_run_group_tests_name("kernels_gemm", tests, NULL, NULL);
 }

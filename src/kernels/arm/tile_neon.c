@@ -6,7 +6,7 @@
 #define VINLINE static inline __attribute__((always_inline, unused))
 #define VTARGET
 #define V(name)    v4_##name
-#define K(job)     oc__##job##_neon
+#define K(job)     oc__##job##_f32_neon
 #define VF         float32x4_t
 #define V_WIDTH    4
 #define BLOCK      8

@@ -7,7 +7,7 @@
     static inline __attribute__((always_inline, unused)) OC_TARGET_AVX2
 #define VTARGET    OC_TARGET_AVX2
 #define V(name)    v8_##name
-#define K(job)     oc__##job##_avx2
+#define K(job)     oc__##job##_f32_avx2
 #define VF         __m256
 #define V_WIDTH    8
 #define BLOCK      8

@@ -7,7 +7,7 @@
     static inline __attribute__((always_inline, unused)) OC_TARGET_AVX512
 #define VTARGET    OC_TARGET_AVX512
 #define V(name)    v16_##name
-#define K(job)     oc__##job##_avx512
+#define K(job)     oc__##job##_f32_avx512
 #define VF         __m512
 #define V_WIDTH    16
 #define BLOCK      16
