@@ -134,6 +134,16 @@ static oc__conv_algo algo_of(const oc__ctx *c) {
     return (oc__conv_algo)oc__attr_int(c->node, "algo", OC_CONV_DIRECT);
 }
 
+static oc_dtype packed_dtype(oc__conv_algo algo) {
+    return oc__conv_is_bf16(algo) ? OC_DTYPE_BF16 : OC_DTYPE_F32;
+}
+
+static int64_t packed_elems(const oc__ctx *c, const oc__conv_geom *g,
+                            oc__conv_algo algo) {
+    int64_t n = (int64_t)oc__conv_f32_packed_elems(c->kernels, g, algo);
+    return oc__conv_is_bf16(algo) ? 2 * n : n;
+}
+
 static oc_status infer_pack_conv(oc__ctx *c) {
     oc__conv_geom g;
     OC_TRY(oc__geom_read(c, &g));
@@ -146,8 +156,8 @@ static oc_status infer_pack_conv(oc__ctx *c) {
     OC_TRY(oc__geom_check(c, &g));
     if (!oc__conv_f32_can(c->kernels, &g, algo_of(c)))
         return oc__op_fail(c, OC_E_UNSUPPORTED, "no kernel for its geometry");
-    int64_t n = (int64_t)oc__conv_f32_packed_elems(c->kernels, &g, algo_of(c));
-    return oc__out_set(c, 0, OC_DTYPE_F32, 1, &n);
+    int64_t n = packed_elems(c, &g, algo_of(c));
+    return oc__out_set(c, 0, packed_dtype(algo_of(c)), 1, &n);
 }
 
 static oc_status run_pack_conv(oc__ctx *c) {
@@ -168,8 +178,8 @@ int oc__depth_fits(const oc__conv_geom *depth, const oc__conv_geom *point) {
 static oc_status want_weights(const oc__ctx *c, const oc__conv_geom *g,
                               oc__conv_algo algo, int w, int bias) {
     const oc_tensor *t = oc__in(c, w), *b = oc__in(c, bias);
-    size_t packed = oc__conv_f32_packed_elems(c->kernels, g, algo);
-    if (!t || t->dtype != OC_DTYPE_F32 || (size_t)oc_tensor_elems(t) != packed)
+    if (!t || t->dtype != packed_dtype(algo) ||
+        oc_tensor_elems(t) != packed_elems(c, g, algo))
         return oc__op_fail(c, OC_E_SHAPE, "packed weights do not fit");
     if (b && (b->dtype != OC_DTYPE_F32 ||
               oc_tensor_elems(b) != blocks(c, g->out_c) * c->kernels->block))
@@ -187,7 +197,8 @@ static oc_status want_act(const oc__ctx *c, const char *name) {
 /* The depthwise part, through which x is read when there is one. */
 static oc_status want_depth(const oc__ctx *c, const oc__conv_geom *point) {
     oc__conv_geom g;
-    if (!read_geom(c, "depth_geom", &g) || algo_of(c) != OC_CONV_POINT ||
+    if (!read_geom(c, "depth_geom", &g) ||
+        (algo_of(c) != OC_CONV_POINT && algo_of(c) != OC_CONV_POINT_BF16) ||
         !oc__conv_f32_can(c->kernels, &g, OC_CONV_DEPTHWISE) ||
         !oc__depth_fits(&g, point))
         return oc__op_fail(c, OC_E_FORMAT, "depth_geom does not fit");

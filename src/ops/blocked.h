@@ -8,11 +8,12 @@
  *
  *   Block        x plain -> blocked.   layout 0: x is NCHW, 1: NHWC
  *   Unblock      x blocked -> plain.   layout; channels
- *   PackConv     w (O, I/g, kh, kw) -> packed (1-D f32).   geom; algo
+ *   PackConv     w (O, I/g, kh, kw) -> packed (1-D f32, or bf16 where algo
+ *                says so).   geom; algo
  *   ConvBlocked  x, packed w, [bias padded to the block], [residual like the
  *                output] -> blocked.   geom; algo; act, act_a, act_b
  *                x is blocked, but plain NCHW for algo FIRST.
- *                Algo POINT also takes packed w and bias of a depthwise
+ *                Algo POINT(_BF16) takes packed w and bias of a depthwise
  *                convolution that comes before it, with depth_geom,
  *                depth_act, depth_act_a, depth_act_b.
  *   PoolBlocked  x -> blocked.   geom; pool (oc__pool_kind)

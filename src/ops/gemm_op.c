@@ -2,7 +2,8 @@
  * gemm_op.c - Gemm: Y = alpha A' B' + beta C, com.microsoft's FusedGemm with
  * an activation behind it, and the pair that keeps weights packed:
  *
- *     PackB (k, n) or (n, k) with trans  ->  the GEMM's panels, f32, flat
+ *     PackB (k, n) or (n, k) with trans  ->  the GEMM's panels, flat: f32, or
+ *                                            bf16 with the attribute bf16
  *     GemmPacked (A, panels, C)          ->  Gemm without packing B
  *
  * Packing is a node of its own so that constant folding can do it once; the
@@ -18,6 +19,10 @@ enum gemm_kind { K_GEMM, K_FUSED_GEMM, K_GEMM_PACKED };
 
 /* ---- PackB --------------------------------------------------------------- */
 
+static int is_bf16(const oc__ctx *c) {
+    return oc__attr_int(c->node, "bf16", 0) != 0;
+}
+
 /* B may be a batch of matrices; each is packed on its own. */
 static oc_status pack_shape(const oc__ctx *c, size_t *k, size_t *n,
                             int64_t *count, oc_tensor *y) {
@@ -27,13 +32,15 @@ static oc_status pack_shape(const oc__ctx *c, size_t *k, size_t *n,
     *k = (size_t)b->dims[b->rank - (trans ? 1 : 2)];
     *n = (size_t)b->dims[b->rank - (trans ? 2 : 1)];
     *count = oc__count(b->dims, b->rank - 2);
-    size_t elems = oc__gemm_f32_packed_elems(c->kernels, *k, *n);
+    int bf16 = is_bf16(c);
+    size_t elems = bf16 ? oc__gemm_bf16_packed_elems(c->kernels, *k, *n)
+                        : oc__gemm_f32_packed_elems(c->kernels, *k, *n);
     if (elems > INT64_MAX / 8)
         return oc__op_fail(c, OC_E_LIMIT, "B is too large");
     int64_t dims[OC_MAX_RANK];
     memcpy(dims, b->dims, sizeof(dims));
     dims[b->rank - 2] = (int64_t)elems;
-    oc__tensor_set(y, OC_DTYPE_F32, b->rank - 1, dims);
+    oc__tensor_set(y, bf16 ? OC_DTYPE_BF16 : OC_DTYPE_F32, b->rank - 1, dims);
     return OC_OK;
 }
 
@@ -48,16 +55,22 @@ static oc_status infer_pack(oc__ctx *c) {
 
 static oc_status run_pack(oc__ctx *c) {
     const float *b = oc__in(c, 0)->data;
-    float *y = oc__out(c, 0)->data;
+    char *y = oc__out(c, 0)->data;
     size_t k, n;
     int64_t count;
     oc_tensor shape;
     OC_TRY(pack_shape(c, &k, &n, &count, &shape));
     int trans = oc__attr_int(c->node, "trans", 0) != 0;
-    for (int64_t i = 0; i < count; i++)
-        oc__gemm_f32_pack_b(c->kernels, c->pool, k, n, b + (size_t)i * k * n,
-                            trans ? 1 : n, trans ? k : 1,
-                            y + i * shape.dims[shape.rank - 1]);
+    size_t row = trans ? 1 : n, col = trans ? k : 1;
+    size_t bytes =
+        (size_t)shape.dims[shape.rank - 1] * oc_dtype_bytes(shape.dtype);
+    for (int64_t i = 0; i < count; i++, b += k * n, y += bytes)
+        if (is_bf16(c))
+            oc__gemm_bf16_pack_b(c->kernels, c->pool, k, n, b, row, col,
+                                 (uint16_t *)(void *)y);
+        else
+            oc__gemm_f32_pack_b(c->kernels, c->pool, k, n, b, row, col,
+                                (float *)(void *)y);
     return OC_OK;
 }
 
@@ -119,8 +132,7 @@ static oc_status read_b(const oc__ctx *c, gemm *g) {
         p->n = oc__attr_int(c->node, "n", -1);
         p->packed = 1;
         if (k < 0 || p->n < 0 || b->rank != 1 ||
-            b->dims[0] != (int64_t)oc__gemm_f32_packed_elems(
-                              c->kernels, (size_t)k, (size_t)p->n))
+            b->dims[0] != oc__product_packed(c, b->dtype, k, p->n))
             return oc__op_fail(c, OC_E_SHAPE,
                                "B is not packed for these sizes");
     } else {
@@ -190,6 +202,10 @@ static oc_status infer_gemm(oc__ctx *c) {
                                                    : OC_T(F32) | OC_T(F16);
     for (int i = 0; i < 3; i++) {
         if (i == 2 && !oc__in(c, 2)) break;
+        if (i == 1 && c->op->kind == K_GEMM_PACKED) {
+            OC_TRY(oc__want(c, i, OC_T(F32) | OC_T(BF16)));
+            continue;
+        }
         OC_TRY(oc__want(c, i, mask));
         if (oc__in(c, i)->dtype != oc__in(c, 0)->dtype)
             return oc__op_fail(c, OC_E_ARG, "input %d is %s, A is %s", i,

@@ -32,8 +32,7 @@ static oc_status read_packed(const oc__ctx *c, oc__operand *o) {
     o->row = o->col = 0;
     if (o->rows < 0 || o->cols < 0 || t->rank < 1 ||
         t->dims[t->rank - 1] !=
-            (int64_t)oc__gemm_f32_packed_elems(c->kernels, (size_t)o->rows,
-                                               (size_t)o->cols))
+            oc__product_packed(c, t->dtype, o->rows, o->cols))
         return oc__op_fail(c, OC_E_SHAPE, "B is not packed for these sizes");
     int64_t strides[OC_MAX_RANK];
     oc__strides(t->rank, t->dims, strides);
@@ -124,9 +123,10 @@ static oc_status infer_matmul(oc__ctx *c) {
     uint32_t mask = c->op->kind == K_MATMUL  ? OC_T_F | OC_T_I | OC_T_U
                     : c->op->kind == K_FUSED ? OC_T_F
                                              : OC_T(F32);
+    int packed = c->op->kind == K_PACKED;
     OC_TRY(oc__want(c, 0, mask));
-    OC_TRY(oc__want(c, 1, mask));
-    if (oc__in(c, 0)->dtype != oc__in(c, 1)->dtype)
+    OC_TRY(oc__want(c, 1, packed ? mask | OC_T(BF16) : mask));
+    if (!packed && oc__in(c, 0)->dtype != oc__in(c, 1)->dtype)
         return oc__op_fail(c, OC_E_ARG, "A is %s, B is %s",
                            oc_dtype_name(oc__in(c, 0)->dtype),
                            oc_dtype_name(oc__in(c, 1)->dtype));

@@ -20,6 +20,15 @@ void oc__product_init(oc__product *p) {
     oc__walk_merge(&p->batch);
 }
 
+int64_t oc__product_packed(const oc__ctx *c, oc_dtype dtype, int64_t k,
+                           int64_t n) {
+    size_t elems =
+        dtype == OC_DTYPE_BF16
+            ? oc__gemm_bf16_packed_elems(c->kernels, (size_t)k, (size_t)n)
+            : oc__gemm_f32_packed_elems(c->kernels, (size_t)k, (size_t)n);
+    return elems > INT64_MAX ? -1 : (int64_t)elems;
+}
+
 /* ---- operands ------------------------------------------------------------ */
 
 void oc__operand_read(const oc_tensor *t, int right, int trans, int trans_batch,
@@ -92,6 +101,10 @@ static int small(const oc__product *p) {
     return work < SMALL_PRODUCT;
 }
 
+static int is_bf16(const oc__product *p) {
+    return p->packed && p->b_type == OC_DTYPE_BF16;
+}
+
 static int add(size_t *at, size_t *total, size_t elems, size_t bytes) {
     size_t size;
     *at = *total;
@@ -122,11 +135,12 @@ static int lay_out(const oc__ctx *c, const oc__product *p, layout *l) {
             if (l->packed > SIZE_MAX / 8) return 1;
             l->packed = oc__align_up(l->packed * sizeof(float), OC_ALIGN);
         }
-        l->work_each =
-            l->packed + oc__align_up(oc__gemm_f32_scratch_bytes(
-                                         c->kernels, m, n, k,
-                                         l->per_batch ? 1 : c->threads),
-                                     OC_ALIGN);
+        int threads = l->per_batch ? 1 : c->threads;
+        size_t gemm =
+            is_bf16(p)
+                ? oc__gemm_bf16_scratch_bytes(c->kernels, m, n, k, threads)
+                : oc__gemm_f32_scratch_bytes(c->kernels, m, n, k, threads);
+        l->work_each = l->packed + oc__align_up(gemm, OC_ALIGN);
         bad |= (size_t)add(&l->work, &l->total, l->work_each, (size_t)workers);
     }
     return bad != 0;
@@ -172,13 +186,16 @@ static void run_f32(const product_job *j, oc__pool *pool, int64_t begin,
     g.act = p->act;
     g.act_a = p->act_a;
     g.act_b = p->act_b;
+    g.bf16 = is_bf16(p);
+    size_t b_bytes = g.bf16 ? sizeof(uint16_t) : sizeof(float);
     for (oc__walk_seek(&p->batch, begin, end, &w); w.n;
          oc__walk_next(&p->batch, &w)) {
         for (int64_t i = 0; i < w.n; i++) {
             int64_t b_at = w.offset[1] + i * p->batch.step[1];
             g.a = (const float *)j->a + w.offset[0] + i * p->batch.step[0];
             g.c = (float *)j->y + (w.at + i) * p->m * p->n;
-            g.packed_b = (const float *)j->b + b_at;
+            g.packed_b = (const float *)(const void *)((const char *)j->b +
+                                                       (size_t)b_at * b_bytes);
             if (!p->packed) {
                 if (b_at != packed_at)
                     oc__gemm_f32_pack_b(kt, pool, k, n, g.packed_b,

@@ -22,7 +22,7 @@ typedef struct oc__product {
     int64_t a_elems, b_elems; /* of the whole operands, for their conversion */
     /* Two operands: where each A and each B begins.  The results are dense. */
     oc__walk batch;
-    int packed; /* B is f32 panels, packed_elems of them for each product */
+    int packed; /* B is panels of f32, or of bf16 where b_type says so */
     /* What follows the sum; f32 and narrower floats only. */
     float alpha;
     const float *bias_n, *bias_m; /* n values, m values; or NULL */
@@ -51,6 +51,10 @@ void oc__operand_read(const oc_tensor *t, int right, int trans, int trans_batch,
 oc_status oc__operand_join(const oc__ctx *c, const oc__operand *a,
                            const oc__operand *b, int *rank, int64_t *dims,
                            oc__walk *w);
+
+/** Elements of packed B in panels of f32 or bf16; -1: too many. */
+int64_t oc__product_packed(const oc__ctx *c, oc_dtype dtype, int64_t k,
+                           int64_t n);
 
 /** Zeroes p, sets alpha to 1 and the batch to one. */
 void oc__product_init(oc__product *p);

@@ -34,8 +34,8 @@ static oc__node *match(const oc__index *ix, const oc__node *n,
                        const oc__pass_env *env) {
     const oc__kernels *kt = env->kernels;
     oc__conv_geom point, depth;
-    if (!geom_of(n, &point) || n->n_in > 4 ||
-        (algo_of(n) != OC_CONV_DIRECT && algo_of(n) != OC_CONV_POINT) ||
+    if (!geom_of(n, &point) || n->n_in > 4 || algo_of(n) == OC_CONV_FIRST ||
+        algo_of(n) == OC_CONV_DEPTHWISE ||
         !oc__conv_f32_can(kt, &point, OC_CONV_POINT))
         return NULL;
     oc__node *d = oc__producer(ix, n->in[0]);
@@ -76,15 +76,18 @@ static oc_status fuse(oc__graph *g, oc__node *n, oc__node *d, oc_error *err) {
     memcpy(in + 1, n->in + 1, 3 * sizeof *in);
     in[4] = d->in[1];
     in[5] = d->in[2];
+    int bf16 = oc__conv_is_bf16(algo_of(n));
+    const char *kernel = bf16 ? "depth+point-bf16" : "depth+point";
     n->in = in;
     n->n_in = n->n_explicit = 6;
     n->attrs = attrs;
     n->n_attrs += DEPTH_ATTRS;
     for (int i = 0; i < n->n_attrs; i++) {
-        if (!strcmp(attrs[i].name, "algo")) attrs[i].i = OC_CONV_POINT;
+        if (!strcmp(attrs[i].name, "algo"))
+            attrs[i].i = bf16 ? OC_CONV_POINT_BF16 : OC_CONV_POINT;
         if (!strcmp(attrs[i].name, "kernel")) {
-            attrs[i].s.data = "depth+point";
-            attrs[i].s.bytes = strlen("depth+point");
+            attrs[i].s.data = kernel;
+            attrs[i].s.bytes = strlen(kernel);
         }
     }
     d->dead = 1;

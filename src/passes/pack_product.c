@@ -7,7 +7,8 @@
  *   Gemm(A, W, C) [activation]
  *       -> GemmPacked(A, PackB(W), C; act)
  *
- * PackB is folded by the inference that follows.  f32 only.
+ * PackB is folded by the inference that follows.  f32 only; where the table of
+ * kernels says so, products are of bf16, to which the weights are packed.
  */
 #include "passes/take_in.h"
 
@@ -41,7 +42,7 @@ static oc_status pack(packer *p, int *at, const char *op_name, int n_in,
     oc__node *b =
         v < 0 ? NULL
               : oc__graph_insert_node(g, *at, oc__op_find("ocelli", "PackB"),
-                                      m->name, 1, 1, 1, 1);
+                                      m->name, 1, 1, 1, 2);
     oc__attr *attrs =
         oc__arena_array(g->arena, (size_t)m->n_attrs + 5, sizeof(*attrs));
     int *in = oc__arena_array(g->arena, (size_t)n_in, sizeof(*in));
@@ -50,6 +51,7 @@ static oc_status pack(packer *p, int *at, const char *op_name, int n_in,
     b->in[0] = m->in[1];
     b->out[0] = v;
     oc__attr_set_int(b, 0, "trans", trans);
+    oc__attr_set_int(b, 1, "bf16", p->env->kernels->bf16);
     for (int j = 0; j < n_in; j++)
         in[j] = j < m->n_in ? m->in[j] : -1;
     in[1] = v;

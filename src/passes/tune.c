@@ -213,8 +213,10 @@ static const record *asked_alone(const oc__tuner *t, const oc__conv_geom *g,
 
 int oc__tuner_joins(oc__tuner *t, const oc__conv_geom *depth,
                     const oc__conv_geom *point, oc__conv_algo apart) {
+    oc__conv_algo joined =
+        oc__conv_is_bf16(apart) ? OC_CONV_POINT_BF16 : OC_CONV_POINT;
     oc__tune_case cases[2] = {
-        {.g = *point, .algo = OC_CONV_POINT, .depth = *depth, .joined = 1},
+        {.g = *point, .algo = joined, .depth = *depth, .joined = 1},
         {.g = *point, .algo = apart, .depth = *depth}};
     const record *r = ask(t, cases, 2);
     if (!r) {

@@ -5,6 +5,7 @@
 #include "checkasm.h"
 #include "op_call.h"
 
+#include "base/half.h"
 #include "base/rng.h"
 #include "ops/blocked.h"
 #include "ops/resample.h"
@@ -178,6 +179,7 @@ static void check_conv(const int64_t *p, oc__rng *rng) {
         if (!oc__conv_f32_can(&kernels, &g, (oc__conv_algo)algo)) continue;
         tried++;
         double tolerance = algo >= OC_CONV_WINOGRAD2 ? 1e-3 : 2e-5;
+        if (oc__conv_is_bf16((oc__conv_algo)algo)) tolerance = 0x1p-7;
         oc_value one =
             conv_blocked(&g, (oc__conv_algo)algo, &x.t, &w.t, &b.t, NULL, 1);
         oc_value two =
@@ -206,6 +208,7 @@ static void check_conv(const int64_t *p, oc__rng *rng) {
 static void each_conv_blocked_equals_conv(const oc__kernels *kt) {
     oc__rng rng;
     kernels = *kt;
+    kernels.bf16 = 1;
     oc__rng_init(&rng, 2);
     for (size_t i = 0; i < OC_COUNT(convs); i++)
         check_conv(convs[i], &rng);
@@ -235,9 +238,9 @@ static oc_value packed(const oc__conv_geom *g, oc__conv_algo algo,
 static oc_value depth_and_point(const oc__conv_geom *d, const oc__conv_geom *g,
                                 const oc_tensor *const in[4],
                                 const oc_tensor *x, const oc_tensor *residual,
-                                int threads) {
+                                oc__conv_algo algo, int threads) {
     oc_value dw = packed(d, OC_CONV_DEPTHWISE, in[0]);
-    oc_value pw = packed(g, OC_CONV_POINT, in[2]);
+    oc_value pw = packed(g, algo, in[2]);
     oc_value db = padded_bias(in[1]), pb = padded_bias(in[3]), xb = block(x, 0);
     op_call k;
     op_call_init(&k, "ocelli", "ConvBlocked", 1);
@@ -249,7 +252,7 @@ static oc_value depth_and_point(const oc__conv_geom *d, const oc__conv_geom *g,
     op_call_input(&k, &db.t);
     op_call_ints(&k, "geom", (const int64_t *)g, OC_GEOM_INTS);
     op_call_ints(&k, "depth_geom", (const int64_t *)d, OC_GEOM_INTS);
-    op_call_int(&k, "algo", OC_CONV_POINT);
+    op_call_int(&k, "algo", algo);
     op_call_int(&k, "depth_act", OC_ACT_RELU);
     op_call_int(&k, "act", OC_ACT_CLIP);
     op_call_float(&k, "act_a", -1);
@@ -259,6 +262,18 @@ static oc_value depth_and_point(const oc__conv_geom *d, const oc__conv_geom *g,
     for (size_t i = 0; i < OC_COUNT(all); i++)
         oc__value_clear(all[i]);
     return plain;
+}
+
+static void add_and_clip(const oc_tensor *y, const oc_tensor *r) {
+    float *to = y->data;
+    for (int64_t i = 0; i < oc_tensor_elems(y); i++)
+        to[i] = fminf(fmaxf(to[i] + ((float *)r->data)[i], -1), 2);
+}
+
+static void round_to_bf16(const oc_tensor *x) {
+    float *to = x->data;
+    for (int64_t i = 0; i < oc_tensor_elems(x); i++)
+        to[i] = oc__bf16_to_f32(oc__f32_to_bf16(to[i]));
 }
 
 static void check_depth(const int64_t *p, oc__rng *rng) {
@@ -277,20 +292,32 @@ static void check_depth(const int64_t *p, oc__rng *rng) {
         m[i] = fmaxf(m[i], 0);
     oc_value want = plain_conv(b, &mid.t, &pw.t, &pb.t);
     oc_value r = random_tensor(rng, 4, want.t.dims), rb = block(&r.t, 0);
-    float *y = want.t.data;
-    for (int64_t i = 0; i < oc_tensor_elems(&want.t); i++)
-        y[i] = fminf(fmaxf(y[i] + ((float *)r.t.data)[i], -1), 2);
+    add_and_clip(&want.t, &r.t);
     int64_t h = want.t.dims[2], w = want.t.dims[3];
     oc__conv_geom d = {p[0], p[1], p[2], p[3], p[1], h,    w,    p[4],
                        p[4], p[5], p[5], 1,    1,    p[6], p[6], p[1]};
     oc__conv_geom g = {p[0], p[1], h, w, p[7], h, w, 1, 1, 1, 1, 1, 1, 0, 0, 1};
     const oc_tensor *in[] = {&dw.t, &db.t, &pw.t, &pb.t};
-    oc_value one = depth_and_point(&d, &g, in, &x.t, &rb.t, 1);
-    oc_value two = depth_and_point(&d, &g, in, &x.t, &rb.t, 2);
-    assert_close(&one.t, &want.t, 2e-5, "depthwise and 1x1");
-    assert_close(&two.t, &one.t, 0, "the same on two threads");
-    oc_value *all[] = {&x,    &dw, &db, &pw,  &pb, &mid,
-                       &want, &r,  &rb, &one, &two};
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        oc__conv_algo algo = bf16 ? OC_CONV_POINT_BF16 : OC_CONV_POINT;
+        oc_value one = depth_and_point(&d, &g, in, &x.t, &rb.t, algo, 1);
+        oc_value two = depth_and_point(&d, &g, in, &x.t, &rb.t, algo, 2);
+        if (bf16) {
+            round_to_bf16(&mid.t);
+            round_to_bf16(&pw.t);
+            oc__value_clear(&want);
+            want = plain_conv(b, &mid.t, &pw.t, &pb.t);
+            add_and_clip(&want.t, &r.t);
+        }
+        /* What lies between may be off by a bit, and then round to a bf16
+         * that is 2^-5 away where it is above 4, as here and there it is. */
+        assert_close(&one.t, &want.t, bf16 ? 0x1p-5 : 2e-5,
+                     "depthwise and 1x1");
+        assert_close(&two.t, &one.t, 0, "the same on two threads");
+        oc__value_clear(&one);
+        oc__value_clear(&two);
+    }
+    oc_value *all[] = {&x, &dw, &db, &pw, &pb, &mid, &want, &r, &rb};
     for (size_t i = 0; i < OC_COUNT(all); i++)
         oc__value_clear(all[i]);
 }
@@ -298,6 +325,7 @@ static void check_depth(const int64_t *p, oc__rng *rng) {
 static void each_conv_blocked_does_depthwise_before(const oc__kernels *kt) {
     oc__rng rng;
     kernels = *kt;
+    kernels.bf16 = 1;
     oc__rng_init(&rng, 4);
     for (size_t i = 0; i < OC_COUNT(depths); i++)
         check_depth(depths[i], &rng);
