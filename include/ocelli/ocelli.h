@@ -253,6 +253,23 @@ OC_API double oc_cpu_peak_flops(uint32_t cpu_mask);
  */
 OC_API double oc_cpu_memory_speed(int threads);
 
+/** In what the heavy products of a network are computed. */
+typedef enum oc_precision {
+    OC_PRECISION_F32, /**< the reference */
+    /**
+     * Weights of convolutions and products, and what they are multiplied with,
+     * are rounded to bf16 (8 bits of mantissa); sums and everything between
+     * stay f32.  Needs instructions for it, or OC_CPU_SCALAR: plain C says what
+     * the result is, slowly.
+     */
+    OC_PRECISION_BF16,
+    OC_PRECISION_F16, /**< no kernels yet: E_UNSUPPORTED */
+    /** bf16 where this CPU has it and the network has what it is for. */
+    OC_PRECISION_AUTO,
+} oc_precision;
+/** "f32", "bf16", "f16" or "auto"; NULL for anything else. */
+OC_API const char *oc_precision_name(oc_precision precision);
+
 /**
  * How a model is loaded.  Zero-initialise, then set what matters; zero
  * always means the default.
@@ -272,6 +289,8 @@ typedef struct oc_options {
      */
     const char *cache_folder;
     size_t cache_bytes; /**< bound on that folder; 0: 2 GiB */
+    /** Of the products; bf16 wants full optimization.  See oc_precision. */
+    oc_precision precision;
 } oc_options;
 
 /**
@@ -282,7 +301,8 @@ typedef struct oc_options {
  *   opt   NULL for defaults
  * Errors: E_IO unreadable; E_FORMAT malformed (with byte offset);
  *   E_UNSUPPORTED an operator or type that is not there, named with its node,
- *   domain and version; E_SHAPE contradictory shapes; E_NOMEM; E_LIMIT.
+ *   domain and version, or a precision this CPU has not; E_SHAPE shapes that
+ *   contradict each other; E_NOMEM; E_LIMIT.
  */
 OC_API oc_status oc_model_load(oc_model **out, const char *path,
                                const oc_options *opt, oc_error *err);
@@ -290,6 +310,13 @@ OC_API oc_status oc_model_load(oc_model **out, const char *path,
 OC_API oc_status oc_model_load_memory(oc_model **out, const void *data,
                                       size_t bytes, const oc_options *opt,
                                       oc_error *err);
+/** E_UNSUPPORTED or E_ARG, with the sentence, where opt->precision is not to be
+ * had; oc_model_load() asks, too.  opt may be NULL. */
+OC_API oc_status oc_precision_check(const oc_options *opt, oc_error *err);
+/** The precision it runs in: what auto chose, never auto itself. */
+OC_API oc_precision oc_model_precision(const oc_model *model);
+/** What oc_cpu_peak_flops() says, of operations in the model's precision. */
+OC_API double oc_model_peak_flops(const oc_model *model);
 /** Frees a model once its sessions are gone; NULL is ignored. */
 OC_API void oc_model_destroy(oc_model *model);
 

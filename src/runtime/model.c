@@ -129,13 +129,17 @@ static oc_status finish(oc_model *m, oc_error *err) {
     oc__onnx *onnx = NULL;
     size_t cache_bytes = m->options.cache_bytes;
     if (!m->has_lock) return oc__fail_nomem(err);
+    OC_TRY(oc_precision_check(&m->options, err));
     oc__cache_open(&m->cache, &m->arena, m->options.cache_folder,
                    cache_bytes ? cache_bytes : 2 * (size_t)DEFAULT_CACHE_BYTES);
     if (m->path && !m->options.no_external_data) {
         m->folder = folder_of(&m->arena, m->path);
         if (!m->folder) return oc__fail_nomem(err);
     }
-    if (m->cache.folder && oc__model_recall(m)) return OC_OK;
+    if (m->cache.folder && oc__model_recall(m)) {
+        oc__precision_choose(m);
+        return OC_OK;
+    }
     OC_TRY(import(m, &m->arena, 1, &onnx, err));
     m->onnx = onnx;
     m->graph = onnx->graph;
@@ -144,6 +148,8 @@ static oc_status finish(oc_model *m, oc_error *err) {
     oc__file_drop(&m->file, m->file.data, m->file.bytes);
     OC_TRY(optimize(m, m->graph, err));
     m->summary.optimized_count = oc__onnx_count_nodes(m->graph);
+    m->has_products = oc__has_products(m->graph);
+    oc__precision_choose(m);
     OC_TRY(oc__model_sweep(m, err));
     /* The passes have read what they change; the rest is read when packed. */
     oc__file_drop(&m->file, m->file.data, m->file.bytes);

@@ -42,7 +42,8 @@ struct oc_model {
     oc_value_info *inputs; /* inputs[i] describes graph->inputs[i] */
     oc_value_info *outputs;
     oc_model_summary summary;
-    int is_random; /* a node draws random numbers */
+    int is_random;    /* a node draws random numbers */
+    int has_products; /* with weights of f32 */
 
     struct oc__onnx *onnx;
     oc__cache cache;                 /* of programs; mostly there is none */
@@ -88,6 +89,14 @@ oc_status oc__model_clone_graph(oc_model *m, oc__graph **out, oc__arena *arena,
                                 int *is_only, oc_error *err);
 /** What goes with that graph: model->onnx, or late_onnx behind it. */
 const struct oc__onnx *oc__model_onnx(const oc_model *m);
+
+/* ---- precision.c ------------------------------------------------------------
+ */
+
+/** Whether a convolution or product has constant weights of f32. */
+int oc__has_products(const oc__graph *g);
+/** Sets kernels.bf16, once has_products is known. */
+void oc__precision_choose(oc_model *m);
 
 /* ---- model_cache.c
  * ----------------------------------------------------------- */

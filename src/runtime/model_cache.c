@@ -3,7 +3,8 @@
  *
  * A description is found by the digest of the model's file, a program by that
  * of all its files (weights may lie beside it) and by what shapes it: inputs,
- * kernels, threads, level, and whether its ways were timed, then on what.
+ * kernels, precision, threads, level, and whether its ways were timed, then on
+ * what.
  */
 #include "runtime/model_sweep.h"
 
@@ -101,7 +102,8 @@ static void put_header(oc__sink *s, const oc_model *m) {
                          (int64_t)o->parameter_elems,
                          (int64_t)o->parameter_bytes,
                          (int64_t)m->summary.optimized_count,
-                         m->is_random};
+                         m->is_random,
+                         m->has_products};
     for (size_t i = 0; i < OC_COUNT(texts); i++)
         oc__sink_text(s, texts[i]);
     for (size_t i = 0; i < OC_COUNT(numbers); i++)
@@ -130,6 +132,7 @@ static int get_header(oc__source *s, oc_model *m, oc__onnx *o) {
     o->parameter_bytes = (size_t)oc__source_int(s);
     m->summary.optimized_count = (size_t)oc__source_int(s);
     m->is_random = (int)oc__source_int(s);
+    m->has_products = (int)oc__source_int(s);
     o->n_opsets = oc__source_count(s);
     o->opsets = oc__arena_array(&m->arena, o->n_opsets, sizeof(*o->opsets));
     for (size_t i = 0; o->opsets && i < o->n_opsets; i++) {
@@ -265,6 +268,7 @@ static int program_key(const oc_model *m, const oc_value *const *inputs,
     oc__sink_raw(&s, m->digest, sizeof(m->digest));
     oc__sink_int(&s, env->level);
     oc__sink_uint(&s, oc__cpu_resolve(m->options.cpu_mask));
+    oc__sink_int(&s, env->kernels->bf16);
     oc__sink_int(&s, env->threads);
     oc__sink_uint(&s, is_tuned != 0);
     if (is_tuned) put_machine(&s);

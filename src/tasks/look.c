@@ -61,7 +61,8 @@ static oc_status load_plain(oc__look *l, oc_error *err) {
     }
     opt.allocator = &m->allocator;
     opt.optimize = -1;
-    opt.cache_folder = NULL; /* it is the graph that is wanted */
+    opt.precision = OC_PRECISION_F32; /* another would want the passes */
+    opt.cache_folder = NULL;          /* it is the graph that is wanted */
     if (m->path) return oc_model_load(&l->plain, m->path, &opt, err);
     return oc_model_load_memory(&l->plain, m->bytes, m->n_bytes, &opt, err);
 }

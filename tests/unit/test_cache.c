@@ -375,13 +375,21 @@ static void cache_keeps_apart_what_differs(void **state) {
     j.options.cpu_mask = OC_CPU_SCALAR;
     assert_true(is_right(&j));
     assert_int_equal(count(&r, 'p'), 5);
+    j.options.optimize = 0;
+    assert_true(is_right(&j));
+    assert_int_equal(count(&r, 'p'), 6);
+    j.options.precision = OC_PRECISION_BF16;
+    assert_true(is_right(&j));
+    assert_int_equal(count(&r, 'p'), 7);
+    assert_true(is_right(&j));
+    assert_false(j.read_graph);
     /* Another model of the same name and size, within the same second. */
     make_model(&r, 100, 0);
     assert_true(is_right(&j));
-    assert_int_equal(count(&r, 'p'), 6);
+    assert_int_equal(count(&r, 'p'), 8);
     make_model(&r, 1, 0);
     assert_true(is_right(&j));
-    assert_int_equal(count(&r, 'p'), 6);
+    assert_int_equal(count(&r, 'p'), 8);
     assert_false(j.read_graph);
     rig_deinit(&r);
 }
