@@ -60,7 +60,10 @@ typedef struct cli_verb {
      "may use)", NULL}
 #define CLI_OPT_CPU                                                            \
     {"cpu", 0, "SET", "instruction sets to use at most (default: all there "  \
-     "are)", "scalar|sse41|avx2|avx512|vnni|amx|neon|all"}
+     "are)", "scalar|sse41|avx2|avx512|vnni|bf16|amx|neon|all"}
+#define CLI_OPT_PRECISION                                                      \
+    {"precision", 0, "TYPE", "of products by weights; auto: bf16 where the "   \
+     "CPU has it (default f32)", "f32|bf16|f16|auto"}
 #define CLI_OPT_CACHE                                                          \
     {"cache", 0, "DIR", "keep compiled models in DIR (default: ocelli in the " \
      "user's cache folder)", NULL},                                            \
@@ -73,7 +76,8 @@ typedef struct cli_verb {
      "none|basic|full"}
 /** What every verb that runs models takes, and the end of its list. */
 #define CLI_OPTS_RUN                                                           \
-    CLI_OPT_THREADS, CLI_OPT_CPU, CLI_OPT_CACHE, CLI_OPT_TUNE,                 \
+    CLI_OPT_THREADS, CLI_OPT_CPU, CLI_OPT_PRECISION, CLI_OPT_CACHE,            \
+    CLI_OPT_TUNE,                                                              \
     CLI_OPT_OPTIMIZE, CLI_OPT_JSON, CLI_OPT_QUIET, CLI_OPT_END
 /* clang-format on */
 
@@ -139,8 +143,11 @@ int cli_code(oc_status status);
 
 /** OC_CPU_* mask of --cpu. */
 uint32_t cli_cpu_mask(const cli_args *args);
-/** Loads a model, heeding --cpu, --optimize, and --cache where the verb has
- * it; prints what goes wrong. */
+/** Sets opt by --cpu, --optimize and --precision; CLI_USAGE, with the sentence
+ * printed, where the last is not to be had. */
+int cli_options(const cli_args *args, oc_options *opt);
+/** Loads a model, heeding --cpu, --precision, --optimize, and --cache where the
+ * verb has it; prints what goes wrong. */
 int cli_load_model(const cli_args *args, const char *path, oc_model **out);
 /** Sets what --tune asks for in opt; args live as long as the session. */
 void cli_tune(const cli_args *args, oc_session_options *opt);

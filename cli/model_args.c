@@ -16,7 +16,8 @@ uint32_t cli_cpu_mask(const cli_args *args) {
         {"avx2", OC_CPU_AVX2},
         {"avx512", OC_CPU_AVX512},
         {"vnni", OC_CPU_AVX512VNNI | OC_CPU_AVXVNNI},
-        {"amx", OC_CPU_AVX512BF16 | OC_CPU_AMX_INT8 | OC_CPU_AMX_BF16},
+        {"bf16", OC_CPU_AVX512BF16},
+        {"amx", OC_CPU_AMX_INT8 | OC_CPU_AMX_BF16},
     };
     const char *set = cli_get(args, "cpu", "all");
     if (!strcmp(set, "all")) return 0;
@@ -28,6 +29,22 @@ uint32_t cli_cpu_mask(const cli_args *args) {
         if (!strcmp(set, levels[i].name)) break;
     }
     return mask;
+}
+
+int cli_options(const cli_args *args, oc_options *opt) {
+    const char *level = cli_get(args, "optimize", "full");
+    const char *name = cli_get(args, "precision", "f32");
+    oc_error err;
+    int p = OC_PRECISION_AUTO;
+    while (strcmp(name, oc_precision_name((oc_precision)p)) != 0)
+        p--; /* one of the choices there are */
+    memset(opt, 0, sizeof(*opt));
+    opt->cpu_mask = cli_cpu_mask(args);
+    opt->optimize = !strcmp(level, "none") ? -1 : !strcmp(level, "basic");
+    opt->precision = (oc_precision)p;
+    return oc_precision_check(opt, &err)
+               ? cli_fail(CLI_USAGE, "--precision: %s", err.message)
+               : CLI_OK;
 }
 
 static int has_option(const cli_args *args, const char *name) {
@@ -58,16 +75,15 @@ static const char *cache_folder(const cli_args *args, char **made) {
 }
 
 int cli_load_model(const cli_args *args, const char *path, oc_model **out) {
-    oc_options opt = {0};
+    oc_options opt;
     oc_error err;
-    const char *level = cli_get(args, "optimize", "full");
     char *made = NULL;
+    int code = cli_options(args, &opt);
     opt.cache_folder = cache_folder(args, &made);
-    opt.cpu_mask = cli_cpu_mask(args);
-    opt.optimize = !strcmp(level, "none") ? -1 : !strcmp(level, "basic");
-    oc_status st = oc_model_load(out, path, &opt, &err);
+    if (!code && oc_model_load(out, path, &opt, &err))
+        code = cli_report(&err, path);
     free(made);
-    return st ? cli_report(&err, path) : CLI_OK;
+    return code;
 }
 
 /* On standard error: what a verb prints is the same with --tune. */

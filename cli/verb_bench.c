@@ -225,6 +225,10 @@ static void text_layers(const bench *b) {
 /* ---- report ---------------------------------------------------------------
  */
 
+static const char *precision(const bench *b) {
+    return oc_precision_name(oc_model_precision(b->model));
+}
+
 static void report_json(const bench *b) {
     json j;
     json_begin(&j, stdout);
@@ -232,6 +236,7 @@ static void report_json(const bench *b) {
     json_string(&j, "model", b->args->operands[0]);
     json_int(&j, "threads", b->threads);
     json_int(&j, "sessions", b->n_sessions);
+    json_string(&j, "precision", precision(b));
     json_int(&j, "runs", (int64_t)b->times.n);
     json_double(&j, "load_ms", b->load_ms);
     json_double(&j, "first_ms", b->first_ms);
@@ -270,8 +275,9 @@ static void report_text(const bench *b) {
     out_table_deinit(&t);
     printf("%s%zu runs ", out_color(stdout, OUT_DIM), b->times.n);
     if (b->n_sessions > 1) printf("of %d sessions at once ", b->n_sessions);
-    printf("with %d thread%s%s%s\n", b->threads, b->threads > 1 ? "s" : "",
-           b->n_sessions > 1 ? " each" : "", out_color(stdout, OUT_PLAIN));
+    printf("with %d thread%s%s in %s%s\n", b->threads,
+           b->threads > 1 ? "s" : "", b->n_sessions > 1 ? " each" : "",
+           precision(b), out_color(stdout, OUT_PLAIN));
     if (cli_has(b->args, "layers")) text_layers(b);
 }
 
@@ -322,7 +328,6 @@ static int prepare(bench *b) {
     int layers = cli_has(b->args, "layers") || cli_has(b->args, "roofline");
     int code = get_sizes(b, &threads);
     if (code) return code;
-    if (layers) b->peak = oc_cpu_peak_flops(cli_cpu_mask(b->args)) * b->threads;
     double start = out_seconds();
     code = cli_load_model(b->args, b->args->operands[0], &b->model);
     for (int i = 0; i < b->n_sessions && !code; i++) {
@@ -330,6 +335,7 @@ static int prepare(bench *b) {
                                      b->threads, &b->sessions[i]);
         if (i == 0) b->load_ms = 1e3 * (out_seconds() - start);
     }
+    if (!code && layers) b->peak = oc_model_peak_flops(b->model) * b->threads;
     b->session = b->sessions[0];
     return code ? code : set_inputs(b);
 }

@@ -38,6 +38,7 @@ typedef struct test_case {
 
 typedef struct suite {
     const cli_args *args;
+    oc_options load;
     test_case *cases;
     size_t n, capacity;
     int64_t count[3];
@@ -406,15 +407,11 @@ static outcome run_sets(suite *s, run_state *r) {
 
 static outcome run_case(suite *s, run_state *r, const test_case *c) {
     oc_error err;
-    oc_options opt = {0};
     outcome o;
     memset(r, 0, sizeof(*r));
     r->test = c;
     find_tolerances(c, &r->how);
-    const char *level = cli_get(s->args, "optimize", "full");
-    opt.cpu_mask = cli_cpu_mask(s->args);
-    opt.optimize = !strcmp(level, "none") ? -1 : !strcmp(level, "basic");
-    if (oc_model_load(&r->model, c->model, &opt, &err)) {
+    if (oc_model_load(&r->model, c->model, &s->load, &err)) {
         o = lose(r, &err);
     } else {
         if (s->j) oc_model_each_node(r->model, note_operator, r);
@@ -487,6 +484,7 @@ static int run_conform(cli_args *args) {
     memset(&s, 0, sizeof(s));
     s.args = args;
     int code = cli_get_int(args, "threads", 1, 1024, 0, &threads);
+    if (!code) code = cli_options(args, &s.load);
     for (int i = 0; !code && i < args->n_operands; i++) {
         code = find_cases(&s, args->operands[i], 0);
     }

@@ -100,8 +100,10 @@ static int log_level(const char *name) {
 
 static int run_with(const cli_args *args, server_options *o) {
     oc_error err;
+    oc_options load;
     int code = take_integers(args, o);
     if (!code) code = take_times(args, o);
+    if (!code) code = cli_options(args, &load);
     if (code) return code;
     o->models = cli_get(args, "models", NULL);
     o->versions = cli_get(args, "versions", NULL);
@@ -109,7 +111,8 @@ static int run_with(const cli_args *args, server_options *o) {
     o->tls_cert = cli_get(args, "tls-cert", NULL);
     o->tls_key = cli_get(args, "tls-key", NULL);
     o->keys = cli_get(args, "keys", NULL);
-    o->cpu_mask = cli_cpu_mask(args);
+    o->cpu_mask = load.cpu_mask;
+    o->precision = load.precision;
     o->log_level = log_level(cli_get(args, "log", "info"));
     if (!o->models && !o->n_named)
         return cli_fail(CLI_USAGE, "nothing to serve: give --models DIR or "
@@ -193,6 +196,7 @@ static const cli_option options[] = {
      "(default 0)", NULL},
     {"drain", 0, "S", "then seconds for requests to end (default 30)", NULL},
     CLI_OPT_CPU,
+    CLI_OPT_PRECISION,
     {"log", 0, "LEVEL", "what to log on standard error (default info)",
      "error|warn|info|debug"},
     CLI_OPT_END,

@@ -188,7 +188,8 @@ static const cli_option options[] = {
     {"steady", 0, "N", "in how many of the last 4 pictures something must be "
      "to be believed (default 2)", NULL},
     {"count", 0, "N", "end after so many pictures", NULL},
-    CLI_OPT_THREADS, CLI_OPT_CPU, CLI_OPT_CACHE, CLI_OPT_TUNE,
+    CLI_OPT_THREADS, CLI_OPT_CPU, CLI_OPT_PRECISION, CLI_OPT_CACHE,
+    CLI_OPT_TUNE,
     CLI_OPT_OPTIMIZE,
     {"json", 0, NULL, "print a JSON object on a line for each picture", NULL},
     CLI_OPT_QUIET, CLI_OPT_END,

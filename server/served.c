@@ -125,6 +125,7 @@ static oc_status load_model(served *s, const char *path, oc_error *err) {
     oc_options opt = {0};
     size_t limit = s->opt.max_file_bytes ? s->opt.max_file_bytes : SIZE_MAX;
     opt.cpu_mask = s->opt.cpu_mask;
+    opt.precision = s->opt.precision;
     opt.max_file_bytes = s->opt.max_file_bytes;
     oc_status st = read_file(&s->bytes, path, limit, err);
     if (st) return st;

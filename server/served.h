@@ -23,6 +23,7 @@ typedef struct slot {
 typedef struct served_options {
     int threads; /* of a session */
     uint32_t cpu_mask;
+    oc_precision precision;
     size_t max_file_bytes; /* 0: no limit */
 } served_options;
 

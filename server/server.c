@@ -224,8 +224,9 @@ static void raise_file_limit(server *s) {
 
 static oc_status make_parts(server *s, oc_error *err) {
     const server_options *o = &s->opt;
+    served_options each = {o->threads, o->cpu_mask, o->precision, 0};
     repo_options repo = {o->models,   o->named,  o->n_named,
-                         o->versions, o->poll_s, {o->threads, o->cpu_mask, 0}};
+                         o->versions, o->poll_s, each};
     scheduler_options sched = {o->workers, o->queue, o->batch,
                                (int64_t)(o->batch_delay_s * 1e9)};
     oc_status st = auth_create(&s->auth, o->keys, o->rate, o->burst, err);

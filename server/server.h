@@ -33,6 +33,7 @@ typedef struct server_options {
     double poll_s;
     int threads; /* of a session */
     uint32_t cpu_mask;
+    oc_precision precision;
     /* Who may connect. */
     const char *listen; /* "127.0.0.1:8080", "[::1]:8080", ":8080" */
     const char *tls_cert, *tls_key;
