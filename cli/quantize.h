@@ -52,7 +52,8 @@ typedef struct quantize {
     double figure_before, figure_after, max_drop;
     double figure_first; /* before any layer went back to f32 */
     int is_equalized;    /* channels share their reach: that was better */
-    double figure_other; /* the same, were that the other way; 0: it cannot */
+    int has_other;       /* it was measured the other way, too: */
+    double figure_other; /* the same then */
     double agreement;    /* least of it that is good enough; 0: any */
     int measured;        /* how often the metric was */
 } quantize;

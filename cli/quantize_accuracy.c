@@ -210,6 +210,7 @@ static int first_figure(search *s) {
     if (code || !oc_quantizer_equalized(r->q)) return code;
     oc_quantizer_equalize(r->q, 0, NULL);
     code = figure_now(s, &r->figure_other);
+    r->has_other = 1;
     r->is_equalized = r->figure_other <= r->figure_after;
     if (!r->is_equalized) {
         double taken = r->figure_other;

@@ -88,7 +88,7 @@ void quantize_report_json(const quantize *r) {
         json_string(&j, "metric", r->metric);
         json_double(&j, "before", r->figure_before);
         json_double(&j, "first", r->figure_first);
-        if (r->figure_other > 0)
+        if (r->has_other)
             json_double(&j, r->is_equalized ? "not_equalized" : "equalized",
                         r->figure_other);
         json_double(&j, "after", r->figure_after);
