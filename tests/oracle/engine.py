@@ -26,12 +26,14 @@ class Options(c.Structure):
     _fields_ = [("allocator", c.c_void_p), ("cpu_mask", c.c_uint32),
                 ("optimize", c.c_int), ("max_file_bytes", c.c_size_t),
                 ("no_external_data", c.c_int), ("cache_folder", c.c_char_p),
-                ("cache_bytes", c.c_size_t)]
+                ("cache_bytes", c.c_size_t), ("precision", c.c_int)]
 
 
 class SessionOptions(c.Structure):
     _fields_ = [("threads", c.c_int), ("plan_cache_bytes", c.c_size_t),
-                ("profile", c.c_int), ("any_shape", c.c_int)]
+                ("profile", c.c_int), ("any_shape", c.c_int),
+                ("tune", c.c_int), ("tuned", c.c_void_p),
+                ("tuned_user", c.c_void_p)]
 
 
 class String(c.Structure):

@@ -149,7 +149,8 @@ class Truth(c.Structure):
 
 class Sample(c.Structure):
     _fields_ = [("picture", c.c_char_p), ("id", c.c_int64),
-                ("label", c.c_int), ("mask", c.c_char_p),
+                ("label", c.c_int), ("label_count", c.c_int),
+                ("labels", c.c_void_p), ("mask", c.c_char_p),
                 ("truth_count", c.c_int), ("truths", c.POINTER(Truth))]
 
 

@@ -446,7 +446,8 @@ class Options(ctypes.Structure):
                 ("optimize", ctypes.c_int), ("max_file_bytes", ctypes.c_size_t),
                 ("no_external_data", ctypes.c_int),
                 ("cache_folder", ctypes.c_char_p),
-                ("cache_bytes", ctypes.c_size_t)]
+                ("cache_bytes", ctypes.c_size_t),
+                ("precision", ctypes.c_int)]
 
 
 def library():

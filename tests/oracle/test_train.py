@@ -336,9 +336,9 @@ def architectures_run_in_onnx_runtime():
         runs_elsewhere(name, size, width)
 
 
-TESTS = [every_loss, weighted_losses, classes_in_classes,
-         plain_and_nesterov_momentum, adamw_with_decoupled_decay, clipped_gradients, averaged_weights,
-         architectures_run_in_onnx_runtime]
+TESTS = [every_loss, weighted_losses, plain_and_nesterov_momentum,
+         adamw_with_decoupled_decay, clipped_gradients, averaged_weights,
+         architectures_run_in_onnx_runtime, classes_in_classes]
 
 
 def main():
