@@ -40,6 +40,12 @@ static oc_status take(oc_dataset *d, const oc__labelled *l, oc__part part,
     for (int i = 0; i < l->n; i++)
         if (part == OC_PART_COUNT || l->pictures[i].part == part)
             OC_TRY(add(d, &l->pictures[i], err));
+    /* Who opens these is told why they cannot be used. */
+    for (int i = 0; i < l->n_bad; i++) {
+        oc__labelled_picture p = {.path = l->bad[i].path, .label = -1};
+        if (part == OC_PART_COUNT || l->bad[i].part == part)
+            OC_TRY(add(d, &p, err));
+    }
     return OC_OK;
 }
 

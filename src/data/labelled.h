@@ -51,6 +51,7 @@ typedef struct oc__labelled_picture {
 typedef struct oc__bad_picture {
     const char *path;
     const char *why;
+    oc__part part;
 } oc__bad_picture;
 
 /**

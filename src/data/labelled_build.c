@@ -99,7 +99,7 @@ oc_status oc__builder_label(oc__builder *b, int32_t name, oc_error *err) {
     return OC_OK;
 }
 
-oc_status oc__builder_bad(oc__builder *b, const char *path, const char *why,
+oc_status oc__builder_bad(oc__builder *b, const oc__found *f, const char *why,
                           oc_error *err) {
     oc__labelled *l = b->l;
     if (l->n_bad >= MAX_BAD) return OC_OK; /* enough to see what is wrong */
@@ -108,7 +108,7 @@ oc_status oc__builder_bad(oc__builder *b, const char *path, const char *why,
     char *copy = oc__arena_strdup(&b->walk.arena, why);
     if (!v || !copy) return oc__fail_nomem(err);
     l->bad = v;
-    v[l->n_bad++] = (oc__bad_picture){path, copy};
+    v[l->n_bad++] = (oc__bad_picture){f->path, copy, f->part};
     return OC_OK;
 }
 
@@ -123,7 +123,7 @@ oc_status oc__builder_add(oc__builder *b, oc__found *f, oc_error *err) {
     }
     if (!f->bytes) {
         b->n_labels = f->first;
-        return oc__builder_bad(b, f->path, "the file is empty (0 bytes)", err);
+        return oc__builder_bad(b, f, "the file is empty (0 bytes)", err);
     }
     if (b->n >= OC_MAX_SAMPLES)
         return oc__fail(err, OC_E_LIMIT, "more than %d pictures",

@@ -58,8 +58,8 @@ oc_status oc__builder_name(oc__builder *b, const char *text, size_t n,
 oc_status oc__builder_add(oc__builder *b, oc__found *f, oc_error *err);
 /** Appends a label for the picture to be added next. */
 oc_status oc__builder_label(oc__builder *b, int32_t name, oc_error *err);
-/** Notes a file that cannot be used; the text is copied. */
-oc_status oc__builder_bad(oc__builder *b, const char *path, const char *why,
+/** Notes that f's file cannot be used; the text is copied. */
+oc_status oc__builder_bad(oc__builder *b, const oc__found *f, const char *why,
                           oc_error *err);
 /** Sorts, numbers the classes, makes the split: fills l. */
 oc_status oc__builder_finish(oc__builder *b, const char *dir, oc_error *err);

@@ -359,7 +359,7 @@ static oc_status take_row(table *t, oc_error *err) {
     t->b->n_labels -= (size_t)f.n_labels;
     t->missing++;
     if (!t->first_missing) t->first_missing = f.path;
-    return oc__builder_bad(t->b, f.path, "there is no such file", err);
+    return oc__builder_bad(t->b, &f, "there is no such file", err);
 }
 
 /* ---- tables ---------------------------------------------------------------

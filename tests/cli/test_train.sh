@@ -133,6 +133,13 @@ printf 'data/val/cold/3.ppm,grey,train\n' >>tree.csv
 run eval h.onnx --data tree.csv --json
 json "eval reads tables" 'abs(d["top1"] - 2 / 3) < 1e-9 and
     d["levels"] == [1] and d["images"] == 3'
+printf 'gone.ppm,grey,val\n' >>tree.csv
+: >zero.ppm
+printf 'zero.ppm,grey,val\nzero2.ppm,grey,train\n' >>tree.csv
+run eval h.onnx --data tree.csv
+ok "eval names the pictures of tables that it cannot read" \
+    complains 'gone.ppm.*|zero.ppm'
+ok "eval counts them" complains '2 of 5 pictures failed'
 
 # ---- several labels --------------------------------------------------------
 
