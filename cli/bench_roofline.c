@@ -35,7 +35,7 @@ static const char css[] =
     ".soft{fill:#667;font-size:12px}.line{stroke:#223;stroke-width:2;fill:none}"
     ".grid{stroke:#dde;stroke-width:1}.back{fill:#fff}"
     ".a{fill:#0072b2}.b{fill:#d55e00}.c{fill:#009e73}.d{fill:#887}"
-    "circle{fill-opacity:.6}h1{font-size:16px}"
+    "circle{fill-opacity:.6}"
     "@media(prefers-color-scheme:dark){text{fill:#dde}.soft{fill:#99a}"
     ".line{stroke:#dde}.grid{stroke:#334}.back{fill:#15171c}"
     ".a{fill:#56b4e9}.b{fill:#e69f00}.c{fill:#3ac79b}.d{fill:#aa9}}";
@@ -139,10 +139,12 @@ static void put_roof(FILE *f, const roof *r) {
 
 static const char *kind_of(const oc_step_info *s) {
     if (strstr(s->op, "Conv")) return strstr(s->kernel, "depth") ? "b" : "a";
-    return strstr(s->op, "Gemm") || strstr(s->op, "MatMul") ||
-                   strstr(s->op, "Attention")
-               ? "c"
-               : "d";
+    static const char *const products[] = {"Gemm", "MatMul", "Product",
+                                           "Attention"};
+    for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
+        if (strstr(s->op, products[i])) return "c";
+    }
+    return "d";
 }
 
 static void put_dots(FILE *f, const roof *r) {

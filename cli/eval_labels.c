@@ -60,6 +60,9 @@ static int add(evaluation *e, const oc_sample *sample, const oc_result *r) {
     labels_state *s = e->state;
     int best = -1;
     char room[16];
+    /* An unusable file of a table that has become usable meanwhile. */
+    if (sample->label < 0)
+        return cli_fail(CLI_BAD_INPUT, "%s has no label", sample->picture);
     s->pictures++;
     for (int i = 0; i < r->label_count && i < 5; i++) {
         int index = r->labels[i].index;

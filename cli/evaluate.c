@@ -208,8 +208,8 @@ int evaluation_measure(evaluation *e, oc_vision *v, const char *label) {
     e->vision = v;
     e->begun = 1;
     /* Precision over all recalls wants the score of every label. */
-    if (e->how == &measure_multi &&
-        oc_vision_set_limits(v, 1e-12, e->labels, &err))
+    int all = e->labels > e->classes ? e->labels : e->classes;
+    if (e->how == &measure_multi && oc_vision_set_limits(v, 1e-12, all, &err))
         return cli_report(&err, NULL);
     int code = e->how->begin(e);
     return code ? code : look_at_all(e, e->how, v, label);

@@ -19,6 +19,7 @@ enum { IMAGES = 200 };
 /* The model's label for class c of data; -1: it has none. */
 static int label_of(const prune *r, const oc_dataset *data, int c) {
     const char *name = oc_dataset_class(data, c);
+    if (c < 0) return -1; /* a picture without a label */
     for (int i = 0; i < r->e.labels; i++) {
         const char *label = oc_card_label(r->v.card, i);
         if (name ? label && !strcasecmp(label, name) : r->e.class_of[i] == c)

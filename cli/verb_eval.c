@@ -82,7 +82,7 @@ static int run_eval(cli_args *args) {
 }
 
 static const cli_option options[] = {
-    {"data", 'd', "DIR", "folder of labelled pictures", NULL},
+    {"data", 'd', "DIR", "labelled pictures: a folder, or a table", NULL},
     {"split", 0, "NAME", "part of the data (default: val or test)", NULL},
     {"limit", 0, "N", "look at the first N pictures only", NULL},
     {"save", 0, "FILE", "write the boxes in COCO's results format", NULL},
@@ -99,7 +99,9 @@ const cli_verb cli_verb_eval = {
     "measure a model on labelled pictures",
     "What is measured depends on what the model does.\n\n"
     "Classify: top-1, top-5 and confusions; DIR has a folder for each class, "
-    "or labels.txt with lines of file and index.\n\n"
+    "or labels.txt with lines of file and index, or is a table of files and "
+    "labels. Where classes are paths (animal/cat, a folder in a folder), how "
+    "often each level was right; where pictures have several labels, mAP.\n\n"
     "Detect: COCO's twelve figures; DIR has COCO's JSON, or Pascal VOC's "
     "Annotations and JPEGImages. Classes are matched by name.\n\n"
     "Segment: mean intersection over union and accuracy of pixels; DIR has "

@@ -301,6 +301,7 @@ static void put_result_schemas(json *j) {
     put_schema_type(j, "width", "integer");
     put_schema_type(j, "height", "integer");
     put_schema_type(j, "time_ms", "object");
+    put_array_of(j, "groups", "Finding");
     put_array_of(j, "labels", "Finding");
     put_array_of(j, "objects", "Finding");
     put_array_of(j, "classes", "Finding");

@@ -47,6 +47,10 @@ static oc_status check_options(const oc_training_options *o, oc_error *err) {
                         "a share of %g of the epochs with smaller pictures is "
                         "not in 0 to 0.9",
                         o->grow);
+    if (!(o->last_rate <= 1 && o->hierarchy <= 1))
+        return oc__fail(err, OC_E_ARG,
+                        "the rate at the end and the loss of classes above are "
+                        "shares of 1");
     if (o->qat && !o->model)
         return oc__fail(err, OC_E_ARG,
                         "training for 8 bits goes on from a model in f32, and "

@@ -31,9 +31,26 @@ static oc_status check_options(const oc_trainer_options *o, oc_error *err) {
         return oc__fail(err, OC_E_ARG,
                         "a teacher's share is in 0 to 1, its temperature in 0 "
                         "to 100");
+    if (o->levels < 0 || (o->levels && (o->multi || !o->above)) ||
+        !(o->hierarchy >= 0 && o->hierarchy <= 1))
+        return oc__fail(err, OC_E_ARG,
+                        "classes above the classes need a list, one label a "
+                        "picture, and a share of the loss in 0 to 1");
     if (o->ema < 0 || o->ema >= 1)
         return oc__fail(err, OC_E_ARG, "an average of %g is not in 0 to 1",
                         o->ema);
+    return OC_OK;
+}
+
+/* A class above is one of as many as there are classes at most. */
+static oc_status check_above(const oc_trainer *t, oc_error *err) {
+    size_t classes = (size_t)t->net.classes;
+    for (size_t i = 0; i < (size_t)t->opt.levels * classes; i++)
+        if (t->opt.above[i] < 0 || t->opt.above[i] >= t->net.classes)
+            return oc__fail(err, OC_E_ARG,
+                            "class %zu lies in class %d, which is not in 0 to "
+                            "%d",
+                            i % classes, t->opt.above[i], t->net.classes - 1);
     return OC_OK;
 }
 
@@ -171,6 +188,7 @@ static oc_status start(oc_trainer *t, oc_error *err) {
         return oc__fail(err, OC_E_ARG,
                         "a teacher of %d classes cannot teach %d",
                         t->opt.taught, t->net.classes);
+    OC_TRY(check_above(t, err));
     OC_TRY(make_state(t, err));
     return make_step(t, err);
 }

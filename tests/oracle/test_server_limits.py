@@ -9,6 +9,7 @@ import hashlib
 import re
 import resource
 import socket
+import ssl
 
 from server_process import *
 
@@ -28,11 +29,13 @@ def raw(server, data, timeout=20, then=None, context=None):
         if context:
             c = stack.enter_context(
                 context.wrap_socket(c, server_hostname=server.host))
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        # Under TLS a connection that was closed meanwhile is an SSLEOFError.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError,
+                                 ssl.SSLEOFError):
             c.sendall(data)
             if then:
                 then(c)
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionResetError, ssl.SSLEOFError):
             while more := c.recv(65536):
                 out += more
     return out

@@ -611,6 +611,18 @@ static void train_says_no_with_a_sentence(void **state) {
     o.arch = "resnet8";
     assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_ARG); /* no size */
     o.height = o.width = 32;
+    const int above[2] = {0, 2}, below[2] = {-1, 0};
+    o.levels = 1;
+    assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_ARG); /* no list */
+    o.above = above;
+    assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_ARG);
+    assert_non_null(strstr(err.message, "class 1 lies in class 2"));
+    o.above = below;
+    assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_ARG);
+    o.levels = 0;
+    o.hierarchy = NAN;
+    assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_ARG);
+    o.hierarchy = 0;
     o.memory_bytes = 1000;
     assert_int_equal(oc_trainer_create(&t, &o, &err), OC_E_LIMIT);
     oc_training *f = NULL;
@@ -619,6 +631,10 @@ static void train_says_no_with_a_sentence(void **state) {
     assert_non_null(strstr(err.message, "smaller pictures"));
     g.grow = NAN;
     assert_int_equal(oc_training_create(&f, &g, &err), OC_E_ARG);
+    g.grow = 0;
+    g.last_rate = 2;
+    assert_int_equal(oc_training_create(&f, &g, &err), OC_E_ARG);
+    assert_non_null(strstr(err.message, "shares of 1"));
     const char *path = test_shared("models/yunet_n_320_320.onnx");
     if (!path) return;
     oc_trainer_options m = {.model = path, .classes = 2, .batch = 2};
