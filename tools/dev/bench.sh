@@ -2,37 +2,20 @@
 # bench.sh: latency and memory of models, one thread and all; `peers` puts
 # ONNX Runtime and OpenVINO beside us; `int8` is quantizing, beside NNCF and
 # ONNX Runtime, `serve` requests over HTTP, `train` steps of training, beside
-# PyTorch.
+# PyTorch; `scale` and `size` need no peer.
 
 bench() {
     need_for build
     build_release
     [ -x build/ocelli ] || die "there is no program to measure with yet"
-    if [ "${1:-}" = peers ]; then
+    case ${1:-} in
+    peers | int8 | train | serve | scale | size)
+        what=bench_$1
         shift
-        bench_peers "$@"
+        "$what" "$@"
         return
-    fi
-    if [ "${1:-}" = int8 ]; then
-        shift
-        bench_int8 "$@"
-        return
-    fi
-    if [ "${1:-}" = train ]; then
-        shift
-        bench_train "$@"
-        return
-    fi
-    if [ "${1:-}" = serve ]; then
-        shift
-        bench_serve "$@"
-        return
-    fi
-    if [ "${1:-}" = scale ]; then
-        shift
-        bench_scale "$@"
-        return
-    fi
+        ;;
+    esac
     if [ $# -eq 0 ]; then
         set -- "$shared"/models/*.onnx
         [ -f "$1" ] || die "no models in $shared/models; name some"
@@ -93,6 +76,20 @@ bench_scale() {
     fi
     build/venv/bin/python bench/scale.py build/ocelli build/scale.svg \
         "$(bench_threads | paste -sd ,)" "$@"
+}
+
+# What the program weighs without the optional libraries, stripped.
+bench_size() {
+    off=$(sed -n 's/^oc_\(dependency\|loaded\)(\([A-Z0-9]*\).*/-DOC_WITH_\2=OFF/p' \
+        cmake/OcDependencies.cmake)
+    # shellcheck disable=SC2086
+    logged size-cmake cmake -S . -B build/size -G Ninja -DOC_TESTS=OFF $off &&
+        logged size-build cmake --build build/size --target ocelli ||
+        die "the small program does not build"
+    for program in build/size/ocelli build/ocelli; do
+        strip -o build/size/stripped $program
+        echo "$program, stripped: $(wc -c <build/size/stripped) bytes"
+    done
 }
 
 # What the peers need, in build/venv.
