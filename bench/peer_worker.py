@@ -55,6 +55,12 @@ class Ocelli:
     class Session(c.Structure):
         _fields_ = [("threads", c.c_int), ("rest", c.c_char * 252)]
 
+    class Options(c.Structure):
+        _fields_ = [("allocator", c.c_void_p), ("cpu_mask", c.c_uint32),
+                    ("optimize", c.c_int), ("max_file_bytes", c.c_size_t),
+                    ("no_external_data", c.c_int),
+                    ("cache_folder", c.c_char_p), ("rest", c.c_char * 256)]
+
     class Error(c.Structure):
         _fields_ = [("status", c.c_int), ("offset", c.c_int64),
                     ("node", c.c_char * 96), ("message", c.c_char * 384)]
@@ -71,7 +77,9 @@ class Ocelli:
         lib.oc_model_input.restype = c.POINTER(self.Info)
         self.err = self.Error()
         self.model, self.session = c.c_void_p(), c.c_void_p()
-        self.call(lib.oc_model_load, c.byref(self.model), path.encode(), None)
+        loading = self.Options(cache_folder=cache.encode() if cache else None)
+        self.call(lib.oc_model_load, c.byref(self.model), path.encode(),
+                  c.byref(loading))
         options = self.Session(threads=threads)
         self.call(lib.oc_session_create, c.byref(self.session), self.model,
                   c.byref(options))
