@@ -63,7 +63,11 @@ static int can_point(const oc__kernels *kt, const oc__conv_geom *g) {
 int oc__point_pays(const oc__kernels *kt, const oc__conv_geom *g) {
     size_t in_blocks = oc__blocks(kt, g->in_c);
     size_t plane = (size_t)(g->in_h * g->in_w * kt->block) * sizeof(float);
-    if (in_blocks > WAYS && plane % WAY_BYTES == 0) return 1;
+    /* Planes begin in so many places of a way. */
+    size_t places = 1;
+    while (places < WAY_BYTES && plane * places % WAY_BYTES)
+        places *= 2;
+    if (in_blocks > WAYS * places) return 1;
     return in_blocks > 1 && oc__blocks(kt, g->out_c) >= LEAST_OUT;
 }
 
