@@ -31,14 +31,22 @@ static int wide_type(oc_dtype d) {
            d == OC_DTYPE_I64 || d == OC_DTYPE_U64;
 }
 
+static oc_dtype work_type(oc_dtype d) {
+    return wide_type(d) ? OC_DTYPE_F64 : OC_DTYPE_F32;
+}
+
 /* Bytes of the tables of one axis, and of the largest step in between. */
 static oc_status resize_sizes(oc__ctx *c, const oc__resize_spec *s,
                               size_t *tables, size_t *tensor) {
-    size_t width = wide_type(oc__in(c, 0)->dtype) ? 8 : 4, most = 0;
+    oc_dtype type = oc__in(c, 0)->dtype;
+    size_t width = wide_type(type) ? 8 : 4, most = 0;
     int64_t dims[OC_MAX_RANK], n;
+    int left = 0;
     *tables = 0;
-    for (int i = 0; i < s->rank; i++)
+    for (int i = 0; i < s->rank; i++) {
         dims[i] = s->axis[i].in;
+        left += s->axis[i].resized;
+    }
     for (int i = s->rank; i >= 0; i--) { /* i == rank: the input itself */
         const oc__resize_axis *a = i < s->rank ? &s->axis[i] : NULL;
         size_t taps, bytes;
@@ -55,7 +63,9 @@ static oc_status resize_sizes(oc__ctx *c, const oc__resize_spec *s,
         if (oc__dims_product(dims, s->rank, &n) ||
             oc__size_mul((size_t)n, width, &bytes))
             return oc__op_fail(c, OC_E_LIMIT, "the result is too large");
-        most = OC_MAX(most, bytes);
+        /* The last pass writes the output itself. */
+        int is_last = a && --left == 0 && type == work_type(type);
+        if (!is_last) most = OC_MAX(most, bytes);
     }
     *tables = oc__align_up(*tables, OC_ALIGN);
     *tensor = oc__align_up(most, OC_ALIGN);
@@ -304,7 +314,7 @@ static oc_status run_smooth(oc__ctx *c, const oc__resize_spec *s) {
     const oc_tensor *x = oc__in(c, 0);
     oc_tensor *y = oc__out(c, 0);
     int wide = wide_type(x->dtype), left = 0;
-    oc_dtype work = wide ? OC_DTYPE_F64 : OC_DTYPE_F32;
+    oc_dtype work = work_type(x->dtype);
     size_t tables, bytes;
     OC_TRY(resize_sizes(c, s, &tables, &bytes));
     char *at = c->scratch;

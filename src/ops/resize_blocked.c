@@ -101,8 +101,9 @@ static void make_tables(const blocked_job *job, const oc__resize_axis *a,
 }
 
 /* y = the weighted sum of `taps` stretches of x that start at index * step. */
-static void blend(int taps, const float *x, const int64_t *index,
-                  const float *weight, int64_t step, float *y, int64_t n) {
+static inline void blend(int taps, const float *x, const int64_t *index,
+                         const float *weight, int64_t step, float *y,
+                         int64_t n) {
     const float *a = x + index[0] * step, *b = x + index[1] * step;
     float u = weight[0], v = weight[1];
     for (int64_t i = 0; i < n; i++)
@@ -116,14 +117,23 @@ static void blend(int taps, const float *x, const int64_t *index,
         y[i] += u * a[i] + v * b[i];
 }
 
-static void blend_row(const blocked_job *job, const float *plane, int64_t at,
-                      float *row, float *y) {
-    int64_t c = job->block, n = job->w.in * c;
-    int h = job->h.taps, w = job->w.taps;
-    blend(h, plane, job->h_index + at * h, job->h_weight + at * h, n, row, n);
+static inline void blend_pixels(const blocked_job *job, const float *row,
+                                float *y, int64_t c) {
+    int w = job->w.taps;
     for (int64_t x = 0; x < job->w.out; x++)
         blend(w, row, job->w_index + x * w, job->w_weight + x * w, c, y + x * c,
               c);
+}
+
+static void blend_row(const blocked_job *job, const float *plane, int64_t at,
+                      float *row, float *y) {
+    int64_t c = job->block, n = job->w.in * c;
+    int h = job->h.taps;
+    blend(h, plane, job->h_index + at * h, job->h_weight + at * h, n, row, n);
+    if (c == 8) /* known, so that no loop is left */
+        blend_pixels(job, row, y, 8);
+    else
+        blend_pixels(job, row, y, c);
 }
 
 /* Rows begin .. end - 1 of all planes of the output. */

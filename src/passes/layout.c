@@ -572,6 +572,28 @@ static float given_scale(const oc__resize_axis *a) {
     return a->scale == (double)a->out / (double)a->in ? 0 : (float)a->scale;
 }
 
+/* Whether v is read plain, by the caller or by what has no blocked form, with
+ * nothing between but steps that go either way. */
+static int is_read_plain(const oc__layout *l, int v) {
+    static const char *const plain[] = {"ArgMax", "Softmax", "LogSoftmax",
+                                        "Reshape"};
+    static const char *const either[] = {"Sigmoid", "Clip", "Relu"};
+    for (;;) {
+        if (v < 0 || v >= l->n_plain || !oc__used_once(&l->ix, v)) return 0;
+        if (oc__graph_is_output(l->g, v)) return 1;
+        const oc__node *n =
+            l->ix.reader[v] < 0 ? NULL : l->old[l->ix.reader[v]];
+        if (!n) return 0;
+        for (size_t i = 0; i < OC_COUNT(plain); i++)
+            if (oc__is_op(n, plain[i])) return 1;
+        int goes_on = 0;
+        for (size_t i = 0; i < OC_COUNT(either); i++)
+            goes_on |= oc__is_op(n, either[i]);
+        if (!goes_on) return 0;
+        v = n->out[0];
+    }
+}
+
 static oc_status visit_resize(oc__layout *l, oc__node *n, int *done) {
     oc__resize_spec s;
     if (!oc__layout_fits(l, n->in[0]) || !oc__layout_fits(l, n->out[0]) ||
@@ -583,6 +605,14 @@ static oc_status visit_resize(oc__layout *l, oc__node *n, int *done) {
                       "stretch");
     if (s.axis[0].resized || s.axis[1].resized || s.antialias ||
         s.exclude_outside || s.coord == OC_COORD_TF_CROP_AND_RESIZE || kept)
+        return OC_OK;
+    if (!h->resized && !w->resized) {
+        oc__layout_set(l, n->out[0], l->twin[n->in[0]], NULL);
+        *done = 1;
+        return OC_OK;
+    }
+    /* The small one is made plain then, not the large one. */
+    if (h->out * w->out > h->in * w->in && is_read_plain(l, n->out[0]))
         return OC_OK;
     int64_t *sizes = oc__arena_array(l->g->arena, 2, sizeof(*sizes));
     int t = oc__layout_add_twin(l, n->out[0]);
