@@ -44,6 +44,12 @@ static oc_status infer_concat(oc__ctx *c) {
     return oc__out_set(c, 0, x->dtype, x->rank, dims);
 }
 
+/* What the plan has laid into the whole is there already. */
+static void move_part(const oc__ctx *c, oc__move *m, size_t bytes,
+                      const char *from, char *to) {
+    if (from != to) oc__move_run(c, m, bytes, from, to);
+}
+
 /* Every input is `outer` runs of its own length, laid one behind the other
    with the pitch of the whole. */
 static oc_status run_concat(oc__ctx *c) {
@@ -60,8 +66,7 @@ static oc_status run_concat(oc__ctx *c) {
         oc__move m = {0};
         oc__move_dim(&m, outer, run, pitch);
         oc__move_dim(&m, run, 1, 1);
-        oc__move_run(c, &m, bytes, x->data,
-                     (char *)y->data + at * (int64_t)bytes);
+        move_part(c, &m, bytes, x->data, (char *)y->data + at * (int64_t)bytes);
         at += run;
     }
     return OC_OK;
@@ -143,15 +148,15 @@ static oc_status run_split(oc__ctx *c) {
         oc__move_dim(&m, outer, pitch, run);
         oc__move_dim(&m, run, 1, 1);
         if (y)
-            oc__move_run(c, &m, bytes,
-                         (const char *)x->data + at * (int64_t)bytes, y->data);
+            move_part(c, &m, bytes, (const char *)x->data + at * (int64_t)bytes,
+                      y->data);
         at += run;
     }
     return OC_OK;
 }
 
 const oc__op oc__ops_join[] = {
-    {"", "Concat", 1, 1, -1, 1, 0, 0, infer_concat, run_concat, NULL},
-    {"", "Split", 1, 1, 2, -1, 0, 0, infer_split, run_split, NULL},
+    {"", "Concat", 1, 1, -1, 1, OC_OP_JOIN, 0, infer_concat, run_concat, NULL},
+    {"", "Split", 1, 1, 2, -1, OC_OP_PART, 0, infer_split, run_split, NULL},
     {NULL, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL},
 };

@@ -63,6 +63,11 @@ enum {
     /* Output k, for every k, may be written over input k when shapes and types
        agree (element i of it is read only before it is written). */
     OC_OP_UPDATE = 1 << 7,
+    /* Output 0 is the inputs one behind the other along the attribute axis, or
+       input 0 the outputs: where nothing stands before that axis the plan may
+       lay each part into the whole.  run() moves what does not lie there. */
+    OC_OP_JOIN = 1 << 8,
+    OC_OP_PART = 1 << 9,
 };
 
 typedef struct oc__op {

@@ -1,6 +1,6 @@
 /*
- * layout.h - what the layout pass (layout.c) and its part for training
- * (layout_train.c) share.
+ * layout.h - what the layout pass (layout.c) shares with its parts: training
+ * (layout_train.c) and what only moves (layout_move.c).
  */
 #ifndef OC_PASSES_LAYOUT_H
 #define OC_PASSES_LAYOUT_H
@@ -26,9 +26,14 @@ typedef struct oc__layout {
 typedef oc_status oc__layout_visit(oc__layout *l, oc__node *n, int *done);
 /** What training adds; see layout_train.c. */
 oc__layout_visit oc__layout_train;
+/** What only moves; see layout_move.c. */
+oc__layout_visit oc__layout_concat, oc__layout_split, oc__layout_transpose,
+    oc__layout_resize;
 
 /** Whether v is an f32 of four known dims, none 0. */
 int oc__layout_fits(const oc__layout *l, int v);
+/** Whether n's attribute perm is this. */
+int oc__layout_is_perm(const oc__node *n, int a, int b, int c, int d);
 /** A new value with the blocked shape of plain value v; -1: no memory. */
 int oc__layout_add_twin(oc__layout *l, int v);
 /** A node of one input and one output; NULL: no memory. */

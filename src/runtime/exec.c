@@ -137,9 +137,10 @@ static void bind_values(frame *f) {
         f->values[v].kind = OC_KIND_TENSOR;
         f->values[v].t = s->t;
         if (s->kind == OC_SLOT_PLANNED)
-            f->values[v].t.data = p->slots[s->root].kind == OC_SLOT_CONST
-                                      ? p->slots[s->root].t.data
-                                      : f->activations + s->offset;
+            f->values[v].t.data =
+                p->slots[s->root].kind == OC_SLOT_CONST
+                    ? (char *)p->slots[s->root].t.data + s->shift
+                    : f->activations + s->offset;
         /* Where that is an INPUT, bind_inputs() and views say it anew. */
     }
 }

@@ -1,7 +1,8 @@
 /*
  * plan.c - memory: who shares with whom, who lives when, who lies where.
  *
- * 1. Views and in-place results take the root of their operand.
+ * 1. Views, in-place results and the parts of a Split take the root of their
+ *    operand; what a Concat joins takes the root of the whole.
  * 2. A root lives from the step that makes it to the last step that uses any
  *    of its slots; graph outputs live to the end.
  * 3. New values of variables take the place of the old ones.
@@ -63,7 +64,101 @@ static int may_overwrite(const oc__program *p, int i) {
 static void join(oc__program *p, int in, int out) {
     oc__slot *root = &p->slots[root_of(p, in)];
     p->slots[out].root = root_of(p, in);
+    p->slots[out].shift = p->slots[in].shift;
     if (p->slots[out].last > root->last) root->last = p->slots[out].last;
+}
+
+/* ---- parts
+ * --------------------------------------------------------------------- */
+
+/* Whether the parts along n's axis lie one behind the other in the whole. */
+static int is_flat(const oc__node *n, const oc_tensor *whole) {
+    const oc__attr *axis = oc__attr_find(n, "axis");
+    int64_t end = axis ? axis->i : (n->op->flags & OC_OP_JOIN) != 0;
+    if (end < 0) end += whole->rank;
+    return whole->dtype != OC_DTYPE_STRING && end < whole->rank &&
+           oc__count(whole->dims, (int)OC_MAX(end, 0)) == 1;
+}
+
+static size_t bytes_of(const oc__program *p, int v) {
+    const oc__value_def *d = &p->graph->values[v];
+    oc_tensor t = p->slots[v].t;
+    /* The shape of an input is known to the graph alone. */
+    if (p->slots[v].kind == OC_SLOT_INPUT)
+        oc__tensor_set(&t, d->dtype, d->rank, d->dims);
+    return oc_tensor_bytes(&t);
+}
+
+/*
+ * Inputs from k on that together are all of a root of their own, in its order;
+ * 0 when input k does not begin such a root.
+ */
+static int whole_root(const oc__program *p, const oc__node *n, int k) {
+    int root = n->in[k] < 0 ? -1 : root_of(p, n->in[k]);
+    if (root < 0 || p->slots[root].kind != OC_SLOT_PLANNED) return 0;
+    size_t at = 0, bytes = bytes_of(p, root);
+    int count = 0;
+    while (at < bytes && k + count < n->n_explicit) {
+        int v = n->in[k + count];
+        if (v < 0 || root_of(p, v) != root || p->slots[v].shift != at) return 0;
+        at += bytes_of(p, v);
+        count++;
+    }
+    return at == bytes ? count : 0;
+}
+
+/* All of a root becomes part of another, `shift` bytes behind its begin. */
+static void move_root(oc__program *p, int from, int to, size_t shift) {
+    oc__slot *a = &p->slots[from], *b = &p->slots[to];
+    b->first = OC_MIN(b->first, a->first);
+    b->last = OC_MAX(b->last, a->last);
+    for (int v = 0; v < p->graph->n_values; v++)
+        if (root_of(p, v) == from) {
+            p->slots[v].root = to;
+            p->slots[v].shift += shift;
+        }
+}
+
+/* What is joined at step i is made in its place, as far as it can be. */
+static void join_parts(oc__program *p, int i) {
+    oc__step *s = &p->steps[i];
+    const oc__node *n = s->node;
+    int out = n->out[0], placed = 0;
+    size_t at = 0, sum = 0;
+    for (int k = 0; k < n->n_explicit; k++)
+        sum += n->in[k] < 0 ? 0 : bytes_of(p, n->in[k]);
+    if (root_of(p, out) != out || !is_flat(n, &p->slots[out].t) ||
+        sum != bytes_of(p, out))
+        return;
+    for (int k = 0; k < n->n_explicit;) {
+        int count = whole_root(p, n, k);
+        if (count) {
+            move_root(p, root_of(p, n->in[k]), out, at);
+            placed += count;
+        }
+        for (int end = k + OC_MAX(count, 1); k < end; k++)
+            at += bytes_of(p, n->in[k]);
+    }
+    s->view = placed == n->n_explicit;
+}
+
+/* The parts of what step i splits stay where they are. */
+static void split_parts(oc__program *p, int i) {
+    oc__step *s = &p->steps[i];
+    const oc__node *n = s->node;
+    size_t at = p->slots[n->in[0]].shift;
+    int root = root_of(p, n->in[0]);
+    if (p->slots[root].kind != OC_SLOT_PLANNED ||
+        !is_flat(n, &p->slots[n->in[0]].t))
+        return;
+    for (int j = 0; j < n->n_out; j++)
+        if (n->out[j] < 0) return; /* how large it would be is not known */
+    for (int j = 0; j < n->n_out; j++) {
+        join(p, n->in[0], n->out[j]);
+        p->slots[n->out[j]].shift = at;
+        at += bytes_of(p, n->out[j]);
+    }
+    s->view = 1;
 }
 
 static void share(oc__program *p) {
@@ -73,6 +168,8 @@ static void share(oc__program *p) {
         if (s->deferred || n->n_explicit < 1 || n->in[0] < 0 || n->n_out < 1 ||
             n->out[0] < 0 || p->slots[n->out[0]].kind != OC_SLOT_PLANNED)
             continue;
+        if (n->op->flags & OC_OP_JOIN) join_parts(p, i);
+        if (n->op->flags & OC_OP_PART) split_parts(p, i);
         if ((n->op->flags & OC_OP_VIEW) && may_view(p, n->in[0], n->out[0]) &&
             p->slots[n->in[0]].t.dtype == p->slots[n->out[0]].t.dtype) {
             s->view = 1;
@@ -99,8 +196,8 @@ static void place_updates(oc__program *p) {
         const oc__node *n = p->steps[to->first].node;
         while (k < n->n_out && n->out[k] != out)
             k++;
-        if (!(n->op->flags & OC_OP_UPDATE) || k >= n->n_in || n->in[k] != in ||
-            g->values[in].dtype != to->t.dtype ||
+        if (!(n->op->flags & OC_OP_UPDATE) || k >= n->n_out || k >= n->n_in ||
+            n->in[k] != in || g->values[in].dtype != to->t.dtype ||
             g->values[in].rank != to->t.rank ||
             memcmp(g->values[in].dims, to->t.dims,
                    (size_t)to->t.rank * sizeof(*to->t.dims)))
@@ -203,7 +300,8 @@ oc_status oc__program_plan(oc__program *p, const oc__pass_env *env,
         }
         place(p, items, n, placed);
         for (int v = 0; v < p->graph->n_values; v++)
-            p->slots[v].offset = p->slots[p->slots[v].root].offset;
+            p->slots[v].offset =
+                p->slots[p->slots[v].root].offset + p->slots[v].shift;
     }
     oc_status st = items && placed ? OC_OK : oc__fail_nomem(err);
     oc__release(env->allocator, items, nv * sizeof(item));

@@ -30,6 +30,7 @@ typedef struct oc__slot {
     oc__slot_kind kind;
     oc_tensor t;     /* type and shape; data for CONST */
     int root;        /* itself unless memory is shared */
+    size_t shift;    /* where it begins in its root */
     int first, last; /* steps between which a root is alive */
     size_t bytes, offset;
 } oc__slot;

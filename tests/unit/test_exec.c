@@ -386,8 +386,199 @@ static void exec_refuses_variables_that_are_none(void **state) {
     rig_deinit(&r);
 }
 
+/* ---- random networks of what shares memory, against plain arrays --------- */
+
+enum { MAX_VALUES = 64, MAX_ROWS = 24, WIDTH = 3 };
+
+typedef struct plain {
+    int value, rows;
+    float data[MAX_ROWS * WIDTH];
+} plain;
+
+typedef struct net {
+    rig r;
+    uint64_t seed;
+    int n;
+    plain v[MAX_VALUES];
+} net;
+
+static int draw(net *t, int below) {
+    t->seed = t->seed * 6364136223846793005u + 1442695040888963407u;
+    return (int)((t->seed >> 33) % (uint64_t)below);
+}
+
+static plain *new_plain(net *t, int value, int rows) {
+    plain *p = &t->v[t->n++];
+    p->value = value;
+    p->rows = rows;
+    return p;
+}
+
+static void add_unary(net *t) {
+    static const char *const names[] = {"Relu", "Neg", "Identity"};
+    int kind = draw(t, 3);
+    const plain *a = &t->v[draw(t, t->n)];
+    plain *y = new_plain(t, add_op(&t->r, names[kind], a->value, -1), a->rows);
+    for (int i = 0; i < a->rows * WIDTH; i++)
+        y->data[i] = kind == 0   ? fmaxf(a->data[i], 0)
+                     : kind == 1 ? -a->data[i]
+                                 : a->data[i];
+}
+
+static void add_sum(net *t) {
+    const plain *a = &t->v[draw(t, t->n)], *b = &t->v[draw(t, t->n)];
+    if (a->rows != b->rows) return;
+    plain *y = new_plain(t, add_op(&t->r, "Add", a->value, b->value), a->rows);
+    for (int i = 0; i < a->rows * WIDTH; i++)
+        y->data[i] = a->data[i] + b->data[i];
+}
+
+static void add_concat(net *t) {
+    int count = 1 + draw(t, 3), rows = 0, part[3];
+    for (int k = 0; k < count; k++) {
+        part[k] = draw(t, t->n);
+        rows += t->v[part[k]].rows;
+    }
+    if (rows > MAX_ROWS) return;
+    oc__node *n = oc__graph_add_node(t->r.g, oc__op_find("", "Concat"), "c", 13,
+                                     count, 1, 1);
+    oc__attr_set_int(n, 0, "axis", draw(t, 2) ? 0 : -2);
+    n->out[0] = oc__graph_add_value(t->r.g, NULL);
+    plain *y = new_plain(t, n->out[0], rows);
+    for (int k = 0, at = 0; k < count; k++) {
+        const plain *x = &t->v[part[k]];
+        n->in[k] = x->value;
+        memcpy(y->data + at, x->data,
+               (size_t)(x->rows * WIDTH) * sizeof(float));
+        at += x->rows * WIDTH;
+    }
+}
+
+/* In two parts, the second of which nobody may want. */
+static void add_split(net *t) {
+    const plain *x = &t->v[draw(t, t->n)];
+    if (x->rows < 2) return;
+    int first = 1 + draw(t, x->rows - 1), both = draw(t, 4) > 0;
+    int64_t *sizes = oc__arena_array(&t->r.arena, 2, sizeof(*sizes));
+    sizes[0] = first;
+    sizes[1] = x->rows - first;
+    oc__node *n =
+        oc__graph_add_node(t->r.g, oc__op_find("", "Split"), "s", 11, 1, 2, 2);
+    n->in[0] = x->value;
+    oc__attr_set_int(n, 0, "axis", 0);
+    oc__attr_set_ints(n, 1, "split", sizes, 2);
+    const float *from = x->data;
+    for (int k = 0; k < 1 + both; k++) {
+        n->out[k] = oc__graph_add_value(t->r.g, NULL);
+        plain *y = new_plain(t, n->out[k], (int)sizes[k]);
+        memcpy(y->data, from, (size_t)(y->rows * WIDTH) * sizeof(float));
+        from += y->rows * WIDTH;
+    }
+}
+
+static void build_random(net *t) {
+    for (int k = 0; k < 2; k++) {
+        plain *x = new_plain(t, add_input(&t->r, k ? "b" : "a"), 2 + k);
+        for (int i = 0; i < x->rows * WIDTH; i++)
+            x->data[i] = (float)(draw(t, 2001) - 1000) / 64;
+    }
+    for (int k = 0; k < 16 && t->n + 2 < MAX_VALUES; k++) {
+        int kind = draw(t, 6);
+        if (kind < 2) add_concat(t);
+        if (kind == 2) add_split(t);
+        if (kind == 3) add_sum(t);
+        if (kind > 3) add_unary(t);
+    }
+    for (int k = 2; k < t->n && t->r.g->n_outputs < 7; k++)
+        if (k == t->n - 1 || draw(t, 4) == 0) add_output(&t->r, t->v[k].value);
+}
+
+static void check_random(net *t, int number) {
+    oc_value in[2];
+    const oc_value *ins[2] = {&in[0], &in[1]};
+    for (int k = 0; k < 2; k++)
+        in[k] = input(t->v[k].data, t->v[k].rows, WIDTH);
+    for (int run = 0; run < 2; run++)
+        assert_int_equal(oc__exec_run(t->r.exec, ins, &t->r.err), OC_OK);
+    for (int o = 0; o < t->r.g->n_outputs; o++) {
+        const oc_tensor *y = oc_value_tensor(oc__exec_output(t->r.exec, o));
+        const plain *want = t->v;
+        while (want->value != t->r.g->outputs[o])
+            want++;
+        assert_int_equal(y->dims[0], want->rows);
+        for (int i = 0; i < want->rows * WIDTH; i++)
+            if (((const float *)y->data)[i] != want->data[i])
+                fail_msg("network %d, output %d differs", number, o);
+    }
+}
+
+static void plan_keeps_what_shares_memory_apart(void **state) {
+    (void)state;
+    static net t;
+    for (int i = 0; i < 2000; i++) {
+        memset(&t, 0, sizeof(t));
+        t.seed = (uint64_t)i;
+        rig_init(&t.r, TEST_NEVER);
+        t.r.env.level = i % 2 ? -1 : 0;
+        build_random(&t);
+        if (t.r.g->n_outputs) {
+            assert_int_equal(
+                oc__exec_create(&t.r.exec, t.r.g, &t.r.env, &t.r.err), OC_OK);
+            check_random(&t, i);
+        }
+        rig_deinit(&t.r);
+        test_allocator_check(&t.r.ta);
+    }
+}
+
+/* Split, a step on one part, and all joined again: only that step runs. */
+static void plan_moves_no_part(void **state) {
+    (void)state;
+    net t = {.seed = 7};
+    static const int64_t halves[] = {2, 2};
+    rig_init(&t.r, TEST_NEVER);
+    float x[4 * WIDTH] = {1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12};
+    int a = add_op(&t.r, "Neg", add_input(&t.r, "x"), -1);
+    oc__node *s =
+        oc__graph_add_node(t.r.g, oc__op_find("", "Split"), "s", 11, 1, 2, 2);
+    s->in[0] = a;
+    oc__attr_set_int(s, 0, "axis", 0);
+    oc__attr_set_ints(s, 1, "split", halves, 2);
+    for (int k = 0; k < 2; k++)
+        s->out[k] = oc__graph_add_value(t.r.g, NULL);
+    int relu = add_op(&t.r, "Relu", s->out[1], -1);
+    oc__node *c =
+        oc__graph_add_node(t.r.g, oc__op_find("", "Concat"), "c", 13, 3, 1, 1);
+    oc__attr_set_int(c, 0, "axis", 0);
+    c->in[0] = s->out[0];
+    c->in[1] = s->out[1];
+    c->in[2] = relu;
+    c->out[0] = oc__graph_add_value(t.r.g, NULL);
+    add_output(&t.r, c->out[0]);
+    assert_int_equal(oc__exec_create(&t.r.exec, t.r.g, &t.r.env, &t.r.err),
+                     OC_OK);
+    oc_value v = input(x, 4, WIDTH);
+    const oc_value *in[1] = {&v};
+    assert_int_equal(oc__exec_run(t.r.exec, in, &t.r.err), OC_OK);
+    const oc__program *p = oc__exec_program(t.r.exec);
+    assert_int_equal(p->n_steps, 4);
+    assert_int_equal(p->steps[1].view, 1);
+    assert_int_equal(p->steps[3].view, 1);
+    assert_int_equal(p->activation_bytes, 6 * WIDTH * 4 + 56); /* to 64 */
+    const oc_tensor *y = oc_value_tensor(oc__exec_output(t.r.exec, 0));
+    for (int i = 0; i < 4 * WIDTH; i++)
+        assert_true(((const float *)y->data)[i] == -x[i]);
+    for (int i = 0; i < 2 * WIDTH; i++)
+        assert_true(((const float *)y->data)[4 * WIDTH + i] ==
+                    fmaxf(-x[2 * WIDTH + i], 0));
+    rig_deinit(&t.r);
+    test_allocator_check(&t.r.ta);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plan_keeps_what_shares_memory_apart),
+        cmocka_unit_test(plan_moves_no_part),
         cmocka_unit_test(exec_keeps_variables_from_run_to_run),
         cmocka_unit_test(exec_refuses_variables_that_are_none),
         cmocka_unit_test(exec_runs_a_chain),
