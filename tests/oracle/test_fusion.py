@@ -339,6 +339,42 @@ def fastvit_with_two_filters_a_channel():
     check(n, n.op("Relu", y), Conv=0, ConvBlocked=1, Gather=1)
 
 
+def conv(n, x, c_in, c_out, k=1, **attrs):
+    return n.op("Conv", x, n.weight(c_out, c_in, k, k), n.weight(c_out),
+                pads=[k // 2] * 4, **attrs)
+
+
+def yolo_with_channels_split_and_joined():
+    """Parts lie in the whole: one that is read twice, one joined twice."""
+    n = Net(13)
+    x = n.op("Relu", conv(n, n.input(1, 3, 20, 22), 3, 32))
+    a, b = n.op("Split", x, n.ints(16, 16), outs=2, axis=1)
+    c = n.op("Add", b, n.op("Relu", conv(n, b, 16, 16, 3)))
+    d = n.op("Relu", conv(n, c, 16, 16, 3))
+    y = n.op("Relu", conv(n, n.op("Concat", a, b, c, d, axis=1), 64, 24))
+    z = n.op("Concat", y, d, n.op("MaxPool", d, kernel_shape=[3, 3],
+                                  pads=[1, 1, 1, 1]), axis=1)
+    check(n, conv(n, z, 56, 8), Block=0, Unblock=1, Split=1, Concat=2)
+
+
+def split_between_blocks():
+    n = Net(11)
+    x = conv(n, n.input(2, 3, 9, 11), 3, 28)
+    a, b = n.op("Split", x, outs=2, axis=1, split=[12, 16])
+    y = n.op("Concat", conv(n, b, 16, 16), conv(n, a, 12, 16), axis=1)
+    check(n, y, Split=1)
+
+
+def segmentation_enlarged_at_the_end():
+    """What changes nothing is gone; the small tensor is made plain."""
+    n = Net(17)
+    x = conv(n, n.input(1, 3, 19, 17), 3, 21, 3)
+    same = n.op("Resize", x, "", "", n.ints(1, 21, 19, 17), mode="linear")
+    big = n.op("Resize", same, "", "", n.ints(1, 21, 75, 70), mode="linear",
+               coordinate_transformation_mode="align_corners")
+    check(n, n.op("Sigmoid", big), ResizeBlocked=0, Resize=1, Unblock=1)
+
+
 TESTS = [
     timm_by_gather_at_opset_11, timm_by_split_at_opset_13,
     timm_by_gather_at_opset_18, bert_with_mask_and_tanh_gelu,
@@ -347,7 +383,8 @@ TESTS = [
     llama_with_rms_norm_and_silu, clip_with_quick_gelu,
     long_sequences_of_multi_head_attention, long_sequences_with_a_bias,
     levit_with_flattened_rows, heads_with_batch_norms, norms_that_stay,
-    fastvit_with_two_filters_a_channel,
+    fastvit_with_two_filters_a_channel, yolo_with_channels_split_and_joined,
+    split_between_blocks, segmentation_enlarged_at_the_end,
 ]
 
 

@@ -115,11 +115,47 @@ INLINE void tile_b8(const char *x, size_t xp, char *y, size_t yp) {
         _mm256_storeu_pd((double *)(void *)(y + (size_t)i * yp), a[i]);
 }
 
+/* 8 rows of 4, of which k columns are wanted. */
+INLINE void tile_8x4(const float *x, size_t xp, float *y, size_t yp, size_t k) {
+    __m256 a[4], b[4];
+    for (size_t i = 0; i < 4; i++)
+        a[i] = _mm256_insertf128_ps(
+            _mm256_castps128_ps256(_mm_loadu_ps(x + i * xp)),
+            _mm_loadu_ps(x + (i + 4) * xp), 1);
+    for (int i = 0; i < 2; i++) {
+        b[2 * i] = _mm256_unpacklo_ps(a[2 * i], a[2 * i + 1]);
+        b[2 * i + 1] = _mm256_unpackhi_ps(a[2 * i], a[2 * i + 1]);
+    }
+    a[0] = _mm256_shuffle_ps(b[0], b[2], 0x44);
+    a[1] = _mm256_shuffle_ps(b[0], b[2], 0xee);
+    a[2] = _mm256_shuffle_ps(b[1], b[3], 0x44);
+    a[3] = _mm256_shuffle_ps(b[1], b[3], 0xee);
+    for (size_t i = 0; i < k; i++)
+        _mm256_storeu_ps(y + i * yp, a[i]);
+}
+
+/* Fewer columns than a tile has, as of a picture's channels.  A row's load may
+ * reach into the next one, but not beyond the last. */
+INLINE void narrow_b4(const char *from, size_t x_pitch, char *to,
+                      size_t y_pitch, size_t rows, size_t cols) {
+    const float *x = (const float *)(const void *)from;
+    float *y = (float *)(void *)to;
+    size_t end = (rows - 1) * x_pitch + cols, r = 0;
+    while (r + 8 <= rows && (r + 7) * x_pitch + (cols + 3) / 4 * 4 <= end) {
+        for (size_t c = 0; c < cols; c += 4)
+            tile_8x4(x + r * x_pitch + c, x_pitch, y + c * y_pitch + r, y_pitch,
+                     cols - c < 4 ? cols - c : 4);
+        r += 8;
+    }
+    oc__transpose_b4_scalar(x + r * x_pitch, x_pitch, y + r, y_pitch, rows - r,
+                            cols);
+}
+
 /* ---- whole matrices ------------------------------------------------------ */
 
 /* Whole tiles of a strip of columns c0..c1 by `tile`; what remains below and
- * to the right by the scalar kernel, which moves the same bits. */
-#define TRANSPOSE(job, bytes, side, tile)                                      \
+ * to the right by the scalar kernel or `narrow`, which move the same bits. */
+#define TRANSPOSE(job, bytes, side, tile, narrow)                              \
     OC_TARGET_AVX2 void oc__##job##_avx2(const void *x, size_t x_pitch,        \
                                          void *y, size_t y_pitch, size_t rows, \
                                          size_t cols) {                        \
@@ -138,14 +174,14 @@ INLINE void tile_b8(const char *x, size_t xp, char *y, size_t yp) {
             oc__##job##_scalar(from + r1 * xp, x_pitch, to + r1 * bytes,       \
                                y_pitch, rows - r1, c1);                        \
         if (c1 < cols)                                                         \
-            oc__##job##_scalar(from + c1 * bytes, x_pitch, to + c1 * yp,       \
-                               y_pitch, rows, cols - c1);                      \
+            narrow(from + c1 * bytes, x_pitch, to + c1 * yp, y_pitch, rows,    \
+                   cols - c1);                                                 \
     }
 
-TRANSPOSE(transpose_b1, 1, 16, tile_b1)
-TRANSPOSE(transpose_b2, 2, 8, tile_b2)
-TRANSPOSE(transpose_b4, 4, 8, tile_b4)
-TRANSPOSE(transpose_b8, 8, 4, tile_b8)
+TRANSPOSE(transpose_b1, 1, 16, tile_b1, oc__transpose_b1_scalar)
+TRANSPOSE(transpose_b2, 2, 8, tile_b2, oc__transpose_b2_scalar)
+TRANSPOSE(transpose_b4, 4, 8, tile_b4, narrow_b4)
+TRANSPOSE(transpose_b8, 8, 4, tile_b8, oc__transpose_b8_scalar)
 
 OC_TARGET_AVX2 void oc__interleave_f32_avx2(const float *x, size_t x_pitch,
                                             size_t channels, float *y,
