@@ -131,6 +131,22 @@ VINLINE VF V(sigmoid)(VF x) {
     return V(div)(top, V(add)(one, z));
 }
 
+/* x sigmoid(u) by 1/(1 + exp(-u)).  Beyond +-87 the sigmoid is 1 or, next to
+ * anything, 0, so that 2^n is a number which an addition to the exponent field
+ * multiplies by; the sum with 1.5 2^23 has n in its lowest bits. */
+VINLINE VF V(gate)(VF x, VF u) {
+    const VF one = V(set1)(1.0f), shift = V(set1)(0x1.8p+23f);
+    VF t = V(maxx)(V(set1)(-87.0f), V(minx)(V(set1)(87.0f), V(neg)(u)));
+    VF m = V(fma)(t, V(set1)(0x1.715476p+0f), shift), n = V(sub)(m, shift);
+    VF r = V(fnma)(n, V(set1)(0x1.62e430p-1f), t);
+    r = V(fnma)(n, V(set1)(-0x1.05c610p-29f), r);
+    VF p = V(add)(V(fma)(V(exp_poly)(r), V(mul)(r, r), r), one);
+    VF z = V(cast_f)(V(i_add)(V(cast_i)(p), V(i_shl23)(V(cast_i)(m))));
+    VF y = V(div)(one, V(add)(one, z));
+    VM far = V(lt)(u, V(set1)(-87.0f));
+    return V(mul)(x, V(select)(far, V(set1)(0.0f), y));
+}
+
 VINLINE VF V(tanh)(VF x) {
     const VF one = V(set1)(1.0f);
     VF a = V(abs)(x), z = V(mul)(a, a);
@@ -215,7 +231,7 @@ VINLINE VF V(gelu)(VF x) {
 VINLINE VF V(gelu_tanh)(VF x) {
     VF k = V(fma)(V(mul)(x, x), V(set1)(0.044715f), V(set1)(1.0f));
     VF u = V(mul)(V(mul)(x, k), V(set1)(0x1.988454p+0f)); /* 2 sqrt(2/pi) */
-    return V(mul)(x, V(sigmoid)(u));
+    return V(gate)(x, u);
 }
 
 VINLINE VF V(softplus)(VF x) {
@@ -242,7 +258,7 @@ VINLINE VF V(act_inline)(oc__act_args act, VF x) {
     case OC_ACT_LEAKY_RELU: return V(select)(V(lt)(x, zero), V(mul)(a, x), x);
     case OC_ACT_SIGMOID: return V(sigmoid)(x);
     case OC_ACT_TANH: return V(tanh)(x);
-    case OC_ACT_SILU: return V(mul)(x, V(sigmoid)(x));
+    case OC_ACT_SILU: return V(gate)(x, x);
     case OC_ACT_HARD_SIGMOID: return V(hard_sigmoid)(x, a, b);
     case OC_ACT_HARD_SWISH:
         return V(mul)(x,
@@ -262,7 +278,7 @@ VINLINE VF V(act_inline)(oc__act_args act, VF x) {
     case OC_ACT_THRESHOLDED_RELU: return V(select)(V(gt)(x, a), x, zero);
     case OC_ACT_SOFTSIGN: return V(div)(x, V(add)(one, V(abs)(x)));
     case OC_ACT_SCALED_TANH: return V(mul)(a, V(tanh)(V(mul)(b, x)));
-    case OC_ACT_QUICK_GELU: return V(mul)(x, V(sigmoid)(V(mul)(a, x)));
+    case OC_ACT_QUICK_GELU: return V(gate)(x, V(mul)(a, x));
     case OC_ACT_ABS: return V(abs)(x);
     case OC_ACT_NEG: return V(neg)(x);
     case OC_ACT_SQRT: return V(sqrt)(x);
