@@ -138,6 +138,9 @@ static void put_pixels(const point_plan *p, const float *in, size_t b,
                        size_t px, float *out) {
     if (p->bf16)
         oc__narrow_pixels(p->strip.kt, in, px, b, p->g->in_c, out);
+    else if (p->strip.c == 8) /* a call takes longer than the few pixels */
+        for (size_t i = 0; i < px; i++)
+            memcpy(out + i * 8, in + i * 8, 8 * sizeof *out);
     else
         memcpy(out, in, px * p->strip.c * sizeof *out);
 }
@@ -180,15 +183,16 @@ static void fill_block(const point_plan *p, size_t image, size_t b,
     size_t plane = (size_t)(p->g->in_h * p->g->in_w) * c;
     size_t start = first_pixel(p, first), end = first_pixel(p, last);
     if (p->depth.args) depth_pixels(p, image * blocks + b, start, end, run);
-    for (size_t i = first; i < last; i++) {
-        size_t x0 = first_pixel(p, i), x1 = first_pixel(p, i + 1);
+    const float *in = p->strip.args->in + (image * blocks + b) * plane;
+    oc__tile_at at = oc__tile_at_of(p->pixels, p->tiles, first);
+    for (size_t i = first; i < last; i++, oc__tile_at_next(&at)) {
+        size_t px = at.x1 - at.x0;
         float *out =
-            panels + ((x0 - start) * blocks + b * (x1 - x0)) * p->strip.words;
+            panels + ((at.x0 - start) * blocks + b * px) * p->strip.words;
         if (p->depth.args)
-            put_pixels(p, run + (x0 - start) * c, b, x1 - x0, out);
+            put_pixels(p, run + (at.x0 - start) * c, b, px, out);
         else
-            copy_pixels(p, p->strip.args->in + (image * blocks + b) * plane, b,
-                        x0, x1, out);
+            copy_pixels(p, in, b, at.x0, at.x1, out);
     }
 }
 

@@ -147,4 +147,37 @@ static inline size_t oc__strip_tiles(const oc__strip_plan *p,
     return OC_CEIL_DIV(p->cols, p->kernel->max_px[out_blocks]);
 }
 
+/** Tile number i of many: pixels x0..x1 of row y, cols * j / tiles as j goes
+ *  from tile to tile, without dividing again. */
+typedef struct oc__tile_at {
+    size_t y, x0, x1;
+    size_t cols, tiles;
+    size_t step, more; /* cols / tiles and the remainder */
+    size_t rest;       /* cols * (j + 1) % tiles */
+} oc__tile_at;
+
+static inline oc__tile_at oc__tile_at_of(size_t cols, size_t tiles, size_t i) {
+    oc__tile_at at = {.y = i / tiles, .cols = cols, .tiles = tiles};
+    size_t j = i % tiles;
+    at.step = cols / tiles;
+    at.more = cols % tiles;
+    at.x0 = cols * j / tiles;
+    at.x1 = cols * (j + 1) / tiles;
+    at.rest = cols * (j + 1) % tiles;
+    return at;
+}
+
+static inline void oc__tile_at_next(oc__tile_at *at) {
+    at->x0 = at->x1;
+    if (at->x0 == at->cols) {
+        at->y++;
+        at->x0 = at->rest = 0;
+    }
+    at->x1 = at->x0 + at->step;
+    at->rest += at->more;
+    if (at->rest < at->tiles) return;
+    at->rest -= at->tiles;
+    at->x1++;
+}
+
 #endif

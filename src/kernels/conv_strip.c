@@ -22,39 +22,6 @@ static void strip_act(const oc__strip_plan *p, float *out, size_t out_blocks,
     }
 }
 
-/* Tile number `at` of many: pixels x0..x1 of row y, cols * j / tiles as j goes
- * from tile to tile, without dividing again. */
-typedef struct oc__tile_at {
-    size_t y, x0, x1;
-    size_t cols, tiles;
-    size_t step, more; /* cols / tiles and the remainder */
-    size_t rest;       /* cols * (j + 1) % tiles */
-} oc__tile_at;
-
-static oc__tile_at tile_at(size_t cols, size_t tiles, size_t i) {
-    oc__tile_at at = {.y = i / tiles, .cols = cols, .tiles = tiles};
-    size_t j = i % tiles;
-    at.step = cols / tiles;
-    at.more = cols % tiles;
-    at.x0 = cols * j / tiles;
-    at.x1 = cols * (j + 1) / tiles;
-    at.rest = cols * (j + 1) % tiles;
-    return at;
-}
-
-static void next_tile(oc__tile_at *at) {
-    at->x0 = at->x1;
-    if (at->x0 == at->cols) {
-        at->y++;
-        at->x0 = at->rest = 0;
-    }
-    at->x1 = at->x0 + at->step;
-    at->rest += at->more;
-    if (at->rest < at->tiles) return;
-    at->rest -= at->tiles;
-    at->x1++;
-}
-
 void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
                    size_t last_steps, const float *in, const float *w,
                    float *out, const float *bias, const float *residual,
@@ -83,8 +50,8 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
         t.ahead =
             oc__ahead_of(t.w + t.blocks * w_block, p->w_end, t.blocks * w_block,
                          last - first, t.blocks * p->tap_count * steps);
-        oc__tile_at at = tile_at(p->cols, tiles, first);
-        for (size_t i = first; i < last; i++, next_tile(&at)) {
+        oc__tile_at at = oc__tile_at_of(p->cols, tiles, first);
+        for (size_t i = first; i < last; i++, oc__tile_at_next(&at)) {
             size_t pixel = at.y * p->cols + at.x0;
             t.px = at.x1 - at.x0;
             if (p->panels) {
