@@ -14,9 +14,6 @@
 
 #include <string.h>
 
-/* Steps of k in a block, as in gemm_i8.c. */
-#define K_BLOCK 1280
-
 typedef struct conv_plan {
     const oc__kernels *kt;
     const oc__conv_i8_args *a;
@@ -27,7 +24,8 @@ typedef struct conv_plan {
     /* Tasks of one group: `tasks` parts of the panels, and where these are too
      * few, `shares` of the columns, which pack the same rows. */
     size_t pixels, panels, tasks, shares;
-    size_t packed_each, sums_bytes, b_panel;
+    size_t packed_each;
+    oc__gemm_i8_layout layout;
     size_t at_row, at_sums, sums_stride, worker_bytes;
     const uint8_t *end; /* of the input */
     char *workers;
@@ -101,22 +99,22 @@ static void pack_depth(const oc__conv_geom *g, const void *w, int wide,
                 *to++ = (int16_t)weight_at(w, wide, (c * kh + y) * kw + x);
 }
 
-/* The panels of gemm_i8.h, channels innermost along k.  Their sums of columns
+/* Packed B of gemm_i8.h, channels innermost along k.  The sums of its columns
  * stay 0: nobody reads them. */
 static void pack_group(const oc__kernels *kt, const oc__conv_geom *g,
                        const int8_t *w, char *to) {
-    size_t nr = kt->gemm_i8->nr, each = kt->gemm_i8->b_steps,
-           taps = (size_t)(g->kernel_h * g->kernel_w);
+    size_t nr = kt->gemm_i8->nr, taps = (size_t)(g->kernel_h * g->kernel_w);
     size_t in = (size_t)(g->in_c / g->group), depth = depth_of(g);
-    size_t out = (size_t)(g->out_c / g->group), panels = OC_CEIL_DIV(out, nr);
-    size_t panel = oc__align_up(depth, 4) * nr;
-    size_t sums = oc__align_up(panels * nr * sizeof(int32_t), OC_ALIGN);
+    size_t out = (size_t)(g->out_c / g->group);
+    oc__gemm_i8_layout l = oc__gemm_i8_layout_of(kt->gemm_i8, depth, out);
     memset(to, 0, group_bytes(kt, g));
     for (size_t o = 0; o < out; o++, w += depth) {
-        int8_t *p = (int8_t *)to + sums + o / nr * panel + o % nr * each;
+        int8_t *p =
+            (int8_t *)to + l.panels + o / nr * l.panel_step + o % nr * 4;
         for (size_t i = 0; i < depth; i++)
-            p[i / each * nr * each + i % each] = w[i % in * taps + i / in];
+            p[i / 4 * nr * 4 + i % 4] = w[i % in * taps + i / in];
     }
+    oc__gemm_i8_order(kt->gemm_i8, depth, out, to);
 }
 
 void oc__conv_i8_pack(const struct oc__kernels *kt, const oc__conv_geom *g,
@@ -164,12 +162,12 @@ static void next_place(const oc__conv_geom *g, place *p) {
 typedef struct packer {
     const conv_plan *p;
     void (*pack)(const uint8_t *from, size_t n, size_t reach, int flip,
-                 void *row, size_t at, size_t step);
+                 uint8_t *row, size_t at);
     const uint8_t *outside; /* a row of taps */
     int flip;
     size_t k0, steps;
-    char *row;
-    size_t row_step, at; /* at: the step that comes next, of all */
+    uint8_t *row;
+    size_t at; /* the step that comes next, of all */
     /* Rows of the picture that the windows at `y` of image `n` see, at column
      * 0; NULL: outside. */
     int64_t n, y;
@@ -183,12 +181,12 @@ static inline void put(packer *k, const uint8_t *from, size_t n, size_t reach) {
     size_t end = k->k0 + k->steps;
     k->at += n;
     if (!skip && at + n <= end) {
-        k->pack(from, n, reach, k->flip, k->row, at - k->k0, k->row_step);
+        k->pack(from, n, reach, k->flip, k->row, at - k->k0);
         return;
     }
     if (skip >= n || at >= end) return;
     k->pack(from + skip, OC_MIN(n, end - at) - skip, reach - skip, k->flip,
-            k->row, at + skip - k->k0, k->row_step);
+            k->row, at + skip - k->k0);
 }
 
 static void put_inside(packer *k, const uint8_t *from, size_t n) {
@@ -243,8 +241,7 @@ static void put_runs(const packer *k, int64_t x) {
     size_t from = (size_t)(x * g->in_c), n = (size_t)(g->kernel_w * g->in_c);
     for (size_t t = 0; t < (size_t)g->kernel_h; t++) {
         const uint8_t *run = k->lines[t] + from;
-        k->pack(run, n, (size_t)(k->p->end - run), k->flip, k->row, t * n,
-                k->row_step);
+        k->pack(run, n, (size_t)(k->p->end - run), k->flip, k->row, t * n);
     }
 }
 
@@ -286,8 +283,7 @@ static void put_point(packer *k, size_t row, size_t group) {
     const conv_plan *p = k->p;
     const uint8_t *from =
         p->a->in + row * (size_t)p->a->g.in_c + group * p->group_in + k->k0;
-    k->pack(from, k->steps, (size_t)(p->end - from), k->flip, k->row, 0,
-            k->row_step);
+    k->pack(from, k->steps, (size_t)(p->end - from), k->flip, k->row, 0);
 }
 
 static int is_point(const oc__conv_geom *g) {
@@ -303,16 +299,14 @@ static void pack_chunk(const conv_plan *p, size_t group, size_t i0, size_t i1,
     k.pack = p->kt->gemm_i8->pack;
     k.outside = (const uint8_t *)mine + p->at_row;
     k.flip = !p->a->in_signed == !p->kt->gemm_i8->a_signed ? 0 : 0x80;
-    size_t each = OC_GEMM_I8_STEPS * p->kt->gemm_i8->a_bytes;
     const oc__conv_geom *g = &p->a->g;
     k.runs = g->dilation_w == 1 && g->group == 1 && steps == p->depth;
     int point = is_point(g);
     place at = place_of(g, panel_row(p, i0));
     for (size_t i = i0; i < i1; i++) {
         size_t row = panel_row(p, i), rows = panel_row(p, i + 1) - row;
-        k.row = mine + (i - i0) * p->panel_bytes;
-        k.row_step = rows * OC_GEMM_I8_STEPS;
-        for (size_t r = 0; r < rows; r++, k.row += each) {
+        k.row = (uint8_t *)mine + (i - i0) * p->panel_bytes;
+        for (size_t r = 0; r < rows; r++, k.row += OC_GEMM_I8_STEPS) {
             if (point) {
                 put_point(&k, row + r, group);
                 continue;
@@ -359,8 +353,7 @@ static void run_chunk(const conv_plan *p, columns c, size_t i0, size_t i1,
     const oc__gemm_i8_kernel *kernel = p->kt->gemm_i8;
     const char *packed = (const char *)a->packed + group * p->packed_each;
     size_t row0 = panel_row(p, i0), out_c = (size_t)a->g.out_c;
-    oc__gemm_i8_tile t = {.b_panel_step = p->b_panel,
-                          .c_row_stride = p->sums_stride};
+    oc__gemm_i8_tile t = {.c_row_stride = p->sums_stride};
     t.codes.zero = a->zero;
     t.codes.is_signed = a->out_signed;
     t.codes.row_stride = out_c;
@@ -372,16 +365,14 @@ static void run_chunk(const conv_plan *p, columns c, size_t i0, size_t i1,
         pack_chunk(p, group, i0, i1, k0, steps, mine);
         for (size_t j = c.begin; j < c.end; j += p->n_step) {
             t.cols = OC_MIN(p->n_step, c.end - j);
-            t.b = (const int8_t *)packed + p->sums_bytes +
-                  j / kernel->nr * p->b_panel + k0 * kernel->nr;
+            oc__gemm_i8_seek(kernel, &p->layout, packed, p->depth, k0, j, &t);
             t.codes.bias = a->bias + group * p->terms + j;
             t.codes.scale = a->scale + group * p->terms + j;
             if (a->out_f32) t.codes.shift = a->shift + group * p->terms + j;
             for (size_t i = i0; i < i1; i++) {
                 size_t row = panel_row(p, i);
                 t.rows = panel_row(p, i + 1) - row;
-                t.a = mine + (i - i0) * p->panel_bytes;
-                t.a_step = t.rows * OC_GEMM_I8_STEPS;
+                t.a = (const uint8_t *)mine + (i - i0) * p->panel_bytes;
                 size_t at = row * out_c + group * p->group_out + j;
                 if (a->out_f32)
                     t.codes.f = a->out_f32 + at;
@@ -423,13 +414,8 @@ static void make_plan(conv_plan *p, const oc__kernels *kt,
     p->group_out = (size_t)(g->out_c / g->group);
     p->terms = oc__align_up(p->group_out, OC_CODE_COLS);
     p->depth = depth_of(g);
-    p->k_block = p->depth;
-    if (p->depth > K_BLOCK)
-        p->k_block =
-            oc__align_up(OC_CEIL_DIV(p->depth, OC_CEIL_DIV(p->depth, K_BLOCK)),
-                         OC_GEMM_I8_STEPS);
-    size_t steps = oc__align_up(p->k_block, OC_GEMM_I8_STEPS);
-    p->panel_bytes = kernel->mr * steps * kernel->a_bytes;
+    p->k_block = oc__gemm_i8_k_block(p->depth);
+    p->panel_bytes = kernel->mr * oc__align_up(p->k_block, OC_GEMM_I8_STEPS);
     /* Packed rows of a chunk, and weights of a block of columns: half of L2. */
     size_t share = kt->l2_bytes / 4;
     p->chunk = OC_MAX(share / p->panel_bytes, 1);
@@ -438,10 +424,7 @@ static void make_plan(conv_plan *p, const oc__kernels *kt,
     p->pixels = (size_t)(g->batch * g->out_h * g->out_w);
     p->panels = OC_CEIL_DIV(p->pixels, kernel->mr);
     p->packed_each = group_bytes(kt, g);
-    p->sums_bytes = oc__align_up(OC_CEIL_DIV(p->group_out, kernel->nr) *
-                                     kernel->nr * sizeof(int32_t),
-                                 OC_ALIGN);
-    p->b_panel = oc__align_up(p->depth, 4) * kernel->nr;
+    p->layout = oc__gemm_i8_layout_of(kernel, p->depth, p->group_out);
     p->at_row = oc__align_up(p->chunk * p->panel_bytes, OC_ALIGN);
     size_t outside = p->group_in * (size_t)g->kernel_w + OC_GEMM_I8_REACH;
     p->at_sums = p->at_row + oc__align_up(outside, OC_ALIGN);

@@ -70,16 +70,16 @@ static int is_exact(const oc__conv_geom *g, const int8_t *w) {
 }
 
 /*
- * Cycles of both ways.  Products: 24 multiply-adds a cycle; windows are packed
- * at 8 bytes a cycle; transforming a tile takes 230 cycles for 16 channels in
- * and as many for 8 out; weights come at 4 bytes a cycle.
+ * Cycles of both ways.  Products: 24 multiply-adds a cycle, of bytes 30;
+ * windows are packed at 16 bytes a cycle; transforming a tile takes 230 cycles
+ * for 16 channels in and as many for 8 out; weights come at 4 bytes a cycle.
  */
 static int pays(const oc__conv_geom *g) {
     wino_plan p;
     make_shape(&p, g);
     double pixels = (double)(g->batch * g->out_h * g->out_w);
     double in = (double)g->in_c, out = (double)g->out_c;
-    double plain = pixels * in * 9 * (out / 24 + 1.0 / 8) + in * out * 9 / 4;
+    double plain = pixels * in * 9 * (out / 30 + 1.0 / 16) + in * out * 9 / 4;
     double tiles = (double)p.tiles, deep = (double)p.depth;
     double wide = (double)(p.panels * COLS);
     double wino =
@@ -91,7 +91,7 @@ static int pays(const oc__conv_geom *g) {
 oc__conv_i8_algo oc__conv_i8_choose(const oc__kernels *kt,
                                     const oc__conv_geom *g, const int8_t *w) {
     /* What multiplies bytes four at a time is faster. */
-    int fast = kt->wino_i8->rows > 4 && kt->gemm_i8->a_bytes == 2;
+    int fast = kt->wino_i8->rows > 4 && kt->gemm_i8->order != NULL;
     return fast && is_3x3(g) && pays(g) && is_exact(g, w) ? OC_CONV_I8_WINOGRAD
                                                           : OC_CONV_I8_PLAIN;
 }

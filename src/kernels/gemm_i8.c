@@ -7,15 +7,12 @@
 
 #include <string.h>
 
-/* Steps of k in a block, a multiple of 64: 14 rows of u8 are 17.5 KiB, half
- * of L1; four times the steps of f32 in the same room. */
-#define K_BLOCK 1280
 /* Columns of a task: 1280 * 512 bytes of B lie in L2. */
 #define N_BLOCK 512
 
-static size_t k_block_of(size_t k) {
-    if (k <= K_BLOCK) return k;
-    return oc__align_up(OC_CEIL_DIV(k, OC_CEIL_DIV(k, K_BLOCK)),
+size_t oc__gemm_i8_k_block(size_t k) {
+    if (k <= OC_GEMM_I8_K_BLOCK) return k;
+    return oc__align_up(OC_CEIL_DIV(k, OC_CEIL_DIV(k, OC_GEMM_I8_K_BLOCK)),
                         OC_GEMM_I8_STEPS);
 }
 
@@ -25,76 +22,112 @@ static uint8_t flip(const void *p, size_t i, int by) {
 
 /* ---- packing B ----------------------------------------------------------- */
 
-static size_t sums_bytes(const oc__kernels *kt, size_t n) {
-    size_t nr = kt->gemm_i8->nr;
-    return oc__align_up(OC_CEIL_DIV(n, nr) * nr * sizeof(int32_t), OC_ALIGN);
+/* A list has two numbers for each part of k, and one for each quad. */
+oc__gemm_i8_layout oc__gemm_i8_layout_of(const oc__gemm_i8_kernel *kernel,
+                                         size_t k, size_t n) {
+    size_t panels = OC_CEIL_DIV(n, kernel->nr), quads = OC_CEIL_DIV(k, 4);
+    oc__gemm_i8_layout l = {.panel_step = quads * 4 * kernel->nr};
+    size_t parts = k ? OC_CEIL_DIV(k, oc__gemm_i8_k_block(k)) : 0, size;
+    l.orders = oc__align_up(panels * kernel->nr * sizeof(int32_t), OC_ALIGN);
+    l.panels = l.orders;
+    if (kernel->order) {
+        l.order_step = quads + 2 * parts;
+        l.panels +=
+            oc__align_up(panels * l.order_step * sizeof(uint16_t), OC_ALIGN);
+    }
+    if (oc__size_mul(panels, l.panel_step, &size) ||
+        oc__size_add(size, l.panels, &l.bytes))
+        l.bytes = SIZE_MAX;
+    return l;
 }
 
-static size_t panel_bytes(const oc__kernels *kt, size_t k) {
-    return OC_CEIL_DIV(k, 4) * 4 * kt->gemm_i8->nr;
+void oc__gemm_i8_seek(const oc__gemm_i8_kernel *kernel,
+                      const oc__gemm_i8_layout *l, const void *packed, size_t k,
+                      size_t k0, size_t j, oc__gemm_i8_tile *t) {
+    const char *at = packed;
+    size_t panel = j / kernel->nr;
+    t->b_panel_step = l->panel_step;
+    t->b = (const int8_t *)at + l->panels + panel * l->panel_step +
+           k0 * kernel->nr;
+    if (!kernel->order) return;
+    t->order_step = l->order_step;
+    t->order = (const uint16_t *)(const void *)(at + l->orders) +
+               panel * l->order_step + k0 / 4;
+    if (k0) t->order += k0 / oc__gemm_i8_k_block(k) * 2;
+}
+
+void oc__gemm_i8_order(const oc__gemm_i8_kernel *kernel, size_t k, size_t n,
+                       void *packed) {
+    if (!kernel->order) return;
+    oc__gemm_i8_layout l = oc__gemm_i8_layout_of(kernel, k, n);
+    size_t block = oc__gemm_i8_k_block(k);
+    for (size_t p = 0; p < OC_CEIL_DIV(n, kernel->nr); p++) {
+        int8_t *b = (int8_t *)packed + l.panels + p * l.panel_step;
+        uint16_t *list =
+            (uint16_t *)(void *)((char *)packed + l.orders) + p * l.order_step;
+        for (size_t k0 = 0; k0 < k; k0 += block) {
+            size_t quads = OC_CEIL_DIV(OC_MIN(block, k - k0), 4);
+            kernel->order(b + k0 * kernel->nr, quads, list);
+            list += 2 + quads;
+        }
+    }
 }
 
 size_t oc__gemm_i8_packed_bytes(const struct oc__kernels *kt, size_t k,
                                 size_t n) {
-    size_t out;
-    if (oc__size_mul(OC_CEIL_DIV(n, kt->gemm_i8->nr), panel_bytes(kt, k),
-                     &out) ||
-        oc__size_add(out, sums_bytes(kt, n), &out))
-        return SIZE_MAX;
-    return out;
+    return oc__gemm_i8_layout_of(kt->gemm_i8, k, n).bytes;
 }
 
 /* Four steps of the columns of a panel.  Products of two activations pack B at
  * every run. */
-static void pack_four(const oc__gemm_i8_kernel *kernel, const uint8_t *from,
-                      size_t row_stride, size_t col_stride, int by, size_t cols,
-                      uint8_t *out, int32_t *sums) {
+static void pack_four(const uint8_t *from, size_t row_stride, size_t col_stride,
+                      int by, size_t cols, uint8_t *out, int32_t *sums) {
     const uint8_t *b = from, *c = b + row_stride, *d = c + row_stride;
     const uint8_t *e = d + row_stride, x = (uint8_t)by;
-    size_t each = kernel->b_steps, third = each == 4 ? 2 : kernel->nr * each;
-    for (size_t j = 0; j < cols; j++, out += each) {
+    for (size_t j = 0; j < cols; j++, out += 4) {
         size_t at = j * col_stride;
         uint8_t y0 = b[at] ^ x, y1 = c[at] ^ x, y2 = d[at] ^ x, y3 = e[at] ^ x;
         out[0] = y0;
         out[1] = y1;
-        out[third] = y2;
-        out[third + 1] = y3;
+        out[2] = y2;
+        out[3] = y3;
         sums[j] += (int8_t)y0 + (int8_t)y1 + (int8_t)y2 + (int8_t)y3;
     }
 }
 
-/* Zeros beyond the columns there are, of so many runs of `each` steps. */
-static void clear_columns(uint8_t *out, size_t runs, size_t each, size_t nr,
-                          size_t cols) {
-    for (size_t i = 0; i < runs; i++)
-        memset(out + (i * nr + cols) * each, 0, (nr - cols) * each);
+/* Zeros beyond the columns there are, of so many quads. */
+static void clear_columns(uint8_t *out, size_t quads, size_t nr, size_t cols) {
+    for (size_t i = 0; i < quads; i++)
+        memset(out + (i * nr + cols) * 4, 0, (nr - cols) * 4);
 }
 
 void oc__gemm_i8_pack_b(const struct oc__kernels *kt, size_t k, size_t n,
                         const void *b, int b_signed, size_t row_stride,
                         size_t col_stride, void *packed) {
     const oc__gemm_i8_kernel *kernel = kt->gemm_i8;
-    size_t nr = kernel->nr, each = kernel->b_steps, panels = OC_CEIL_DIV(n, nr);
+    oc__gemm_i8_layout l = oc__gemm_i8_layout_of(kernel, k, n);
+    size_t nr = kernel->nr, panels = OC_CEIL_DIV(n, nr);
     int by = b_signed ? 0 : 0x80;
     int32_t *sums = packed;
-    uint8_t *out = (uint8_t *)packed + sums_bytes(kt, n);
-    memset(packed, 0, sums_bytes(kt, n));
-    for (size_t p = 0; p < panels; p++, out += panel_bytes(kt, k)) {
+    uint8_t *out = (uint8_t *)packed + l.panels;
+    memset(packed, 0, l.panels);
+    for (size_t p = 0; p < panels; p++, out += l.panel_step) {
         size_t cols = OC_MIN(nr, n - p * nr), i = 0;
         const uint8_t *from = (const uint8_t *)b + p * nr * col_stride;
         for (; i + 4 <= k; i += 4, from += 4 * row_stride)
-            pack_four(kernel, from, row_stride, col_stride, by, cols,
-                      out + i * nr, sums + p * nr);
-        if (cols < nr) clear_columns(out, k / 4 * 4 / each, each, nr, cols);
+            pack_four(from, row_stride, col_stride, by, cols, out + i * nr,
+                      sums + p * nr);
+        if (cols < nr) clear_columns(out, k / 4, nr, cols);
         if (i == k) continue;
         memset(out + i * nr, 0, 4 * nr);
         for (; i < k; i++, from += row_stride)
             for (size_t j = 0; j < cols; j++) {
                 uint8_t x = flip(from, j * col_stride, by);
-                out[(i / each * nr + j) * each + i % each] = x;
+                out[(i / 4 * nr + j) * 4 + i % 4] = x;
                 sums[p * nr + j] += (int8_t)x;
             }
     }
+    oc__gemm_i8_order(kernel, k, n, packed);
 }
 
 /* ---- the product --------------------------------------------------------- */
@@ -102,19 +135,19 @@ void oc__gemm_i8_pack_b(const struct oc__kernels *kt, size_t k, size_t n,
 typedef struct i8_plan {
     const oc__kernels *kt;
     const oc__gemm_i8_args *g;
+    oc__gemm_i8_layout layout;
     size_t k_block;
     size_t panels, m_parts, n_parts, n_step, steps; /* as in gemm.c */
     int a_flip; /* 0x80 where A is not signed as the kernel wants it */
     int32_t *a_zero, *a_rest; /* m values each */
     int32_t *b_zero;          /* n values */
-    char *panels_a;
+    uint8_t *panels_a;
     size_t worker_bytes;
 } i8_plan;
 
-static size_t worker_bytes(const oc__kernels *kt, size_t m, size_t k) {
-    size_t rows = OC_MIN(m, kt->gemm_i8->mr);
-    return rows * oc__align_up(k_block_of(k), OC_GEMM_I8_STEPS) *
-           kt->gemm_i8->a_bytes;
+static size_t worker_bytes(const oc__kernels *kt, size_t k) {
+    return kt->gemm_i8->mr *
+           oc__align_up(oc__gemm_i8_k_block(k), OC_GEMM_I8_STEPS);
 }
 
 /* scratch: a_zero, a_rest, b_zero, then a panel of A a worker. */
@@ -125,30 +158,23 @@ static size_t terms_bytes(size_t count) {
 size_t oc__gemm_i8_scratch_bytes(const struct oc__kernels *kt, size_t m,
                                  size_t n, size_t k, int threads) {
     return 2 * terms_bytes(m) + terms_bytes(n) +
-           worker_bytes(kt, m, k) * (size_t)threads;
+           worker_bytes(kt, k) * (size_t)threads;
 }
 
-/* Packs rows of A as they are, or widened. */
 static void pack_a(const i8_plan *p, size_t row, size_t rows, size_t k0,
-                   size_t steps, void *packed) {
+                   size_t steps, uint8_t *packed) {
     const oc__gemm_i8_args *g = p->g;
-    const oc__gemm_i8_kernel *kernel = p->kt->gemm_i8;
-    size_t each = OC_GEMM_I8_STEPS;
     const uint8_t *a = (const uint8_t *)g->a + row * g->a_row_stride + k0;
     for (size_t i = 0; i < rows; i++, a += g->a_row_stride)
-        kernel->pack(a, steps, steps, p->a_flip,
-                     (char *)packed + i * each * kernel->a_bytes, 0,
-                     rows * each);
+        p->kt->gemm_i8->pack(a, steps, steps, p->a_flip,
+                             packed + i * OC_GEMM_I8_STEPS, 0);
 }
 
-static void run_block(const i8_plan *p, char *packed, size_t panel0,
+static void run_block(const i8_plan *p, uint8_t *packed, size_t panel0,
                       size_t panel1, size_t j0, size_t j1) {
     const oc__gemm_i8_args *g = p->g;
-    size_t nr = p->kt->gemm_i8->nr;
     const int32_t *sums = g->packed_b;
-    const int8_t *b = (const int8_t *)g->packed_b + sums_bytes(p->kt, g->n);
     oc__gemm_i8_tile t = {.a = packed, .c_row_stride = g->c_row_stride};
-    t.b_panel_step = panel_bytes(p->kt, g->k);
     size_t k0 = 0;
     do {
         size_t steps = OC_MIN(p->k_block, g->k - k0);
@@ -158,13 +184,13 @@ static void run_block(const i8_plan *p, char *packed, size_t panel0,
         for (size_t i = panel0; i < panel1; i++) {
             size_t row = g->m * i / p->panels;
             t.rows = g->m * (i + 1) / p->panels - row;
-            t.a_step = t.rows * OC_GEMM_I8_STEPS;
             pack_a(p, row, t.rows, k0, steps, packed);
             t.a_zero = p->a_zero + row;
             t.a_rest = p->a_rest ? p->a_rest + row : NULL;
             for (size_t j = j0; j < j1; j += p->n_step) {
                 t.cols = OC_MIN(p->n_step, j1 - j);
-                t.b = b + j / nr * t.b_panel_step + k0 * nr;
+                oc__gemm_i8_seek(p->kt->gemm_i8, &p->layout, g->packed_b, g->k,
+                                 k0, j, &t);
                 t.b_sum = sums + j;
                 t.b_zero = p->b_zero + j;
                 t.c = g->c + row * g->c_row_stride + j;
@@ -243,7 +269,8 @@ void oc__gemm_i8(const struct oc__kernels *kt, oc__pool *pool,
     if (g->m == 0 || g->n == 0) return;
     i8_plan p = {.kt = kt, .g = g};
     p.a_flip = !g->a_signed == !kernel->a_signed ? 0 : 0x80;
-    p.k_block = k_block_of(g->k);
+    p.layout = oc__gemm_i8_layout_of(kernel, g->k, g->n);
+    p.k_block = oc__gemm_i8_k_block(g->k);
     p.panels = OC_CEIL_DIV(g->m, kernel->mr);
     p.n_step = kernel->nr;
     if (OC_CEIL_DIV(g->m, p.panels) <= kernel->thin_rows)
@@ -253,8 +280,8 @@ void oc__gemm_i8(const struct oc__kernels *kt, oc__pool *pool,
     p.a_zero = (int32_t *)(void *)at;
     p.a_rest = (int32_t *)(void *)(at += terms_bytes(g->m));
     p.b_zero = (int32_t *)(void *)(at += terms_bytes(g->m));
-    p.panels_a = at + terms_bytes(g->n);
-    p.worker_bytes = worker_bytes(kt, g->m, g->k);
+    p.panels_a = (uint8_t *)at + terms_bytes(g->n);
+    p.worker_bytes = worker_bytes(kt, g->k);
     plan_zeros(&p, pool);
     divide(&p, oc__pool_threads(pool));
     oc__pool_run(pool, (int)(p.m_parts * p.n_parts), gemm_task, &p);

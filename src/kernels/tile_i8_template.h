@@ -4,19 +4,18 @@
  *
  *     VINLINE, VTARGET, V(name), K(job)    as for tile_template.h
  *     VI           a vector of int32
- *     ELEM         an element of packed A: uint8_t or int16_t
  *     A_SIGNED     1: A is packed as s8 (else nothing)
  *     MR, PANEL    rows of a tile, columns of a panel
  *     EACH(X)      X(1) ... X(MR)
  *     VECTORS      accumulators for a row of a panel
  *     THIN_ROWS, THIN_PANELS, EACH_THIN(X)    see gemm.h
- *     STEP         steps of k that V(dot) takes of each column: 2, or 4 if
- *                  not defined
  *     HALF         1: where the last columns fill no more than half of a
  *                  panel, only that half is multiplied
- *     V(b)(p, j)   operand j of the PANEL * STEP bytes at p
- *     V(a)(p)      STEP steps of one row, repeated in all places
+ *     V(b)(p, j)   operand j of the PANEL * 4 bytes at p
+ *     V(a)(p)      four steps of one row, repeated in all places
  *     V(dot)(acc, a, b)
+ *     ORDER        1: instead of these three, V(i8_sums) as declared below,
+ *                  which adds all of k, and V(order); see gemm_i8.h
  *     V(fold)(to, acc)   VECTORS accumulators to PANEL int32, in order
  *     V(put16)(to, from, by)    16 bytes, each ^ by, as packed A; V(put8)
  *     LANES              columns of a vector of sums, in an order of the
@@ -27,7 +26,7 @@
  *                        codes_avx2.h
  *     V(scaler), V(scaler_at), V(scale_row)    and to f32
  *
- * One step of the loop is STEP steps of k: what one dot-product instruction
+ * One step of the loop is four steps of k: what one dot-product instruction
  * takes for each of its columns.
  */
 #if defined(__clang__)
@@ -40,16 +39,25 @@
 #ifndef A_SIGNED
 #define A_SIGNED 0
 #endif
-#ifndef STEP
-#define STEP 4
+#ifdef ORDER
+#define ORDER_OR_NULL V(order)
+#else
+#define ORDER         0
+#define ORDER_OR_NULL NULL
 #endif
 #ifndef HALF
 #define HALF 0
 #endif
 #define MAX_VECTORS (VECTORS * THIN_PANELS)
+/* From 64 steps of packed A to the next. */
+#define A_STEP (MR * OC_GEMM_I8_STEPS)
 
+#if ORDER
+VINLINE void V(i8_sums)(const oc__gemm_i8_tile *t, VI (*acc)[MAX_VECTORS],
+                        const int rows, size_t panel);
+#else
 VINLINE void V(i8_step)(VI (*acc)[MAX_VECTORS], const int rows,
-                        const int panels, const int vectors, const ELEM *a,
+                        const int panels, const int vectors, const uint8_t *a,
                         const int8_t *b, size_t panel_step) {
     VI bv[MAX_VECTORS];
     UNROLL for (int p = 0; p < panels; p++)
@@ -62,6 +70,7 @@ VINLINE void V(i8_step)(VI (*acc)[MAX_VECTORS], const int rows,
     }
     STEP_ENDS;
 }
+#endif
 
 /* Plain C over the sums; see gemm_i8.h for the formula.  Unsigned, so that
  * what does not fit wraps. */
@@ -168,19 +177,24 @@ VINLINE void V(i8_body)(const oc__gemm_i8_tile *t, const oc__gemm_i8_tile *same,
                         size_t col0) {
     VI acc[MR][MAX_VECTORS];
     _Alignas(64) uint32_t sums[MR * PANEL * THIN_PANELS];
-    const ELEM *a = t->a;
-    const size_t row = STEP * PANEL, panel = t->b_panel_step;
-    const int8_t *b = t->b + col0 / PANEL * panel;
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < panels * VECTORS; j++) acc[i][j] = V(zero)();
-    for (size_t k = t->k / STEP; k;) {
+#if ORDER
+    (void)vectors;
+    V(i8_sums)(t, acc, rows, col0 / PANEL);
+#else
+    const uint8_t *a = t->a;
+    const size_t row = 4 * PANEL, panel = t->b_panel_step;
+    const int8_t *b = t->b + col0 / PANEL * panel;
+    for (size_t k = t->k / 4; k;) {
         /* Not unrolled: copies of a step tempt gcc to spill. */
-        size_t n = OC_MIN(k, (size_t)(OC_GEMM_I8_STEPS / STEP));
+        size_t n = OC_MIN(k, (size_t)(OC_GEMM_I8_STEPS / 4));
         for (size_t s = 0; s < n; s++, b += row)
-            V(i8_step)(acc, rows, panels, vectors, a + STEP * s, b, panel);
-        a += t->a_step;
+            V(i8_step)(acc, rows, panels, vectors, a + 4 * s, b, panel);
+        a += A_STEP;
         k -= n;
     }
+#endif
     if ((t->codes.y || t->codes.f) && t->last) {
         V(i8_last)(t, acc, rows, panels, col0);
         return;
@@ -237,7 +251,7 @@ static void V(i8_tile)(const oc__gemm_i8_tile *t) {
 /* Part of a row between two multiples of 64.  Runs end with what overlaps
  * with what is there already. */
 VINLINE void V(i8_pack_part)(const uint8_t *from, size_t n, size_t reach,
-                             uint8_t by, ELEM *out, size_t room) {
+                             uint8_t by, uint8_t *out, size_t room) {
     if (n >= 16) {
         for (size_t i = 0; i + 16 <= n; i += 16)
             V(put16)(out + i, from + i, by);
@@ -259,10 +273,10 @@ VINLINE void V(i8_pack_part)(const uint8_t *from, size_t n, size_t reach,
 }
 
 static VTARGET void V(i8_pack)(const uint8_t *from, size_t n, size_t reach,
-                               int flip, void *row, size_t at, size_t step) {
+                               int flip, uint8_t *row, size_t at) {
     const uint8_t by = (uint8_t)flip;
     size_t in = at % OC_GEMM_I8_STEPS, room = OC_GEMM_I8_STEPS - in;
-    ELEM *out = (ELEM *)row + at / OC_GEMM_I8_STEPS * step + in;
+    uint8_t *out = row + at / OC_GEMM_I8_STEPS * A_STEP + in;
     /* The taps of a window in a picture of few channels. */
     if (n <= 16 && room >= 16 && reach >= 16) {
         V(put16)(out, from, by);
@@ -275,11 +289,11 @@ static VTARGET void V(i8_pack)(const uint8_t *from, size_t n, size_t reach,
         from += m;
         n -= m;
         reach -= m;
-        out += step - OC_GEMM_I8_STEPS + room;
+        out += A_STEP - OC_GEMM_I8_STEPS + room;
         room = OC_GEMM_I8_STEPS;
     }
 }
 
-const oc__gemm_i8_kernel K(gemm_i8) = {MR,         PANEL,       sizeof(ELEM),
-                                       THIN_ROWS,  THIN_PANELS, V(i8_tile),
-                                       V(i8_pack), A_SIGNED,    STEP};
+const oc__gemm_i8_kernel K(gemm_i8) = {MR,          PANEL,        THIN_ROWS,
+                                       THIN_PANELS, V(i8_tile),   V(i8_pack),
+                                       A_SIGNED,    ORDER_OR_NULL};

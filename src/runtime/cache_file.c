@@ -9,7 +9,7 @@
 
 /* Changes with anything in a file that the version of the library and its
    build do not tell. */
-enum { FORMAT = 1, SLICE = 1 << 20 };
+enum { FORMAT = 2, SLICE = 1 << 20 };
 
 static const char magic[8] = {'o', 'c', 'e', 'l', 'l', 'i', '\r', '\n'};
 

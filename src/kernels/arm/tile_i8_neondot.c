@@ -14,7 +14,6 @@
 #define K(job)  oc__##job##_neondot
 #define VI      int32x4_t
 #define LANES   4
-#define ELEM    uint8_t
 
 /* 32 registers: 8 x 3 sums, 3 of B, 1 broadcast. */
 #define MR           8

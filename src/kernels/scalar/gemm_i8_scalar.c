@@ -3,15 +3,16 @@
 
 #define MR 4
 #define NR 8
+/* From 64 steps of packed A to the next. */
+#define A_STEP (MR * OC_GEMM_I8_STEPS)
 
 /* The sum of what is packed, for row i and column j. */
 static uint32_t dot(const oc__gemm_i8_tile *t, size_t i, size_t j) {
     const size_t steps = OC_GEMM_I8_STEPS;
-    const uint8_t *packed = t->a;
     const int8_t *panel = t->b + j / NR * t->b_panel_step;
     uint32_t sum = 0;
     for (size_t s = 0; s < t->k; s++) {
-        int32_t a = packed[s / steps * t->a_step + i * steps + s % steps];
+        int32_t a = t->a[s / steps * A_STEP + i * steps + s % steps];
         int32_t b = panel[(s / 4 * NR + j % NR) * 4 + s % 4];
         sum += (uint32_t)(a * b);
     }
@@ -52,15 +53,14 @@ static void tile_4x8(const oc__gemm_i8_tile *t) {
 }
 
 static void pack(const uint8_t *from, size_t n, size_t reach, int flip,
-                 void *row, size_t at, size_t step) {
+                 uint8_t *row, size_t at) {
     const size_t steps = OC_GEMM_I8_STEPS;
-    uint8_t *out = row;
     (void)reach;
     for (size_t i = 0; i < n; i++, at++)
-        out[at / steps * step + at % steps] = (uint8_t)(from[i] ^ flip);
+        row[at / steps * A_STEP + at % steps] = (uint8_t)(from[i] ^ flip);
     for (; at % 4; at++)
-        out[at / steps * step + at % steps] = 0;
+        row[at / steps * A_STEP + at % steps] = 0;
 }
 
-const oc__gemm_i8_kernel oc__gemm_i8_scalar = {MR,       NR,   1, 1, 1,
-                                               tile_4x8, pack, 0, 4};
+const oc__gemm_i8_kernel oc__gemm_i8_scalar = {MR,       NR,   1, 1,
+                                               tile_4x8, pack, 0, NULL};

@@ -13,7 +13,6 @@
 #define K(job)  oc__##job##_avx512vnni
 #define VI      __m512i
 #define LANES   16
-#define ELEM    uint8_t
 
 /* As tile_avx512.c: 14 x 2 sums, 2 of B, 2 broadcasts. */
 #define MR           14

@@ -12,7 +12,6 @@
 #define K(job)  oc__##job##_avxvnni
 #define VI      __m256i
 #define LANES   8
-#define ELEM    uint8_t
 
 /* As tile_avx2.c: 6 x 2 sums, 2 of B, 1 broadcast. */
 #define MR           6
