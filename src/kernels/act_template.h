@@ -19,6 +19,15 @@
  * NaN; minx the same with <.  Clamping by them keeps a NaN in x.
  */
 
+#ifndef ACT_AT_ONCE
+#define ACT_AT_ONCE 6
+#if defined(__clang__)
+#define ACT_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define ACT_UNROLL _Pragma("GCC unroll 8")
+#endif
+#endif
+
 /* 2^n for integers n in -126..127: n is the exponent field less its bias. */
 VINLINE VF V(pow2)(VI n) {
     return V(cast_f)(V(i_shl23)(V(i_add)(n, V(i_set1)(127))));
@@ -131,20 +140,39 @@ VINLINE VF V(sigmoid)(VF x) {
     return V(div)(top, V(add)(one, z));
 }
 
-/* x sigmoid(u) by 1/(1 + exp(-u)).  Beyond +-87 the sigmoid is 1 or, next to
- * anything, 0, so that 2^n is a number which an addition to the exponent field
- * multiplies by; the sum with 1.5 2^23 has n in its lowest bits. */
-VINLINE VF V(gate)(VF x, VF u) {
+/*
+ * x sigmoid(u) by 1/(1 + exp(-u)) for n vectors, step by step in all of them:
+ * the chain of one is too long for processors to overlap with the next.
+ * Beyond +-87 the sigmoid is 1 or, next to anything, 0, so that 2^n is a number
+ * which an addition to the exponent field multiplies by; the sum with 1.5 2^23
+ * has n in its lowest bits.
+ */
+VINLINE void V(gates)(VF *x, const VF *u, const int n) {
     const VF one = V(set1)(1.0f), shift = V(set1)(0x1.8p+23f);
-    VF t = V(maxx)(V(set1)(-87.0f), V(minx)(V(set1)(87.0f), V(neg)(u)));
-    VF m = V(fma)(t, V(set1)(0x1.715476p+0f), shift), n = V(sub)(m, shift);
-    VF r = V(fnma)(n, V(set1)(0x1.62e430p-1f), t);
-    r = V(fnma)(n, V(set1)(-0x1.05c610p-29f), r);
-    VF p = V(add)(V(fma)(V(exp_poly)(r), V(mul)(r, r), r), one);
-    VF z = V(cast_f)(V(i_add)(V(cast_i)(p), V(i_shl23)(V(cast_i)(m))));
-    VF y = V(div)(one, V(add)(one, z));
-    VM far = V(lt)(u, V(set1)(-87.0f));
-    return V(mul)(x, V(select)(far, V(set1)(0.0f), y));
+    VF t[ACT_AT_ONCE], m[ACT_AT_ONCE], p[ACT_AT_ONCE];
+#define EACH(to, from) ACT_UNROLL for (int i = 0; i < n; i++)(to)[i] = (from)
+    EACH(t, V(minx)(V(set1)(87.0f), V(neg)(u[i])));
+    EACH(t, V(maxx)(V(set1)(-87.0f), t[i]));
+    EACH(m, V(fma)(t[i], V(set1)(0x1.715476p+0f), shift));
+    EACH(p, V(sub)(m[i], shift));
+    EACH(t, V(fnma)(p[i], V(set1)(0x1.62e430p-1f), t[i]));
+    EACH(t, V(fnma)(p[i], V(set1)(-0x1.05c610p-29f), t[i]));
+    EACH(p, V(fma)(V(set1)(0x1.6d7a4ap-10f), t[i], V(set1)(0x1.123990p-7f)));
+    EACH(p, V(fma)(p[i], t[i], V(set1)(0x1.5554c0p-5f)));
+    EACH(p, V(fma)(p[i], t[i], V(set1)(0x1.555492p-3f)));
+    EACH(p, V(fma)(p[i], t[i], V(set1)(0.5f)));
+    EACH(p, V(fma)(p[i], V(mul)(t[i], t[i]), t[i]));
+    EACH(p, V(add)(p[i], one));
+    EACH(p, V(cast_f)(V(i_add)(V(cast_i)(p[i]), V(i_shl23)(V(cast_i)(m[i])))));
+    EACH(p, V(div)(one, V(add)(one, p[i])));
+    EACH(p, V(select)(V(lt)(u[i], V(set1)(-87.0f)), V(set1)(0.0f), p[i]));
+    EACH(x, V(mul)(x[i], p[i]));
+#undef EACH
+}
+
+VINLINE VF V(gate)(VF x, VF u) {
+    V(gates)(&x, &u, 1);
+    return x;
 }
 
 VINLINE VF V(tanh)(VF x) {

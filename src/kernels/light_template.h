@@ -58,6 +58,21 @@ VTARGET void K(unary_f32)(oc__unary op, const float *x, float *y, size_t n) {
     }
 }
 
+/* SiLU of many vectors at once; returns how many elements that were. */
+VINLINE size_t V(silu_many)(const float *x, float *y, size_t n) {
+    const size_t many = (size_t)ACT_AT_ONCE * V_WIDTH;
+    size_t i = 0;
+    for (; i + many <= n; i += many) {
+        VF v[ACT_AT_ONCE], u[ACT_AT_ONCE];
+        ACT_UNROLL for (int j = 0; j < ACT_AT_ONCE; j++) u[j] = v[j] =
+            V(load)(x + i + (size_t)(j * V_WIDTH));
+        V(gates)(v, u, ACT_AT_ONCE);
+        ACT_UNROLL for (int j = 0; j < ACT_AT_ONCE; j++)
+            V(store)(y + i + (size_t)(j * V_WIDTH), v[j]);
+    }
+    return i;
+}
+
 VTARGET void K(act_f32)(oc__act_args act, const float *x, float *y, size_t n) {
     /* One loop for each activation: with the kind a constant the compiler
      * drops the switch inside, and the call. */
@@ -66,6 +81,12 @@ VTARGET void K(act_f32)(oc__act_args act, const float *x, float *y, size_t n) {
         const oc__act_args f = {k, act.a, act.b};                              \
         MAP(V(act_inline)(f, v));                                              \
         return;                                                                \
+    }
+    if (act.kind == OC_ACT_SILU) {
+        size_t done = V(silu_many)(x, y, n);
+        x += done;
+        y += done;
+        n -= done;
     }
     switch (act.kind) {
         ACT(OC_ACT_RELU)
