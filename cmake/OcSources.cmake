@@ -8,7 +8,8 @@ set(OC_CORE_DIRS base cpu kernels graph ops passes runtime onnx)
 set(OC_LOOP_SOURCES src/data/augment_color.c src/data/augment_mix.c
     src/data/augment_warp.c src/ops/binary_math.c src/ops/cast.c src/ops/elementwise.c
     src/ops/lanes.c src/ops/qlinear.c src/ops/ranking.c src/ops/reduce.c
-    src/ops/resample.c src/ops/resize_blocked.c src/ops/select.c)
+    src/ops/resample.c src/ops/resize_argmax.c src/ops/resize_blocked.c
+    src/ops/select.c)
 
 set(OC_CORE_SOURCES)
 set(OC_RIM_SOURCES)

@@ -15,29 +15,28 @@ static const oc__value_def *def(const oc__layout *l, int v) {
     return &l->g->values[v];
 }
 
-/* What a Resize of a twin asks for; 0 when its inputs are not constant. */
-static int read_resize(const oc__layout *l, const oc__node *n,
-                       oc__resize_spec *spec) {
+int oc__read_resize(const oc__graph *g, const oc__pass_env *env,
+                    const oc__node *n, oc__resize_spec *spec) {
     oc_value values[4] = {{0}};
     oc_value *refs[4] = {NULL};
     oc_error ignored;
     if ((!oc__is_op(n, "Resize") && !oc__is_op(n, "Upsample")) ||
         n->n_explicit > 4)
         return 0;
-    const oc__value_def *x = def(l, n->in[0]);
+    const oc__value_def *x = &g->values[n->in[0]];
     oc__tensor_set(&values[0].t, x->dtype, x->rank, x->dims);
     for (int j = 0; j < n->n_explicit; j++) {
         const oc_tensor *t = NULL;
         if (n->in[j] < 0) continue;
-        if (j > 0 && !(t = oc__constant(l->g, n->in[j]))) return 0;
+        if (j > 0 && !(t = oc__constant(g, n->in[j]))) return 0;
         if (t) values[j].t = *t;
         values[j].kind = OC_KIND_TENSOR;
         refs[j] = &values[j];
     }
     oc__ctx c = {.node = n,
                  .op = n->op,
-                 .kernels = l->env->kernels,
-                 .allocator = l->env->allocator,
+                 .kernels = env->kernels,
+                 .allocator = env->allocator,
                  .err = &ignored,
                  .n_in = n->n_explicit,
                  .in = refs};
@@ -74,7 +73,7 @@ static int is_read_plain(const oc__layout *l, int v) {
 oc_status oc__layout_resize(oc__layout *l, oc__node *n, int *done) {
     oc__resize_spec s;
     if (!oc__layout_fits(l, n->in[0]) || !oc__layout_fits(l, n->out[0]) ||
-        l->twin[n->in[0]] < 0 || !read_resize(l, n, &s))
+        l->twin[n->in[0]] < 0 || !oc__read_resize(l->g, l->env, n, &s))
         return OC_OK;
     const oc__resize_axis *h = &s.axis[2], *w = &s.axis[3];
     /* Scales that keep a ratio are not those of either size. */

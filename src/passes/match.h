@@ -73,4 +73,10 @@ int oc__moves_codes(const oc__node *n);
 int oc__read_batch_norm(const oc__graph *g, const oc__node *n, int64_t channels,
                         float *scale, float *shift);
 
+struct oc__resize_spec;
+/** What a Resize or Upsample of a value with known dims asks for; 0: its other
+ * inputs are not constant, or it is wrong.  (In layout_move.c.) */
+int oc__read_resize(const oc__graph *g, const oc__pass_env *env,
+                    const oc__node *n, struct oc__resize_spec *spec);
+
 #endif

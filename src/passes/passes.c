@@ -31,6 +31,7 @@ static const pass_entry shaped_passes[] = {
     {"fuse_attention", oc__pass_fuse_attention, 1},
     {"dead_code", oc__pass_dead_code, 1},
     {"layout", oc__pass_layout, 1},
+    {"fuse_argmax", oc__pass_fuse_argmax, 1},
     {"fuse_depthwise", oc__pass_fuse_depthwise, 1},
     {"layout_i8", oc__pass_layout_i8, 1},
     {"product_last", oc__pass_product_last, 1},

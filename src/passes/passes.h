@@ -95,6 +95,9 @@ oc_status oc__pass_pack_integer(oc__graph *g, const oc__pass_env *env,
                                 oc_error *err);
 /** layout.c: convolutional parts into blocked channels, fused. */
 oc_status oc__pass_layout(oc__graph *g, const oc__pass_env *env, oc_error *err);
+/** fuse_argmax.c: enlarged scores and their best class become one node. */
+oc_status oc__pass_fuse_argmax(oc__graph *g, const oc__pass_env *env,
+                               oc_error *err);
 /** layout_i8.c: 8-bit parts into channels last, fused. */
 oc_status oc__pass_layout_i8(oc__graph *g, const oc__pass_env *env,
                              oc_error *err);

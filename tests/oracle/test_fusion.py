@@ -87,13 +87,13 @@ class Net:
         return self.op("Add", self.op("Mul", y, self.weight(n)),
                        self.weight(n))
 
-    def model(self, *outs):
+    def model(self, *outs, dtype=TensorProto.FLOAT):
         value = helper.make_tensor_value_info
         graph = helper.make_graph(
             self.nodes, "g",
             [value(k, TensorProto.FLOAT, v.shape)
              for k, v in self.feeds.items()],
-            [value(o, TensorProto.FLOAT, None) for o in outs], self.inits)
+            [value(o, dtype, None) for o in outs], self.inits)
         sets = [helper.make_opsetid("", self.opset)]
         sets += [helper.make_opsetid(d, 1) for d in self.domains]
         model = helper.make_model(graph, opset_imports=sets)
@@ -114,9 +114,9 @@ def steps(model):
     return [line.split()[1] for line in table if line.strip()]
 
 
-def check(net, out, **wanted):
+def check(net, out, dtype=TensorProto.FLOAT, **wanted):
     """Compares; wanted says how many steps of a name there must be."""
-    model = net.model(out)
+    model = net.model(out, dtype=dtype)
     want = peer.session(model).run(None, net.feeds)[0]
     plain = engine.run(model, net.feeds, optimize=-1)[0]
     one = engine.run(model, net.feeds, threads=1, optimize=0)[0]
@@ -375,6 +375,22 @@ def segmentation_enlarged_at_the_end():
     check(n, n.op("Sigmoid", big), ResizeBlocked=0, Resize=1, Unblock=1)
 
 
+def segmentation_by_class():
+    """The classes of what is enlarged, the enlarged scores nowhere."""
+    for keep, mode in (1, "half_pixel"), (0, "align_corners"):
+        n = Net(13)
+        x = conv(n, n.input(2, 3, 13, 17), 3, 21, 3)
+        big = n.op("Resize", x, "", n.const([1, 1, 4, 3]), mode="linear",
+                   coordinate_transformation_mode=mode)
+        best = n.op("ArgMax", big, axis=1, keepdims=keep)
+        check(n, best, TensorProto.INT64, ResizeArgMax=1, Resize=0, ArgMax=0)
+    model = n.model(best, dtype=TensorProto.INT64)
+    n.feeds["x0"][1, 1, 5, 6] = np.nan
+    plain = engine.run(model, n.feeds, optimize=-1)[0]
+    np.testing.assert_array_equal(engine.run(model, n.feeds, threads=2)[0],
+                                  plain)
+
+
 TESTS = [
     timm_by_gather_at_opset_11, timm_by_split_at_opset_13,
     timm_by_gather_at_opset_18, bert_with_mask_and_tanh_gelu,
@@ -385,6 +401,7 @@ TESTS = [
     levit_with_flattened_rows, heads_with_batch_norms, norms_that_stay,
     fastvit_with_two_filters_a_channel, yolo_with_channels_split_and_joined,
     split_between_blocks, segmentation_enlarged_at_the_end,
+    segmentation_by_class,
 ]
 
 
