@@ -14,7 +14,8 @@
  * so that neighbouring outputs have neighbouring inputs under every tap, and
  * one kernel serves all strides, dilations and paddings.  The copy costs one
  * pass over the input, against kernel_h * kernel_w * out_c multiply-adds for
- * each of its elements.
+ * each of its elements.  Of large pictures each task copies what a band of rows
+ * of its output reads, to L2, instead of everybody the whole, to memory.
  *
  * Packed weights, for each group and each pair of output blocks:
  *
@@ -39,6 +40,10 @@
 #define STRIP_LEAST 96
 /* Copies of several images of a batch are made at once up to this size. */
 #define COPY_BYTES ((size_t)4 << 20)
+/* The copy of a band fills so much of L2, and the weights, which pass once for
+ * each band, so much at most. */
+#define BAND_SHARE   0.5
+#define WEIGHT_SHARE 0.75
 
 typedef struct direct_plan {
     oc__strip_plan strip;
@@ -51,7 +56,9 @@ typedef struct direct_plan {
     size_t images;      /* copied at once */
     size_t strips;      /* of a pair of output blocks */
     float *copy;
-    size_t image; /* first of those copied */
+    size_t image;            /* first of those copied */
+    size_t band;             /* rows of output of a band at most, or 0 */
+    size_t bands, band_rows; /* of an image; of a band's copy at most */
 } direct_plan;
 
 /* Groups whose channels share a block are computed as one group of one block,
@@ -142,6 +149,40 @@ static void plan_taps(const direct_plan *p, const oc__conv_geom *g,
         }
 }
 
+/* Rows of the copy that so many rows of output read. */
+static size_t rows_read(const direct_plan *p, const oc__conv_geom *g,
+                        size_t rows) {
+    return (rows - 1) * p->copy_row_stride +
+           (size_t)((g->kernel_h - 1) * g->dilation_h) + 1;
+}
+
+/* Bands where the whole copy would leave L2 and the weights do not, the rows
+ * that two bands read are few, and a part's weights are worth bringing to L1
+ * for a band. */
+static void plan_bands(direct_plan *p, const oc__conv_geom *g) {
+    const oc__strip_plan *s = &p->strip;
+    double l2 = (double)s->kt->l2_bytes;
+    size_t row = s->in_blocks * p->phases * p->copy_cols * s->words;
+    double fit = BAND_SHARE * l2 / (double)(row * sizeof(float));
+    size_t halo = rows_read(p, g, 1);
+    size_t weights = p->out_blocks * s->in_blocks * s->tap_count * s->tap_elems;
+    if (!p->copies || p->groups != 1 || s->rows < 2 || fit < (double)halo ||
+        (double)(p->image_elems * sizeof(float)) < l2 ||
+        (double)(weights * sizeof(float)) > WEIGHT_SHARE * l2)
+        return;
+    size_t rows = ((size_t)fit - halo) / p->copy_row_stride + 1;
+    if (rows * s->cols < STRIP_LEAST || rows * p->copy_row_stride < 2 * halo ||
+        rows >= s->rows)
+        return;
+    p->band = rows;
+    p->band_rows = rows_read(p, g, rows);
+}
+
+static size_t band_elems(const direct_plan *p) {
+    return p->strip.in_blocks * p->band_rows * p->phases * p->copy_cols *
+           p->strip.words;
+}
+
 static size_t taps_bytes(const oc__conv_geom *g) {
     return oc__align_up((size_t)(g->kernel_h * g->kernel_w) * sizeof(size_t),
                         OC_ALIGN);
@@ -166,12 +207,15 @@ static direct_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g,
     p.images = (size_t)g->batch;
     if (p.copies && p.images > 1)
         p.images = OC_MIN(p.images, OC_MAX(COPY_BYTES / bytes, 1));
+    plan_bands(&p, g);
     return p;
 }
 
-static size_t scratch_bytes(const direct_plan *p, const oc__conv_geom *g) {
-    return taps_bytes(g) +
-           (p->copies ? p->images * p->image_elems * sizeof(float) : 0);
+static size_t scratch_bytes(const direct_plan *p, const oc__conv_geom *g,
+                            int threads) {
+    size_t elems = p->copies ? p->images * p->image_elems : 0;
+    if (p->band) elems = band_elems(p) * (size_t)threads;
+    return taps_bytes(g) + elems * sizeof(float);
 }
 
 /* ---- weights ------------------------------------------------------------- */
@@ -293,26 +337,31 @@ static void copy_phase(const direct_plan *p, float *out, const float *in,
            (size_t)(cols - q1) * words * sizeof *out);
 }
 
-/* Item i is row i % copy_rows of block i / copy_rows, over all images. */
-static void copy_row(const direct_plan *p, size_t item) {
+/* One row of the copy, of one block of one image. */
+static void copy_row(const direct_plan *p, size_t image, size_t block,
+                     size_t row, float *out) {
     const oc__conv_geom *g = &p->strip.args->g;
-    size_t c = p->strip.c, row = item % p->copy_rows;
-    size_t plane = item / p->copy_rows;
+    size_t c = p->strip.c, phase = p->copy_cols * p->strip.words;
+    size_t blocks = p->image_elems / p->strip.in_block_step;
     int64_t y = (int64_t)row - g->pad_top;
     if (g->kernel_h == 1) y = (int64_t)row * g->stride_h - g->pad_top;
-    size_t blocks = p->image_elems / p->strip.in_block_step;
-    const float *in = p->strip.args->in + (p->image * blocks + plane) *
-                                              (size_t)(g->in_h * g->in_w) * c;
-    size_t phase = p->copy_cols * p->strip.words;
-    float *out = p->copy + item * p->phases * phase;
     if (y < 0 || y >= g->in_h) {
         memset(out, 0, p->phases * phase * sizeof *out);
         return;
     }
+    const float *in = p->strip.args->in + (image * blocks + block) *
+                                              (size_t)(g->in_h * g->in_w) * c;
     in += (size_t)(y * g->in_w) * c;
     for (size_t i = 0; i < p->phases; i++)
-        copy_phase(p, out + i * phase, in, plane % blocks,
-                   (int64_t)i - g->pad_left);
+        copy_phase(p, out + i * phase, in, block, (int64_t)i - g->pad_left);
+}
+
+/* Item i is row i % copy_rows of block i / copy_rows, over all images. */
+static void copy_item(const direct_plan *p, size_t item) {
+    size_t plane = item / p->copy_rows;
+    size_t blocks = p->image_elems / p->strip.in_block_step;
+    copy_row(p, p->image + plane / blocks, plane % blocks, item % p->copy_rows,
+             p->copy + item * p->phases * p->copy_cols * p->strip.words);
 }
 
 static void copy_task(void *ctx, int task, int worker) {
@@ -320,7 +369,7 @@ static void copy_task(void *ctx, int task, int worker) {
     (void)worker;
     size_t end = oc__share_end(s, (size_t)task);
     for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++)
-        copy_row(s->ctx, i);
+        copy_item(s->ctx, i);
 }
 
 /* ---- the tiles ----------------------------------------------------------- */
@@ -355,6 +404,45 @@ static void direct_task(void *ctx, int task, int worker) {
                   tiles * strip / p->strips, tiles * (strip + 1) / p->strips);
 }
 
+/* Tasks run over images and bands: a band's input is copied to the worker's
+ * own scratch, for all output blocks. */
+static void band_task(void *ctx, int task, int worker) {
+    const direct_plan *p = ctx;
+    const oc__conv_f32_args *a = p->strip.args;
+    oc__strip_plan s = p->strip;
+    size_t image = (size_t)task / p->bands, band = (size_t)task % p->bands;
+    size_t y0 = s.rows * band / p->bands, y1 = s.rows * (band + 1) / p->bands;
+    size_t row = p->phases * p->copy_cols * s.words;
+    size_t rows = rows_read(p, &a->g, y1 - y0);
+    float *copy = p->copy + (size_t)worker * band_elems(p);
+    s.in_block_step = p->band_rows * row;
+    s.row0 = y0;
+    for (size_t b = 0; b < s.in_blocks; b++)
+        for (size_t r = 0; r < rows; r++)
+            copy_row(p, image, b, y0 * p->copy_row_stride + r,
+                     copy + b * s.in_block_step + r * row);
+    for (size_t o = 0; o < p->out_blocks; o += OC_CONV_MAX_BLOCKS) {
+        size_t n = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p->out_blocks - o);
+        size_t out = (image * p->out_blocks + o) * s.rows * s.cols * s.c;
+        size_t tiles = oc__strip_tiles(&s, n);
+        oc__strip_run(&s, n, last_steps(p, &a->g, 0), copy,
+                      a->packed_w + o * s.in_blocks * s.tap_count * s.tap_elems,
+                      a->out + out, a->bias ? a->bias + o * s.c : NULL,
+                      a->residual ? a->residual + out : NULL, tiles * y0,
+                      tiles * y1);
+    }
+}
+
+static void run_bands(direct_plan *p, oc__pool *pool) {
+    size_t threads = (size_t)oc__pool_threads(pool), rows = p->strip.rows;
+    p->bands = OC_CEIL_DIV(rows, p->band);
+    /* Few bands are dealt out evenly. */
+    if (p->bands < 8 * threads)
+        p->bands = OC_MIN(OC_CEIL_DIV(p->bands, threads) * threads, rows);
+    oc__pool_run(pool, (int)((size_t)p->strip.args->g.batch * p->bands),
+                 band_task, p);
+}
+
 static size_t strip_px(const direct_plan *p) {
     const oc__strip_plan *s = &p->strip;
     /* Of a strided picture a strip reads more than it writes. */
@@ -376,6 +464,10 @@ static void direct_run(const oc__kernels *kt, oc__pool *pool,
     plan_taps(&p, g, scratch);
     s->taps = scratch;
     p.copy = (float *)(void *)((char *)scratch + taps_bytes(g));
+    if (p.band) {
+        run_bands(&p, pool);
+        return;
+    }
     size_t pairs = OC_CEIL_DIV(p.out_blocks, OC_CONV_MAX_BLOCKS);
     size_t batch = (size_t)g->batch;
     for (; p.image < batch; p.image += p.images) {
@@ -405,8 +497,7 @@ static int can_direct_bf16(const oc__kernels *kt, const oc__conv_geom *g) {
     static size_t name##_scratch_bytes(const oc__kernels *kt,                  \
                                        const oc__conv_geom *g, int threads) {  \
         direct_plan p = plan_of(kt, g, bf16);                                  \
-        (void)threads;                                                         \
-        return scratch_bytes(&p, g);                                           \
+        return scratch_bytes(&p, g, threads);                                  \
     }                                                                          \
     static size_t name##_packed_elems(const oc__kernels *kt,                   \
                                       const oc__conv_geom *g) {                \

@@ -129,6 +129,7 @@ typedef struct oc__strip_plan {
     const float *w_end;          /* behind all packed weights */
     float lo, hi;
     oc__act_args act; /* what is left after lo and hi */
+    size_t row0;      /* the row that the input begins with */
 } oc__strip_plan;
 
 /**

@@ -59,8 +59,8 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
                 t.in = in + (at.x0 - start) * p->in_blocks * p->words +
                        b * t.in_block_step;
             } else {
-                t.in = in + b * p->in_block_step + at.y * p->row_step +
-                       at.x0 * p->px_step;
+                t.in = in + b * p->in_block_step +
+                       (at.y - p->row0) * p->row_step + at.x0 * p->px_step;
             }
             t.out = out + pixel * p->c;
             t.residual = residual ? residual + pixel * p->c : NULL;

@@ -381,6 +381,40 @@ static oc__conv_geom plain_geom(int64_t batch, int64_t in_c, int64_t in_h,
                            .group = 1};
 }
 
+/* Pictures that leave a small L2, so that direct convolution copies its input
+ * band by band: with a pool, whatever the rows, as elsewhere. */
+static void each_banded(const oc__kernels *table) {
+    oc__kernels k = with_bf16(table);
+    const oc__conv_algo ways[] = {OC_CONV_DIRECT, OC_CONV_DIRECT_BF16};
+    k.l2_bytes = 64 << 10;
+    for (int i = 0; i < 24; i++) {
+        oc__conv_algo way = ways[i % 2];
+        oc__conv_geom g = plain_geom(1 + below(2), 9 + below(8), 34 + below(16),
+                                     36 + below(8), 1 + below(20),
+                                     3 + 2 * below(2), below(3));
+        g.stride_h = 1 + below(2);
+        g.stride_w = 1 + below(2);
+        g.out_h = (g.in_h + 2 * g.pad_top - g.kernel_h) / g.stride_h + 1;
+        g.out_w = (g.in_w + 2 * g.pad_left - g.kernel_w) / g.stride_w + 1;
+        if (!oc__conv_f32_can(&k, &g, way)) continue;
+        oc__pool *pool = NULL;
+        assert_int_equal(oc__pool_create(&pool, &oc__default_allocator,
+                                         1 + (int)below(3), NULL),
+                         OC_OK);
+        check_conv(&k, &g, way, pool);
+        oc__pool_destroy(pool);
+    }
+    /* Each worker has a band of its own: these are bands indeed. */
+    oc__conv_geom g = plain_geom(1, 16, 48, 40, 16, 3, 1);
+    assert_true(oc__conv_f32_scratch_bytes(&k, &g, OC_CONV_DIRECT, 2) >
+                oc__conv_f32_scratch_bytes(&k, &g, OC_CONV_DIRECT, 1));
+}
+
+static void conv_f32_goes_by_bands(void **state) {
+    (void)state;
+    check_each_mask(each_banded);
+}
+
 /* Every width of a tile, with one and with two blocks out; sums long enough
  * to be cut into parts. */
 static void each_width(const oc__kernels *table) {
@@ -685,6 +719,7 @@ static void blocked_layout_round_trips(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv_f32_matches_double),
+        cmocka_unit_test(conv_f32_goes_by_bands),
         cmocka_unit_test(conv_plain_f32_matches_double),
         cmocka_unit_test(conv_f32_does_every_width),
         cmocka_unit_test(conv_f32_is_the_same_for_all_thread_counts),
