@@ -11,9 +11,17 @@ enum { TASK_BYTES = 128 * 1024 };
    are one cache line of the source. */
 enum { TILE = 16 };
 
-typedef struct wide {
+/* Elements as the loops move them: of any type, and several small ones at once,
+ * which lie where a large one would not. */
+#define ELEMENT(type, name)                                                    \
+    typedef type name __attribute__((aligned(1), may_alias))
+ELEMENT(uint8_t, elem_1);
+ELEMENT(uint16_t, elem_2);
+ELEMENT(uint32_t, elem_4);
+ELEMENT(uint64_t, elem_8);
+typedef struct __attribute__((packed, may_alias)) elem_16 {
     uint64_t half[2];
-} wide; /* a string, a c128 */
+} elem_16; /* a string, a c128 */
 
 void oc__move_dim(oc__move *m, int64_t dim, int64_t src, int64_t dst) {
     if (dim == 1) return;
@@ -41,6 +49,28 @@ static void move_merge(oc__move *m) {
     if (m->rank > 0) m->rank = r + 1;
 }
 
+/* A few neighbours on both sides are one element of so many bytes. */
+static size_t move_widen(oc__move *m, size_t bytes) {
+    while (m->rank > 1) {
+        int last = m->rank - 1;
+        int64_t n = m->dims[last];
+        size_t wide = (size_t)n * bytes;
+        int fits = m->src[last] == 1 && m->dst[last] == 1 && n > 1 && n <= 16 &&
+                   (wide == 2 || wide == 4 || wide == 8 || wide == 16);
+        for (int i = 0; i < last; i++)
+            fits = fits && m->src[i] % n == 0 && m->dst[i] % n == 0;
+        if (!fits) break;
+        m->rank--;
+        for (int i = 0; i < last; i++) {
+            m->src[i] /= n;
+            m->dst[i] /= n;
+        }
+        bytes = wide;
+        move_merge(m);
+    }
+    return bytes;
+}
+
 /* ---- inner loops: one row ------------------------------------------------ */
 
 #define ROW_LOOP(type, name)                                                   \
@@ -61,11 +91,11 @@ static void move_merge(oc__move *m) {
         }                                                                      \
     }
 
-ROW_LOOP(uint8_t, row_1)
-ROW_LOOP(uint16_t, row_2)
-ROW_LOOP(uint32_t, row_4)
-ROW_LOOP(uint64_t, row_8)
-ROW_LOOP(wide, row_16)
+ROW_LOOP(elem_1, row_1)
+ROW_LOOP(elem_2, row_2)
+ROW_LOOP(elem_4, row_4)
+ROW_LOOP(elem_8, row_8)
+ROW_LOOP(elem_16, row_16)
 
 typedef void (*row_fn)(const void *, void *, int64_t, int64_t, int64_t);
 static row_fn row_for(size_t bytes) {
@@ -163,6 +193,7 @@ void oc__move_run(const oc__ctx *c, oc__move *m, size_t bytes, const void *src,
     for (int i = 0; i < m->rank; i++)
         if (m->dims[i] == 0) return;
     move_merge(m);
+    bytes = move_widen(m, bytes);
     nest w = {.bytes = bytes, .src = src, .dst = dst, .bands = 1};
     w.row = row_for(bytes);
     w.transpose = transpose_for(c->kernels, bytes);
