@@ -216,6 +216,7 @@ oc_status oc__onnx_import(oc__onnx *out, oc__arena *arena, const void *data,
     out->externals.max_file_bytes = opt->max_file_bytes;
     oc__arena_init(&out->data, arena->allocator);
     im->tensors.arena = &out->data;
+    im->tensors.file = opt->file;
     im->tensors.externals = opt->externals ? opt->externals : &out->externals;
     oc__wire w = oc__wire_open(data, bytes);
     oc_status st = import_model(im, &w);

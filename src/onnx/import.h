@@ -58,6 +58,9 @@ typedef struct oc__import_options {
     /* Files of weights mapped before, to use and add to, which stay their
        owner's; NULL: the model maps and owns its own. */
     oc__externals *externals;
+    /* What `data` lies in, if it is a file that was mapped: of what is copied
+       the file's pages go.  NULL: it is the caller's memory. */
+    const oc__file *file;
 } oc__import_options;
 
 /**

@@ -224,6 +224,9 @@ static size_t number_bytes(oc_dtype d) {
     return d == OC_DTYPE_C64 || d == OC_DTYPE_C128 ? bytes / 2 : bytes;
 }
 
+/* Less is not worth asking for. */
+enum { LEAST_DROP = 1 << 16 };
+
 static oc_status use_bytes(header *h, const uint8_t *in, oc_error *err) {
     size_t per = elems_per_byte(h->t.dtype);
     size_t bytes = h->elems * oc_dtype_bytes(h->t.dtype);
@@ -251,6 +254,7 @@ static oc_status use_bytes(header *h, const uint8_t *in, oc_error *err) {
     } else {
         memcpy(out, in, bytes);
     }
+    if (h->r->file && bytes >= LEAST_DROP) oc__file_drop(h->r->file, in, bytes);
     return OC_OK;
 }
 

@@ -19,6 +19,8 @@
 typedef struct oc__tensor_reader {
     oc__arena *arena;
     oc__externals *externals; /* NULL: external data is refused */
+    const oc__file *file;     /* what is copied out of it need not stay in
+                                 memory; NULL: it is in none */
 } oc__tensor_reader;
 
 /**

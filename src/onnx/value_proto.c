@@ -38,7 +38,7 @@ static oc_status read_tensor(reader *r, const oc__wire *w, int sparse,
     oc__arena arena;
     oc_tensor t;
     oc__arena_init(&arena, r->allocator);
-    oc__tensor_reader tr = {&arena, NULL};
+    oc__tensor_reader tr = {&arena, NULL, NULL};
     oc_status st = (sparse ? oc__sparse_tensor_read
                            : oc__tensor_read)(&tr, w, &t, NULL, r->err);
     if (st == OC_OK) {

@@ -21,7 +21,8 @@ static const char *folder_of(oc__arena *arena, const char *path) {
 static oc_status import(oc_model *m, oc__arena *arena, int bake, oc__onnx **out,
                         oc_error *err) {
     oc__import_options opt = {m->folder, m->options.max_file_bytes, bake,
-                              m->onnx ? &m->onnx->externals : NULL};
+                              m->onnx ? &m->onnx->externals : NULL,
+                              m->file.data == m->bytes ? &m->file : NULL};
     oc__onnx *onnx = oc__arena_alloc(arena, sizeof(*onnx));
     if (!onnx) return oc__fail_nomem(err);
     OC_TRY(oc__onnx_import(onnx, arena, m->bytes, m->n_bytes, &opt, err));
