@@ -5,6 +5,9 @@
 
 #include "out.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,10 +255,21 @@ static int load(quantize *r) {
     return code;
 }
 
+/* Models come and go: what is large goes back to the system at once, where the
+ * C library would keep it for what is never asked for again. */
+static void give_back_large(void) {
+#ifdef __GLIBC__
+    enum { LARGE = 1 << 20 };
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE);
+#endif
+}
+
 static int run_quantize(cli_args *args) {
     quantize r = {.args = args, .quiet = cli_has(args, "quiet")};
     const char *data = cli_get(args, "data", NULL);
     double start = out_seconds();
+    give_back_large();
     int code = check_options(&r);
     if (!code) code = load(&r);
     if (!code) code = create(&r);

@@ -102,6 +102,8 @@ struct oc__graph {
     int n_inputs, n_outputs, n_captures;
     int *inputs;           /* without initialisers that are not inputs */
     int *outputs;          /* value numbers; may be a constant or an input */
+    int n_glimpses;        /* the last so many outputs are looked at when they
+                              are made (exec.h), and are not there at the end */
     oc__capture *captures; /* empty for the top graph */
     int n_updates;
     oc__update *updates; /* variables; of the top graph alone */

@@ -4,6 +4,7 @@
 #include "passes/match.h"
 #include "quant/blocks.h"
 #include "quant/equalize.h"
+#include "quant/glimpse.h"
 #include "quant/weights_again.h"
 
 #include <math.h>
@@ -25,7 +26,9 @@ struct oc_quantizer {
     oc__quant_plan plan;
     oc__exec_env env;
     oc__exec *exec;
-    oc__again again; /* weights that come and go */
+    oc__glimpse glimpse; /* of what is watched, as samples run */
+    int fewer;           /* a value turned out to be none to watch */
+    oc__again again;     /* weights that come and go */
     int64_t samples;
     int has_names;
     given *given;
@@ -73,12 +76,17 @@ static oc_status compile(void *user, oc__program **out,
     p->graph = oc__graph_clone(q->seen, &p->arena);
     oc_status st = p->graph ? oc__again_compile(&q->again, p, inputs, env, err)
                             : oc__fail_nomem(err);
+    if (!st)
+        st = oc__glimpse_prepare(&q->glimpse, p, q->plan.n_watches, inputs, env,
+                                 err);
     if (st)
         oc__program_destroy(p);
     else
         *out = p;
     return st;
 }
+
+static oc__glimpse_look look_at;
 
 /* What samples need.  With weights alone there may be none. */
 static oc_status start(oc_quantizer *q, oc_error *err) {
@@ -87,6 +95,11 @@ static oc_status start(oc_quantizer *q, oc_error *err) {
     q->env.allocator = q->allocator;
     q->env.threads = q->opt.threads > 0 ? q->opt.threads : oc_cpu_count();
     q->env.plan_cache_bytes = 1;
+    q->env.glimpse = oc__glimpse_step;
+    q->env.user = &q->glimpse;
+    q->glimpse.look = look_at;
+    q->glimpse.user = q;
+    q->glimpse.allocator = q->allocator;
     oc__rng_init(&q->env.rng, 0);
     atomic_init(&q->env.cancelled, 0);
     OC_TRY(oc__pool_create(&q->env.pool, q->allocator, q->env.threads, err));
@@ -164,6 +177,7 @@ void oc_quantizer_destroy(oc_quantizer *q) {
         oc__release(q->allocator, w->even, sizeof *w->even);
     }
     oc__exec_destroy(q->exec);
+    oc__glimpse_deinit(&q->glimpse);
     oc__pool_destroy(q->env.pool);
     oc__again_deinit(&q->again);
     if (q->seen) oc__graph_release(q->seen);
@@ -240,23 +254,27 @@ static oc_status add_products(const oc_quantizer *q, oc__quant_watch *w,
     return OC_OK;
 }
 
-static oc_status look(oc_quantizer *q, oc_error *err) {
-    int own = q->seen->n_outputs - q->plan.n_watches, fewer = 0;
-    for (int i = 0; i < q->plan.n_watches; i++) {
-        oc__quant_watch *w = &q->plan.watches[i];
-        const oc_value *v = oc__exec_output(q->exec, own + i);
-        if (!v || v->kind != OC_KIND_TENSOR || v->t.dtype != OC_DTYPE_F32) {
-            fewer |= !w->absent;
-            w->absent = 1;
-            continue;
-        }
-        oc__range_add(&w->range, v->t.data, oc_tensor_elems(&v->t));
-        if (w->axis > -2) OC_TRY(add_means(q, w, &v->t, err));
-        if (w->lane_count) OC_TRY(add_lanes(q, w, &v->t, err));
-        if (w->is_product) OC_TRY(add_products(q, w, &v->t, err));
+/* What watch i sees, as it is made. */
+static oc_status look_at(void *user, int i, const oc_value *v, oc_error *err) {
+    oc_quantizer *q = user;
+    oc__quant_watch *w = &q->plan.watches[i];
+    if (!v || v->kind != OC_KIND_TENSOR || v->t.dtype != OC_DTYPE_F32) {
+        q->fewer |= !w->absent;
+        w->absent = 1;
+        return OC_OK;
     }
-    return fewer ? oc__quant_decide_again(&q->plan, q->graph, q->allocator, err)
-                 : OC_OK;
+    oc__range_add(&w->range, v->t.data, oc_tensor_elems(&v->t));
+    if (w->axis > -2) OC_TRY(add_means(q, w, &v->t, err));
+    if (w->lane_count) OC_TRY(add_lanes(q, w, &v->t, err));
+    return w->is_product ? add_products(q, w, &v->t, err) : OC_OK;
+}
+
+/* What no step makes is looked at now. */
+static oc_status finish_sample(oc_quantizer *q, oc_error *err) {
+    OC_TRY(oc__glimpse_rest(&q->glimpse, q->exec, err));
+    if (!q->fewer) return OC_OK;
+    q->fewer = 0;
+    return oc__quant_decide_again(&q->plan, q->graph, q->allocator, err);
 }
 
 oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
@@ -284,7 +302,7 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
     if (!st && !q->exec) st = oc__again_need(&q->again, err);
     if (!st && !q->exec) st = start(q, err);
     if (!st) st = oc__exec_run(q->exec, refs, err);
-    if (!st) st = look(q, err);
+    if (!st) st = finish_sample(q, err);
     if (!st) q->samples++;
     if (q->plan.equal) q->plan.equal->is_chosen = 0;
     for (int i = 0; i < q->plan.n_targets; i++)

@@ -31,10 +31,11 @@ static oc_status know_marks(oc__again *w, oc_error *err) {
 
 static void give_back(void *user, const void *data, size_t bytes) {
     oc__again *w = user;
-    oc__file_drop(&w->model->file, data, bytes);
+    oc_model *m = w->second ? w->second : w->model;
+    oc__file_drop(&m->file, data, bytes);
     if (!oc__marks_has_one(&w->marks, data)) return;
     w->lacks = 1;
-    oc__arena_sweep(&w->model->onnx->data, is_other, (void *)(uintptr_t)data);
+    oc__arena_sweep(&m->onnx->data, is_other, (void *)(uintptr_t)data);
 }
 
 oc_status oc__again_compile(oc__again *w, oc__program *p,
@@ -45,8 +46,7 @@ oc_status oc__again_compile(oc__again *w, oc__program *p,
         return oc__fail(err, OC_E_SHAPE,
                         "the model's inputs have one size, and samples of "
                         "another are given");
-    /* What was read again stays: it is not in that arena. */
-    if (w->is_only && !w->second) {
+    if (w->is_only) {
         OC_TRY(know_marks(w, err));
         here.consumed = give_back;
         here.user = w;
@@ -110,6 +110,8 @@ oc_status oc__again_need(oc__again *w, oc_error *err) {
     const oc__graph *from;
     if (!w->lacks) return OC_OK;
     oc_options opt = w->model->options;
+    oc_model_destroy(w->second); /* some of it has gone, too */
+    w->second = NULL;
     OC_TRY(oc_model_load(&w->second, w->model->path, &opt, err));
     oc_status st = oc__model_graph(w->second, &from, err);
     if (!st) st = take(w, from, err);
@@ -119,5 +121,6 @@ oc_status oc__again_need(oc__again *w, oc_error *err) {
         return st;
     }
     w->lacks = 0;
+    oc__marks_deinit(&w->marks); /* all lie elsewhere now */
     return OC_OK;
 }

@@ -362,6 +362,8 @@ static oc_status run_steps(oc__exec *e, frame *f, oc_error *err) {
             oc__error_node(err, p->steps[i].node->name);
             return st;
         }
+        if (e->env->glimpse)
+            OC_TRY(e->env->glimpse(e->env->user, p, i, f->values, err));
         if (e->env->profile) {
             oc__step_time *t = &f->times[i];
             int64_t ns = now_ns() - start;

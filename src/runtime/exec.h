@@ -24,6 +24,11 @@ typedef struct oc__exec_env {
     int threads, level, profile;
     int recompute; /* oc__pass_env's */
     size_t plan_cache_bytes;
+    /* NULL, or what is told of each step that was run: glimpses of the graph
+       are there now.  p may be that of a sub-graph. */
+    oc_status (*glimpse)(void *user, const oc__program *p, int step,
+                         const oc_value *values, oc_error *err);
+    void *user;
     oc__rng rng;
     atomic_int cancelled;
 } oc__exec_env;

@@ -4,7 +4,7 @@
  * 1. Views, in-place results and the parts of a Split take the root of their
  *    operand; what a Concat joins takes the root of the whole.
  * 2. A root lives from the step that makes it to the last step that uses any
- *    of its slots; graph outputs live to the end.
+ *    of its slots; graph outputs live to the end, but for glimpses.
  * 3. New values of variables take the place of the old ones.
  * 4. Roots are placed largest first at the lowest offset that is free for
  *    their whole life.  (Greedy by size; Pisarchyk and Lee, arXiv:2001.03288.)
@@ -29,7 +29,7 @@ static void find_last_uses(oc__program *p) {
         for (int j = 0; j < n->n_in; j++)
             if (n->in[j] >= 0) p->slots[n->in[j]].last = i;
     }
-    for (int i = 0; i < p->graph->n_outputs; i++)
+    for (int i = 0; i < p->graph->n_outputs - p->graph->n_glimpses; i++)
         p->slots[p->graph->outputs[i]].last = p->n_steps;
 }
 
