@@ -203,3 +203,20 @@ int cli_get_double(const cli_args *args, const char *name, double lo, double hi,
     *out = v;
     return CLI_OK;
 }
+
+int cli_get_size(const cli_args *args, const char *name, size_t *out) {
+    const char *text = cli_get(args, name, NULL);
+    char *end;
+    if (!text) return CLI_OK;
+    double v = strtod(text, &end);
+    double unit = *end == 'k' || *end == 'K'   ? 1024
+                  : *end == 'm' || *end == 'M' ? 1024 * 1024
+                  : *end == 'g' || *end == 'G' ? 1024.0 * 1024 * 1024
+                                               : 1;
+    if (unit > 1) end++;
+    if (end == text || *end || !(v > 0 && v * unit < 1e15))
+        return cli_fail(CLI_USAGE, "--%s takes a size as 512M, not \"%s\"",
+                        name, text);
+    *out = (size_t)(v * unit);
+    return CLI_OK;
+}

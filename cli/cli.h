@@ -124,6 +124,8 @@ int cli_get_int(const cli_args *args, const char *name, int64_t lo, int64_t hi,
                 int64_t fallback, int64_t *out);
 int cli_get_double(const cli_args *args, const char *name, double lo, double hi,
                    double fallback, double *out);
+/** The same for bytes, as "512M" or "2G"; *out stays when not given. */
+int cli_get_size(const cli_args *args, const char *name, size_t *out);
 
 /* ---- errors (report.c)
  * ------------------------------------------------------- */

@@ -30,6 +30,8 @@ void out_text(FILE *f, const char *text);
 size_t out_width(const char *text);
 /** Monotonic seconds. */
 double out_seconds(void);
+/** Memory of this process that is in RAM; 0 where the system does not say. */
+size_t out_resident_bytes(void);
 /** "1.5 MiB", "312 B": bytes for people, into out (16 bytes are enough). */
 char *out_bytes(double bytes, char *out, size_t room);
 /** "1.3 M", "12 k": counts for people. */

@@ -40,8 +40,10 @@ typedef struct quantize {
     picture_list pictures;
     char *output;
     size_t used, skipped;
+    int n_passes; /* over the pictures that are over */
     double seconds;
     int threads, quiet;
+    size_t memory, base;    /* to stay below; what all else takes of it */
     int weight_bits, group; /* weights alone; 0: activations, too */
     layer *layers;
     int n_layers;

@@ -66,7 +66,8 @@ int trial_open(trial *t, quantize *r, int original) {
     memset(t, 0, sizeof *t);
     t->r = r;
     t->is_file = original && oc_quantizer_has_names(r->q);
-    t->is_large = quantize_bytes(r->args->operands[0]) > LARGE_BYTES;
+    t->is_large =
+        r->memory || quantize_bytes(r->args->operands[0]) > LARGE_BYTES;
     t->wanted = calloc((size_t)r->n_layers + 1, sizeof *t->wanted);
     if (!t->wanted) return cli_fail(CLI_RESOURCES, "out of memory");
     /* With all layers in f32 it is the original, with names for them. */

@@ -30,17 +30,6 @@ typedef struct bench {
 /* ---- measuring ------------------------------------------------------------
  */
 
-/* Memory of this process that is in RAM; 0 where the system does not say. */
-static size_t resident_bytes(void) {
-    unsigned long size = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f) return 0;
-    int n = fscanf(f, "%lu %lu", &size, &resident);
-    fclose(f);
-    long page = sysconf(_SC_PAGESIZE);
-    return n == 2 && page > 0 ? (size_t)resident * (size_t)page : 0;
-}
-
 static int one_run(bench *b, oc_session *session, double *ms) {
     oc_error err;
     double start = out_seconds();
@@ -102,7 +91,7 @@ static int measure(bench *b) {
                    : measure_alone(b);
     if (code) return code;
     qsort(b->times.ms, b->times.n, sizeof(*b->times.ms), by_value);
-    b->rss_bytes = resident_bytes();
+    b->rss_bytes = out_resident_bytes();
     return CLI_OK;
 }
 

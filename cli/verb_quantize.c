@@ -15,6 +15,9 @@
 /* How much of what is said in f32 must stay, in percent. */
 #define LEAST_AGREEMENT 90
 enum { IMAGES = 300, MAX_IGNORE = 256 };
+/* Of --memory: for pictures as they are read, what looks at them, and code that
+ * is not in memory before it runs. */
+#define OTHERS_BYTES ((size_t)16 << 20)
 
 /* ---- samples --------------------------------------------------------------
  */
@@ -34,6 +37,17 @@ static int keep_sample(quantize *r, const oc_tensor *t, int input) {
     return CLI_OK;
 }
 
+/* Where the library has no use for what --memory leaves it. */
+static int too_little(const quantize *r) {
+    size_t mb = (size_t)1 << 20;
+    size_t least = oc_quantizer_least_memory(r->q) + r->base;
+    return cli_fail(CLI_RESOURCES,
+                    "%s: quantizing it takes %zu MB at least, and --memory "
+                    "allows %zu",
+                    r->args->operands[0], (least + mb - 1) / mb,
+                    r->memory / mb);
+}
+
 static int add_picture(quantize *r, const char *path, int keep) {
     oc_image_options opt = {0};
     oc_image img = {0};
@@ -46,7 +60,7 @@ static int add_picture(quantize *r, const char *path, int keep) {
     oc_status st = oc_image_load(&img, path, &opt, &err);
     if (st) {
         /* One bad picture among many costs itself alone. */
-        cli_report(&err, path);
+        if (!r->n_passes) cli_report(&err, path);
         r->skipped++;
     } else {
         st = oc_vision_preprocess(r->v.vision, &img, &t, &input, &err);
@@ -54,7 +68,10 @@ static int add_picture(quantize *r, const char *path, int keep) {
             inputs[input] = &t;
             st = oc_quantizer_add(r->q, inputs, n, &err);
         }
-        if (st) code = cli_report(&err, path);
+        if (st == OC_E_LIMIT && r->memory)
+            code = too_little(r);
+        else if (st)
+            code = cli_report(&err, path);
         r->used += !st;
         if (!st && keep && r->n_samples < QUANTIZE_SAMPLES)
             code = keep_sample(r, &t, input);
@@ -64,24 +81,39 @@ static int add_picture(quantize *r, const char *path, int keep) {
     return code;
 }
 
-/* As many as asked for, evenly out of all. */
-static int calibrate(quantize *r) {
-    int64_t most;
+/* All that are taken, once; a few are kept the first time. */
+static int look_at_all(quantize *r, size_t take, int first) {
     out_progress bar;
-    int code = cli_get_int(r->args, "images", 1, 1000000, IMAGES, &most);
-    if (code) return code;
-    size_t n = r->pictures.n, take = n < (size_t)most ? n : (size_t)most;
-    out_progress_begin(&bar, "calibrate", (int64_t)take,
-                       cli_has(r->args, "quiet"));
+    size_t every = (take + QUANTIZE_SAMPLES - 1) / QUANTIZE_SAMPLES;
+    int code = CLI_OK;
+    out_progress_begin(&bar, first ? "calibrate" : "calibrate again",
+                       (int64_t)take, cli_has(r->args, "quiet"));
     for (size_t i = 0; i < take && !code; i++) {
-        size_t every = (take + QUANTIZE_SAMPLES - 1) / QUANTIZE_SAMPLES;
-        code = add_picture(r, r->pictures.paths[i * n / take],
-                           i % every == 0 || !r->n_samples);
+        code = add_picture(r, r->pictures.paths[i * r->pictures.n / take],
+                           first && (i % every == 0 || !r->n_samples));
         out_progress_add(&bar, 1);
     }
     out_progress_end(&bar);
-    if (!code && !r->used)
-        code = cli_fail(CLI_BAD_INPUT, "none of the pictures could be read");
+    return code;
+}
+
+/* As many as asked for, evenly out of all; more than once, where memory is
+ * short. */
+static int calibrate(quantize *r) {
+    int64_t most;
+    oc_error err;
+    int more = 1,
+        code = cli_get_int(r->args, "images", 1, 1000000, IMAGES, &most);
+    size_t n = r->pictures.n, take = n < (size_t)most ? n : (size_t)most;
+    for (; more && !code; r->n_passes++) {
+        r->used = r->skipped = 0;
+        code = look_at_all(r, take, !r->n_passes);
+        if (!code && !r->used)
+            code =
+                cli_fail(CLI_BAD_INPUT, "none of the pictures could be read");
+        if (!code && oc_quantizer_next_pass(r->q, &more, &err))
+            code = cli_report(&err, r->args->operands[0]);
+    }
     return code;
 }
 
@@ -100,6 +132,28 @@ static char *output_for(const cli_args *args, int bits) {
     if (n > 5 && !strcmp(out + n - 5, ".onnx")) out[n - 5] = '\0';
     strcat(out, bits == 4 ? ".int4.onnx" : ".int8.onnx");
     return out;
+}
+
+static size_t tensor_bytes(const oc_value_info *t) {
+    size_t n = oc_dtype_bytes(t->dtype);
+    for (int i = 0; i < t->rank; i++)
+        n *= t->dims[i] > 0 ? (size_t)t->dims[i] : 1;
+    return n;
+}
+
+/* What the process takes beside what the library counts: itself, pictures, and
+ * what a model says of those that are compared. */
+static void count_base(quantize *r) {
+    const oc_model *m = r->v.model;
+    int kept = oc_card_task(r->v.card) == OC_TASK_DETECT ||
+                       oc_card_task(r->v.card) == OC_TASK_SEGMENT
+                   ? QUANTIZE_SAMPLES
+                   : AGREEMENT_PICTURES;
+    for (int i = 0; i < oc_model_input_count(m); i++)
+        r->base += tensor_bytes(oc_model_input(m, i)) * (QUANTIZE_SAMPLES + 2);
+    for (int i = 0; i < oc_model_output_count(m); i++)
+        r->base += tensor_bytes(oc_model_output(m, i)) * (size_t)(kept + 2);
+    r->base += OTHERS_BYTES;
 }
 
 static int create(quantize *r) {
@@ -122,6 +176,9 @@ static int create(quantize *r) {
     opt.per_tensor = cli_has(r->args, "per-tensor");
     opt.full_range = cli_has(r->args, "full-range");
     opt.no_equalize = cli_has(r->args, "no-equalize");
+    if (r->memory) count_base(r);
+    if (r->memory)
+        opt.memory_bytes = r->memory > r->base ? r->memory - r->base : 1;
     opt.no_bias_correction = cli_has(r->args, "no-bias-correction");
     for (int i = 0; (pattern = cli_get_nth(r->args, "ignore", i)) != NULL;
          i++) {
@@ -224,6 +281,11 @@ static int check_options(quantize *r) {
     if (cli_has(args, "max-drop") && !cli_has(args, "eval"))
         return cli_fail(CLI_USAGE, "--max-drop needs labelled pictures to "
                                    "measure on: --eval DIR");
+    if (cli_has(args, "memory") && !has_pictures(r))
+        return cli_fail(CLI_USAGE, "--memory is of looking at pictures: it "
+                                   "needs --data DIR");
+    code = cli_get_size(args, "memory", &r->memory);
+    if (code) return code;
     code = cli_get_int(args, "threads", 1, 1024, 0, &threads);
     r->threads = (int)threads;
     if (!code)
@@ -270,6 +332,7 @@ static int run_quantize(cli_args *args) {
     const char *data = cli_get(args, "data", NULL);
     double start = out_seconds();
     give_back_large();
+    r.base = out_resident_bytes();
     int code = check_options(&r);
     if (!code) code = load(&r);
     if (!code) code = create(&r);
@@ -301,6 +364,9 @@ static const cli_option options[] = {
     {"data", 'd', "DIR", "folder of pictures like those the model will see",
      NULL},
     {"images", 'n', "N", "pictures to look at, evenly out of all (default 300)",
+     NULL},
+    {"memory", 0, "SIZE",
+     "stay below, as 512M: pictures are looked at as often as that takes",
      NULL},
     {"weights", 0, "BITS",
      "quantize weights alone and compute in f32; no pictures are needed, but "

@@ -172,24 +172,6 @@ static int get_off(const cli_args *args, const char *name, double hi,
     return code;
 }
 
-/* "512M", "2G": bytes. */
-static int get_memory(const cli_args *args, size_t *out) {
-    const char *text = cli_get(args, "memory", NULL);
-    char *end;
-    if (!text) return CLI_OK;
-    double v = strtod(text, &end);
-    double unit = *end == 'k' || *end == 'K'   ? 1024
-                  : *end == 'm' || *end == 'M' ? 1024 * 1024
-                  : *end == 'g' || *end == 'G' ? 1024.0 * 1024 * 1024
-                                               : 1;
-    if (unit > 1) end++;
-    if (end == text || *end || !(v > 0 && v * unit < 1e15))
-        return cli_fail(CLI_USAGE, "--memory takes a size as 512M, not \"%s\"",
-                        text);
-    *out = (size_t)(v * unit);
-    return CLI_OK;
-}
-
 static int get_size(const cli_args *args, oc_training_options *o) {
     const char *text = cli_get(args, "size", NULL);
     char *end;
@@ -231,7 +213,7 @@ static int get_numbers(const cli_args *args, oc_training_options *o) {
     if (!code) code = get_off(args, "hierarchy", 1, &o->hierarchy);
     if (!code) code = get_off(args, "clip", 1e9, &o->clip);
     if (!code) code = get_off(args, "ema", 0.99999, &o->ema);
-    if (!code) code = get_memory(args, &o->memory_bytes);
+    if (!code) code = cli_get_size(args, "memory", &o->memory_bytes);
     if (!code) code = get_size(args, o);
     o->epochs = (int)epochs;
     o->batch = (int)batch;

@@ -79,6 +79,10 @@ typedef struct oc_quantize_options {
         until oc_quantizer_create() returns). */
     const char *const *ignore;
     size_t n_ignore; /**< length of that list */
+    /** To stay below with weights, what runs samples, and what is noted of
+        them: the samples may have to be added more than once, see
+        oc_quantizer_next_pass().  What comes out is the same.  0: no bound. */
+    size_t memory_bytes;
 } oc_quantize_options;
 
 /** What is known of a model's ranges so far. */
@@ -100,11 +104,25 @@ OC_API void oc_quantizer_destroy(oc_quantizer *q);
  * Runs the model on one sample and takes note of its activations' ranges.
  * Nothing of the activations is kept.
  *   inputs  by number, NULL where an input has a default
- * Errors: as oc_session_run().
+ * Errors: as oc_session_run(); E_LIMIT when memory_bytes are too few; E_ARG
+ *   after the last pass.
  */
 OC_API oc_status oc_quantizer_add(oc_quantizer *q,
                                   const oc_tensor *const *inputs, int n,
                                   oc_error *err);
+
+/**
+ * Says that all samples have been added.  With memory_bytes, which demands this
+ * call, what is noted of channels may not fit at once.
+ *   more  nonzero: the same samples must be added once more, and then this be
+ *         called again
+ * Errors: E_ARG, E_IO, E_FORMAT, E_NOMEM.
+ */
+OC_API oc_status oc_quantizer_next_pass(oc_quantizer *q, int *more,
+                                        oc_error *err);
+/** The least memory_bytes that will do; 0 before the first sample, and without
+ * a bound. */
+OC_API size_t oc_quantizer_least_memory(const oc_quantizer *q);
 
 /**
  * Writes the quantized model.

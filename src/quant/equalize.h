@@ -40,6 +40,8 @@ typedef struct oc__equal {
     float *by;    /* the factors; n of them */
     int is_worth; /* the factors are better than none */
     double alpha; /* how much of the ranges goes to the weights; 0: none */
+    int turn;     /* in which its channels are looked at; turns.h */
+    int is_final; /* the factors stay, and lanes are gone */
 } oc__equal;
 
 /** What of a plan is equalized. */

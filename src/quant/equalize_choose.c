@@ -265,6 +265,7 @@ oc_status oc__equal_choose(oc__quant_plan *p, const oc__graph *g,
     oc_status st = make_room(&c, err);
     for (int i = 0; i < q->n && !st; i++) {
         c.e = &q->list[i];
+        if (c.e->is_final) continue;
         c.e->is_worth = 0;
         if (!is_seen(&c)) continue;
         choose(&c);

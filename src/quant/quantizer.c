@@ -5,6 +5,7 @@
 #include "quant/blocks.h"
 #include "quant/equalize.h"
 #include "quant/glimpse.h"
+#include "quant/turns.h"
 #include "quant/weights_again.h"
 
 #include <math.h>
@@ -29,6 +30,7 @@ struct oc_quantizer {
     oc__glimpse glimpse; /* of what is watched, as samples run */
     int fewer;           /* a value turned out to be none to watch */
     oc__again again;     /* weights that come and go */
+    oc__turns turns;     /* with memory_bytes */
     int64_t samples;
     int has_names;
     given *given;
@@ -65,6 +67,15 @@ static oc_status name_nodes(oc_quantizer *q, oc_error *err) {
     return OC_OK;
 }
 
+/* Graphs, what is known of them, and constants that stay when others go: what
+ * was read again has its own. */
+static size_t standing_bytes(const oc_quantizer *q) {
+    const oc_model *m = q->model;
+    size_t each =
+        m->arena.held_bytes + (m->onnx ? m->onnx->data.held_bytes : 0);
+    return q->arena.held_bytes + (oc__again_may(&q->again) ? 2 : 1) * each;
+}
+
 /* The graph that shows what is watched, ready to run: its weights are packed,
  * and those they are packed of go. */
 static oc_status compile(void *user, oc__program **out,
@@ -79,6 +90,9 @@ static oc_status compile(void *user, oc__program **out,
     if (!st)
         st = oc__glimpse_prepare(&q->glimpse, p, q->plan.n_watches, inputs, env,
                                  err);
+    if (!st && q->opt.memory_bytes && !q->turns.n)
+        st = oc__turns_plan(&q->turns, &q->plan, q->graph, p, standing_bytes(q),
+                            q->opt.memory_bytes, err);
     if (st)
         oc__program_destroy(p);
     else
@@ -90,7 +104,7 @@ static oc__glimpse_look look_at;
 
 /* What samples need.  With weights alone there may be none. */
 static oc_status start(oc_quantizer *q, oc_error *err) {
-    OC_TRY(make_seen(q, err));
+    if (!q->seen) OC_TRY(make_seen(q, err));
     q->env.kernels = &q->model->kernels;
     q->env.allocator = q->allocator;
     q->env.threads = q->opt.threads > 0 ? q->opt.threads : oc_cpu_count();
@@ -263,9 +277,11 @@ static oc_status look_at(void *user, int i, const oc_value *v, oc_error *err) {
         w->absent = 1;
         return OC_OK;
     }
+    if (w->lane_count && oc__turns_has(&q->turns, &q->plan, w))
+        OC_TRY(add_lanes(q, w, &v->t, err));
+    if (q->turns.now) return OC_OK;
     oc__range_add(&w->range, v->t.data, oc_tensor_elems(&v->t));
     if (w->axis > -2) OC_TRY(add_means(q, w, &v->t, err));
-    if (w->lane_count) OC_TRY(add_lanes(q, w, &v->t, err));
     return w->is_product ? add_products(q, w, &v->t, err) : OC_OK;
 }
 
@@ -283,6 +299,8 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
     if (!q || !inputs || n != q->model->n_inputs)
         return oc__fail(err, OC_E_ARG, "the model has %d inputs, %d are given",
                         q ? q->model->n_inputs : 0, n);
+    if (q->turns.n && q->turns.now == q->turns.n)
+        return oc__fail(err, OC_E_ARG, "all passes over the samples are over");
     size_t bytes = (size_t)n;
     oc_value *values = oc__calloc(q->allocator, bytes, sizeof *values);
     const oc_value **refs = oc__calloc(q->allocator, bytes, sizeof *refs);
@@ -303,7 +321,7 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
     if (!st && !q->exec) st = start(q, err);
     if (!st) st = oc__exec_run(q->exec, refs, err);
     if (!st) st = finish_sample(q, err);
-    if (!st) q->samples++;
+    if (!st && !q->turns.now) q->samples++;
     if (q->plan.equal) q->plan.equal->is_chosen = 0;
     for (int i = 0; i < q->plan.n_targets; i++)
         q->plan.targets[i].is_known = 0;
@@ -317,10 +335,8 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
 static void stop(oc_quantizer *q) {
     oc__exec_destroy(q->exec);
     oc__pool_destroy(q->env.pool);
-    if (q->seen) oc__graph_release(q->seen);
     q->exec = NULL;
     q->env.pool = NULL;
-    q->seen = NULL;
 }
 
 void oc_quantizer_rest(oc_quantizer *q) {
@@ -341,6 +357,21 @@ static oc_status have_factors(oc_quantizer *q, oc_error *err) {
     return q->samples ? oc__equal_choose(&q->plan, q->graph, &q->opt,
                                          q->allocator, err)
                       : OC_OK;
+}
+
+oc_status oc_quantizer_next_pass(oc_quantizer *q, int *more, oc_error *err) {
+    oc__error_clear(err);
+    if (!q || !more) return oc__fail(err, OC_E_ARG, "no quantizer or no place");
+    *more = 0;
+    if (!q->turns.n || q->turns.now == q->turns.n) return OC_OK;
+    OC_TRY(have_factors(q, err));
+    oc__turns_end(&q->turns, &q->plan, q->allocator);
+    *more = q->turns.now < q->turns.n;
+    return OC_OK;
+}
+
+size_t oc_quantizer_least_memory(const oc_quantizer *q) {
+    return q ? q->turns.least : 0;
 }
 
 int oc_quantizer_has_names(const oc_quantizer *q) {
