@@ -30,7 +30,8 @@ target_link_options(oc_flags INTERFACE -Wl,--as-needed)
 if(OC_SANITIZE)
     target_compile_options(oc_flags INTERFACE
         -fsanitize=${OC_SANITIZE} -fno-sanitize-recover=all
-        -fno-omit-frame-pointer)
+        # For traces: files and lines, without where each variable is.
+        -fno-omit-frame-pointer -g1)
     target_link_options(oc_flags INTERFACE -fsanitize=${OC_SANITIZE})
 endif()
 if(OC_FUZZ)

@@ -7,9 +7,12 @@ cache=build/cache # downloads, kept between runs
 logs=build/logs
 
 # ccache makes the many builds of a check cheap; without it all still works.
+# Paths below here are relative to it, so that another clone finds the same.
 if command -v ccache >/dev/null 2>&1; then
     CMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER-ccache}
-    export CMAKE_C_COMPILER_LAUNCHER
+    CCACHE_BASEDIR=${CCACHE_BASEDIR-$PWD}
+    CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR-1}
+    export CMAKE_C_COMPILER_LAUNCHER CCACHE_BASEDIR CCACHE_NOHASHDIR
 fi
 
 if [ -t 1 ]; then

@@ -22,6 +22,7 @@ build  libjansson-dev          reads and writes JSON
 build  libmicrohttpd-dev       the server speaks HTTP
 build  libgnutls28-dev         the server's TLS and keys
 build  flite1-dev              speaks English
+check  ccache                  compiles the same thing once only
 check  libavformat-dev         reads videos; much comes with it
 check  libavcodec-dev          the same, their codings
 check  libswscale-dev          the same, their colours
@@ -39,6 +40,7 @@ check  qemu-user               runs the ARM tests
 page   chromium                the page's tests drive it
 page   curl                    the commands that the page shows
 page   fonts-inter             the letters of its pictures in docs/img
+lint   ccache                  compiles the same thing once only
 lint   clang                   the second compiler
 lint   clang-format-14         the format check (one version, one format)
 lint   doxygen                 the public header's documentation
