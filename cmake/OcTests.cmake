@@ -159,3 +159,13 @@ if(TARGET ocelli)
         endif()
     endforeach()
 endif()
+
+# The longest first, so that no core is idle while the last one runs.
+foreach(test unit.train unit.image_resize unit.kernels_conv unit.gradients
+        unit.kernels_conv_i8 unit.kernels_gemm unit.passes unit.models
+        cli.watch cli.bad_models cli.train cli.models cli.eval
+        oracle.eval oracle.server_limits oracle.gradients oracle.quantize)
+    if(TEST ${test})
+        set_tests_properties(${test} PROPERTIES COST 1000)
+    endif()
+endforeach()

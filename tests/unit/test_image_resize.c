@@ -198,10 +198,12 @@ static void extreme_shapes_work(void **state) {
                                     {1, 1, 500, 400},
                                     {2, 3000, 3000, 1},
                                     {65536, 2, 100, 9}};
+    int step = test_is_small() ? 4 : 1;
     (void)state;
     for (int i = 0; i < 5; i++) {
         oc_image img = picture_make(shapes[i][0], shapes[i][1], 3);
-        for (int k = 0; k < 10; k++) {
+        /* Where it takes long each filter with some of the shapes. */
+        for (int k = i % step; k < 10; k += step) {
             oc_resize how = {.width = shapes[i][2],
                              .height = shapes[i][3],
                              .interpolation = all[k % 5],
