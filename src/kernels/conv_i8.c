@@ -463,9 +463,10 @@ void oc__conv_i8(const struct oc__kernels *kt, oc__pool *pool,
     p.end = args->in + (size_t)(args->g.batch * args->g.in_h * args->g.in_w *
                                 args->g.in_c);
     p.workers = scratch;
-    /* An integer multiply-add takes half of the time of one in f32. */
-    double work =
-        0.5 * (double)p.pixels * (double)p.depth * (double)args->g.out_c;
+    /* 30 multiply-adds a cycle; runs of a window take 10 to pack. */
+    double work = OC_SHARE_CYCLE * (double)p.pixels *
+                  ((double)p.depth * (double)args->g.out_c / 30 +
+                   10.0 * (double)(args->g.group * args->g.kernel_h));
     size_t groups = (size_t)args->g.group;
     size_t tasks =
         OC_CEIL_DIV(oc__share_tasks(oc__pool_threads(pool), work), groups);

@@ -69,6 +69,13 @@ static int is_exact(const oc__conv_geom *g, const int8_t *w) {
     return 1;
 }
 
+/* Cycles of Winograd's way without bringing the weights; see pays(). */
+static double cycles(const wino_plan *p) {
+    double deep = (double)p->depth, wide = (double)(p->panels * COLS);
+    return (double)p->tiles *
+           (deep * wide * PARTS / 24 + 230 * deep / 16 + 230 * wide / 8);
+}
+
 /*
  * Cycles of both ways.  Products: 24 multiply-adds a cycle, of bytes 30;
  * windows are packed at 16 bytes a cycle; transforming a tile takes 230 cycles
@@ -80,11 +87,8 @@ static int pays(const oc__conv_geom *g) {
     double pixels = (double)(g->batch * g->out_h * g->out_w);
     double in = (double)g->in_c, out = (double)g->out_c;
     double plain = pixels * in * 9 * (out / 30 + 1.0 / 16) + in * out * 9 / 4;
-    double tiles = (double)p.tiles, deep = (double)p.depth;
-    double wide = (double)(p.panels * COLS);
-    double wino =
-        tiles * (deep * wide * PARTS / 24 + 230 * deep / 16 + 230 * wide / 8) +
-        deep * wide * PARTS * 2 / 4;
+    double weights = (double)p.depth * (double)(p.panels * COLS) * PARTS * 2;
+    double wino = cycles(&p) + weights / 4;
     return wino < plain;
 }
 
@@ -152,9 +156,7 @@ static void make_plan(wino_plan *p, const oc__kernels *kt,
     size_t fit = kt->l2_bytes / 2 / (PARTS * sizeof(int16_t) * p->depth);
     fit = OC_MAX(fit / rows * rows, rows);
     p->blocks = OC_CEIL_DIV(p->tiles, fit);
-    double work = 0.5 * (double)p->tiles * PARTS * (double)p->depth *
-                  (double)(p->panels * COLS);
-    size_t tasks = oc__share_tasks(threads, work);
+    size_t tasks = oc__share_tasks(threads, OC_SHARE_CYCLE * cycles(p));
     /* Blocks of few rows would read the weights for little. */
     if (p->blocks < tasks)
         p->blocks = OC_MAX(p->blocks, OC_MIN(tasks, p->tiles / (2 * rows)));

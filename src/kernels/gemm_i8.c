@@ -250,11 +250,11 @@ static void plan_zeros(i8_plan *p, oc__pool *pool) {
         p->a_rest = NULL;
 }
 
-/* As in gemm.c; an integer multiply-add takes a quarter of the time. */
+/* As in gemm.c; 30 multiply-adds a cycle. */
 static void divide(i8_plan *p, int threads) {
     const oc__gemm_i8_args *g = p->g;
-    size_t tasks = oc__share_tasks(threads, 0.25 * (double)g->m * (double)g->n *
-                                                (double)g->k);
+    double cycles = (double)g->m * (double)g->n * (double)g->k / 30;
+    size_t tasks = oc__share_tasks(threads, OC_SHARE_CYCLE * cycles);
     size_t n_parts = OC_MIN(OC_CEIL_DIV(g->n, N_BLOCK), p->steps);
     size_t m_parts = OC_MIN(p->panels, OC_CEIL_DIV(tasks, n_parts));
     if (m_parts * n_parts < tasks)

@@ -12,6 +12,8 @@
  * waking other threads takes longer than it saves, at most a few a thread.
  */
 size_t oc__share_tasks(int threads, double work);
+/** Multiply-adds that take as long as a cycle of anything else. */
+#define OC_SHARE_CYCLE 16.0
 
 /** `items` equal pieces of work cut into `tasks` runs of neighbours. */
 typedef struct oc__share {
