@@ -84,6 +84,9 @@ oc_status oc__pass_fuse_norm(oc__graph *g, const oc__pass_env *env,
 /** fuse_attention.c: attention in pieces becomes one node. */
 oc_status oc__pass_fuse_attention(oc__graph *g, const oc__pass_env *env,
                                   oc_error *err);
+/** turn_tokens.c: rows of tokens become pictures by one Transpose. */
+oc_status oc__pass_turn_tokens(oc__graph *g, const oc__pass_env *env,
+                               oc_error *err);
 /** pack_product.c: MatMul and Gemm with their weights packed, fused. */
 oc_status oc__pass_pack_product(oc__graph *g, const oc__pass_env *env,
                                 oc_error *err);

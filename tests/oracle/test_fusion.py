@@ -391,6 +391,31 @@ def segmentation_by_class():
                                   plain)
 
 
+def tokens_to_pictures_and_back():
+    """PVT's MLP; then rows that something else reads, too."""
+    n = Net(13)
+    x = n.input(2, 5 * 7, 24)
+    picture = n.reshape(n.turn(x, 0, 2, 1), 2, 24, 5, 7)
+    y = n.op("Conv", picture, n.weight(24, 1, 3, 3), n.weight(24), group=24,
+             pads=[1] * 4)
+    rows = n.turn(n.reshape(y, 2, 24, -1), 0, 2, 1)
+    check(n, n.op("Relu", n.linear(rows, 24, 16)), Transpose=0, Block=1,
+          Unblock=1)
+    n = Net(13)
+    x = n.turn(n.input(1, 15, 8), 0, 2, 1)
+    y = conv(n, n.reshape(x, 1, 8, 3, 5), 8, 8, 3)
+    check(n, n.op("Add", x, n.reshape(y, 1, 8, 15)), Transpose=1)
+
+
+def cuts_that_cut_nothing():
+    n = Net(13)
+    x = conv(n, n.input(1, 3, 8, 9), 3, 16)
+    y = n.op("Slice", x, n.ints(0), n.ints(16), n.ints(1), n.ints(1))
+    z = n.op("Expand", n.op("Relu", y), n.ints(1, 16, 1, 1))
+    back = n.op("Slice", z, n.ints(-1), n.ints(-99), n.ints(3), n.ints(-1))
+    check(n, conv(n, back, 16, 8), Slice=1, Expand=0)
+
+
 TESTS = [
     timm_by_gather_at_opset_11, timm_by_split_at_opset_13,
     timm_by_gather_at_opset_18, bert_with_mask_and_tanh_gelu,
@@ -401,7 +426,7 @@ TESTS = [
     levit_with_flattened_rows, heads_with_batch_norms, norms_that_stay,
     fastvit_with_two_filters_a_channel, yolo_with_channels_split_and_joined,
     split_between_blocks, segmentation_enlarged_at_the_end,
-    segmentation_by_class,
+    segmentation_by_class, tokens_to_pictures_and_back, cuts_that_cut_nothing,
 ]
 
 
