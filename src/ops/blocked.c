@@ -29,8 +29,7 @@ static oc_status out_blocked(oc__ctx *c, int64_t n, int64_t channels, int64_t h,
     return oc__out_set(c, 0, OC_DTYPE_F32, 5, dims);
 }
 
-/* A blocked input must have been made for this table's block. */
-static oc_status want_blocked(const oc__ctx *c, int i) {
+oc_status oc__want_blocked(const oc__ctx *c, int i) {
     OC_TRY(oc__want(c, i, OC_T(F32)));
     OC_TRY(oc__want_rank(c, i, 5, 5));
     if (oc__in(c, i)->dims[4] != c->kernels->block)
@@ -103,7 +102,7 @@ static oc_status run_block(oc__ctx *c) {
 }
 
 static oc_status infer_unblock(oc__ctx *c) {
-    OC_TRY(want_blocked(c, 0));
+    OC_TRY(oc__want_blocked(c, 0));
     const int64_t *d = oc__in(c, 0)->dims;
     int64_t ch = oc__attr_int(c->node, "channels", 0);
     if (blocks(c, ch) != d[1])
@@ -219,7 +218,7 @@ static oc_status infer_conv_blocked(oc__ctx *c) {
     if (algo == OC_CONV_FIRST)
         OC_TRY(oc__want_rank(c, 0, 4, 4));
     else
-        OC_TRY(want_blocked(c, 0));
+        OC_TRY(oc__want_blocked(c, 0));
     if (oc__in(c, 4))
         OC_TRY(want_depth(c, &g));
     else
@@ -286,7 +285,7 @@ static oc_status infer_pool_blocked(oc__ctx *c) {
     oc__conv_geom g;
     OC_TRY(oc__geom_read(c, &g));
     int64_t pool = oc__attr_int(c->node, "pool", OC_POOL_MAX);
-    OC_TRY(want_blocked(c, 0));
+    OC_TRY(oc__want_blocked(c, 0));
     OC_TRY(check_geom(c, &g, 0));
     if (g.out_c != g.in_c || pool < 0 || pool > OC_POOL_AVERAGE_PADDED ||
         g.kernel_h < 1 || g.kernel_w < 1 || g.stride_h < 1 || g.stride_w < 1 ||

@@ -34,6 +34,9 @@ enum { OC_GEOM_INTS = sizeof(oc__conv_geom) / sizeof(int64_t) };
 /** Reads the geom attribute; E_FORMAT when it is not there. */
 oc_status oc__geom_read(const oc__ctx *c, oc__conv_geom *out);
 
+/** Whether input i is blocked, and for this table's block. */
+oc_status oc__want_blocked(const oc__ctx *c, int i);
+
 /** E_LIMIT unless the drivers can multiply its sizes. */
 oc_status oc__geom_check(const oc__ctx *c, const oc__conv_geom *g);
 
