@@ -197,35 +197,51 @@ static int is_zero(const fuser *f, const oc__node *d) {
     return z != NULL;
 }
 
+/* A bias as it stands: n numbers in f32, or in int32 and a scale. */
+typedef struct stored_bias {
+    const oc_tensor *b, *s; /* s: NULL for f32 */
+} stored_bias;
+
+static int read_bias(const fuser *f, int v, int64_t n, stored_bias *out) {
+    const oc__node *d = oc__producer(&f->ix, v);
+    const oc_tensor *b = oc__constant(f->g, v), *s = NULL;
+    if (is_coder(d, "DequantizeLinear")) {
+        b = oc__constant(f->g, d->in[0]);
+        s = oc__constant(f->g, d->in[1]);
+        if (!s || s->dtype != OC_DTYPE_F32 || !is_zero(f, d)) return 0;
+    }
+    *out = (stored_bias){b, s};
+    return b && b->dtype == (s ? OC_DTYPE_I32 : OC_DTYPE_F32) &&
+           oc_tensor_elems(b) == n &&
+           (!s || oc_tensor_elems(s) == 1 || oc_tensor_elems(s) == n);
+}
+
+static int32_t code_at(const stored_bias *k, int64_t i) {
+    return ((const int32_t *)k->b->data)[i];
+}
+
+static float unit_at(const stored_bias *k, int64_t i) {
+    return ((const float *)k->s->data)[oc_tensor_elems(k->s) == 1 ? 0 : i];
+}
+
 /*
  * The bias v in the sums' scale, x's times w's, as a constant of `n` int32; -1
  * for none.  0 when it cannot be had.
  */
 static int bias_value(fuser *f, int v, int64_t n, const coded *x,
                       const coded *w, int *out) {
-    const oc__node *d = oc__producer(&f->ix, v);
-    const oc_tensor *b = oc__constant(f->g, v), *s = NULL;
+    stored_bias k;
     void *sums;
     *out = -1;
     if (v < 0) return 1;
-    if (is_coder(d, "DequantizeLinear")) {
-        b = oc__constant(f->g, d->in[0]);
-        s = oc__constant(f->g, d->in[1]);
-        if (!s || s->dtype != OC_DTYPE_F32 || !is_zero(f, d)) return 0;
-    }
-    if (!b || b->dtype != (s ? OC_DTYPE_I32 : OC_DTYPE_F32) ||
-        oc_tensor_elems(b) != n ||
-        (s && oc_tensor_elems(s) != 1 && oc_tensor_elems(s) != n))
-        return 0;
+    if (!read_bias(f, v, n, &k)) return 0;
     *out =
         oc__new_constant(f->g, f->allocator, NULL, OC_DTYPE_I32, 1, &n, &sums);
     if (*out < 0) return 0;
     for (int64_t i = 0; i < n; i++) {
         double unit = (double)scale_of(f, x, 0) * (double)scale_of(f, w, i);
-        double value =
-            s ? (double)((const int32_t *)b->data)[i] *
-                    ((const float *)s->data)[oc_tensor_elems(s) == 1 ? 0 : i]
-              : (double)((const float *)b->data)[i];
+        double value = k.s ? (double)code_at(&k, i) * (double)unit_at(&k, i)
+                           : (double)((const float *)k.b->data)[i];
         double q = rint(value / unit);
         if (!(fabs(q) < 2147483647.0)) return 0;
         ((int32_t *)sums)[i] = (int32_t)q;
@@ -425,26 +441,17 @@ static void exchange(fuser *f, oc__node *n, oc__node *p, const coded *y) {
 /* Bias v of n numbers, coded or not, as a constant in f32; -1 for none.  0 when
  * it cannot be had. */
 static int float_bias(fuser *f, int v, int64_t n, int *out) {
-    const oc__node *d = oc__producer(&f->ix, v);
-    const oc_tensor *b = oc__constant(f->g, v), *s = NULL;
+    stored_bias k;
     float *to;
     *out = -1;
     if (v < 0) return 1;
-    if (is_coder(d, "DequantizeLinear")) {
-        b = oc__constant(f->g, d->in[0]);
-        s = oc__constant(f->g, d->in[1]);
-        if (!s || s->dtype != OC_DTYPE_F32 || !is_zero(f, d)) return 0;
-    }
-    if (!b || b->dtype != (s ? OC_DTYPE_I32 : OC_DTYPE_F32) ||
-        oc_tensor_elems(b) != n || b->rank < 1 || b->dims[b->rank - 1] != n ||
-        (s && oc_tensor_elems(s) != 1 && oc_tensor_elems(s) != n))
+    if (!read_bias(f, v, n, &k) || k.b->rank < 1 ||
+        k.b->dims[k.b->rank - 1] != n)
         return 0;
     *out = oc__new_constant_f32(f->g, f->allocator, NULL, 1, &n, &to);
     for (int64_t i = 0; *out >= 0 && i < n; i++)
-        to[i] =
-            s ? (float)((const int32_t *)b->data)[i] *
-                    ((const float *)s->data)[oc_tensor_elems(s) == 1 ? 0 : i]
-              : ((const float *)b->data)[i];
+        to[i] = k.s ? (float)code_at(&k, i) * unit_at(&k, i)
+                    : ((const float *)k.b->data)[i];
     return *out >= 0;
 }
 
