@@ -34,7 +34,10 @@ for name in mobilenet_v2_imagenet_nhwc deeplabv3_mobilenet_v2_voc; do
     wide=$(peak quantize "$@" -o wide.onnx)
     tight=$(peak quantize "$@" -o tight.onnx --memory "${least}M")
     ok "it stays below it" below peak "$tight" "$least"
-    ok "that is less than it takes otherwise" test "$tight" -lt "$wide"
+    # Only where that needs more than the estimate there is anything to spare.
+    if [ "$wide" -ge $((least * 1024)) ]; then
+        ok "that is less than it takes otherwise" test "$tight" -lt "$wide"
+    fi
     ok "what it writes is the same" cmp wide.onnx tight.onnx
 done
 
