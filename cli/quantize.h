@@ -56,8 +56,12 @@ typedef struct quantize {
     int is_equalized;    /* channels share their reach: that was better */
     int has_other;       /* it was measured the other way, too: */
     double figure_other; /* the same then */
-    double agreement;    /* least of it that is good enough; 0: any */
-    int measured;        /* how often the metric was */
+    int is_rounded;      /* weights go where pictures have them: that is asked
+                            for, or was better */
+    int has_rounding;    /* it was measured the other way, too: */
+    double figure_rounding; /* the same then */
+    double agreement;       /* least of it that is good enough; 0: any */
+    int measured;           /* how often the metric was */
 } quantize;
 
 /** Says why a layer is what it is; a short sentence without a full stop. */

@@ -204,12 +204,11 @@ static int list_layers(search *s) {
 
 /* Channels that share their reach make most models better, and some by chance
  * worse: what is measured decides. */
-static int first_figure(search *s) {
+static int choose_equalized(search *s) {
     quantize *r = s->r;
-    int code = figure_now(s, &r->figure_after);
-    if (code || !oc_quantizer_equalized(r->q)) return code;
+    if (!oc_quantizer_equalized(r->q)) return CLI_OK;
     oc_quantizer_equalize(r->q, 0, NULL);
-    code = figure_now(s, &r->figure_other);
+    int code = figure_now(s, &r->figure_other);
     r->has_other = 1;
     r->is_equalized = r->figure_other <= r->figure_after;
     if (!r->is_equalized) {
@@ -220,6 +219,31 @@ static int first_figure(search *s) {
         oc_quantizer_equalize(r->q, 1, NULL);
     }
     return code;
+}
+
+/* Nor is a layer's output all there is to a weight's rounding. */
+static int choose_rounding(search *s) {
+    quantize *r = s->r;
+    if (cli_has(r->args, "rounding") || !oc_quantizer_rounded(r->q))
+        return CLI_OK;
+    oc_quantizer_round(r->q, 0, NULL);
+    int code = figure_now(s, &r->figure_rounding);
+    r->has_rounding = 1;
+    r->is_rounded = r->figure_rounding <= r->figure_after;
+    if (!r->is_rounded) {
+        double taken = r->figure_rounding;
+        r->figure_rounding = r->figure_after;
+        r->figure_after = taken;
+    } else {
+        oc_quantizer_round(r->q, 1, NULL);
+    }
+    return code;
+}
+
+static int first_figure(search *s) {
+    int code = figure_now(s, &s->r->figure_after);
+    if (!code) code = choose_equalized(s);
+    return code ? code : choose_rounding(s);
 }
 
 static int search_layers(search *s) {

@@ -49,6 +49,8 @@ static void json_layer(const quantize *r, int i, json *j) {
     json_double(j, "sqnr_db", n.sqnr_db);
     if (n.product_sqnr_db > 0)
         json_double(j, "product_sqnr_db", n.product_sqnr_db);
+    if (n.nearest_sqnr_db > 0)
+        json_double(j, "nearest_sqnr_db", n.nearest_sqnr_db);
     json_double(j, "input_sqnr_db", n.input_sqnr_db);
     if (n.equalized > 0) json_double(j, "equalized", n.equalized);
     json_double(j, "output_sqnr_db", l->damage_db);
@@ -70,6 +72,10 @@ static void json_layer(const quantize *r, int i, json *j) {
     json_end(j);
 }
 
+static const char *rounding_of(const quantize *r) {
+    return r->is_rounded && r->used ? "pictures" : "nearest";
+}
+
 void quantize_report_json(const quantize *r) {
     json j;
     json_begin(&j, stdout);
@@ -83,6 +89,7 @@ void quantize_report_json(const quantize *r) {
     json_double(&j, "bytes_after", quantize_bytes(r->output));
     json_double(&j, "ms_before", r->ms_before);
     json_double(&j, "ms_after", r->ms_after);
+    json_string(&j, "rounding", rounding_of(r));
     if (r->metric) {
         json_object(&j, "accuracy");
         json_string(&j, "metric", r->metric);
@@ -91,6 +98,10 @@ void quantize_report_json(const quantize *r) {
         if (r->has_other)
             json_double(&j, r->is_equalized ? "not_equalized" : "equalized",
                         r->figure_other);
+        if (r->has_rounding)
+            json_double(
+                &j, r->is_rounded ? "rounded_nearest" : "rounded_by_pictures",
+                r->figure_rounding);
         json_double(&j, "after", r->figure_after);
         json_double(&j, "max_drop", r->max_drop);
         json_int(&j, "measured", r->measured);
@@ -259,6 +270,10 @@ void quantize_report_text(const quantize *r) {
     if (r->metric)
         printf("%s %.4f -> %.4f, measured %d times\n", r->metric,
                r->figure_before, r->figure_after, r->measured);
+    if (r->has_rounding)
+        printf("weights rounded %s: the other way it was %.4f\n",
+               r->is_rounded ? "as the pictures have it" : "to the nearest",
+               r->figure_rounding);
     if (r->ms_after > 0)
         printf("%.2f ms -> %.2f ms a run\n", r->ms_before, r->ms_after);
     printf("%s -> %s: ",

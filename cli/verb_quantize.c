@@ -179,6 +179,9 @@ static int create(quantize *r) {
     if (r->memory) count_base(r);
     if (r->memory)
         opt.memory_bytes = r->memory > r->base ? r->memory - r->base : 1;
+    opt.round_nearest =
+        !strcmp(cli_get(r->args, "rounding", "pictures"), "nearest");
+    r->is_rounded = !opt.round_nearest;
     opt.no_bias_correction = cli_has(r->args, "no-bias-correction");
     for (int i = 0; (pattern = cli_get_nth(r->args, "ignore", i)) != NULL;
          i++) {
@@ -415,6 +418,11 @@ static const cli_option options[] = {
      "channels keep the reach they have, and share nothing of it with the "
      "weights around them",
      NULL},
+    {"rounding", 0, "HOW",
+     "each weight goes to the nearest code, or as pictures have it to the one "
+     "above or below that changes what the layer makes of them least "
+     "(default: whichever measures better)",
+     "nearest|pictures"},
     {"no-bias-correction", 0, NULL,
      "do not take back what rounding does to means", NULL},
     CLI_OPTS_CARD,

@@ -67,8 +67,8 @@ typedef struct oc_quantize_options {
         Nonzero: the greatest weight is 127. */
     int full_range;
     /** 8 or 4: weights alone are quantized, and all is computed in f32.  No
-        sample is needed; with some, weights of products are rounded so that
-        the products of the samples come out right (in blocks alone).  4 bits
+        sample is needed; with some, weights are rounded so that what is made
+        of the samples comes out right.  4 bits
         are for Gemm and MatMul; Conv has 8 then.  0: activations, too. */
     int weight_bits;
     /** 32, 64, 128: a scale for so many weights of a column of Gemm and MatMul,
@@ -83,6 +83,9 @@ typedef struct oc_quantize_options {
         them: the samples may have to be added more than once, see
         oc_quantizer_next_pass().  What comes out is the same.  0: no bound. */
     size_t memory_bytes;
+    int round_nearest; /**< nonzero: each weight becomes the nearest code;
+                            otherwise the one above or below, whichever changes
+                            what the node makes of the samples least */
 } oc_quantize_options;
 
 /** What is known of a model's ranges so far. */
@@ -170,6 +173,9 @@ typedef struct oc_quantized_node {
     float lo;               /**< lower limit of its input; 0 before a sample */
     float hi;               /**< upper limit of its input; 0 before a sample */
     float scale;            /**< of its input: one step */
+    double nearest_sqnr_db; /**< product_sqnr_db, were its weights rounded to
+                                 the nearest; 0: not known */
+    int by_samples; /**< nonzero: they are rounded by what the samples say */
 } oc_quantized_node;
 
 /** Nodes with weights, in the order they run. */
@@ -200,6 +206,15 @@ OC_API oc_status oc_quantizer_set(oc_quantizer *q, int i, oc_quant_precision p,
 OC_API oc_status oc_quantizer_equalize(oc_quantizer *q, int on, oc_error *err);
 /** Of how many activations they do; 0 before anything was written. */
 OC_API int oc_quantizer_equalized(const oc_quantizer *q);
+/**
+ * Whether weights of a channel's scale are rounded by what the samples say, as
+ * they are by default, or to the nearest.
+ * Errors: E_ARG by_samples, and the options say round_nearest.
+ */
+OC_API oc_status oc_quantizer_round(oc_quantizer *q, int by_samples,
+                                    oc_error *err);
+/** The weights of how many nodes are; 0 before a sample. */
+OC_API int oc_quantizer_rounded(const oc_quantizer *q);
 /**
  * How often the input of node i had which values, as the share of all in each
  * of n bins from lo to hi, which are what was seen; all 0 before a sample.

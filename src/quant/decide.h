@@ -19,6 +19,9 @@ typedef struct oc__quant_target {
     int block;    /* rows of it */
     int is_known; /* what follows is: of blocks alone, as in blocks.h */
     double weight_db, product_db;
+    double nearest_db; /* product_db, were its weights rounded to the nearest;
+                          0: not known */
+    struct oc__moments *moments; /* of its inputs; NULL before a sample */
 } oc__quant_target;
 
 /** An activation that is looked at. */
@@ -49,6 +52,8 @@ typedef struct oc__quant_plan {
     oc__quant_target *targets;
     oc__quant_watch *watches;
     struct oc__equalizer *equal; /* equalize.h; NULL: as they are */
+    int is_nearest;              /* weights are rounded to the nearest */
+    oc__pool *pool;              /* to round with; NULL: the caller alone */
 } oc__quant_plan;
 
 /** Decides for a graph; everything is allocated in arena. */
@@ -91,6 +96,14 @@ oc_status oc__quant_rewrite(const oc__quant_plan *p, oc__graph *g,
  * full_range of the options.  Returns the SQNR in dB. */
 double oc__quant_weight(const oc_tensor *w, int axis, int spared, int8_t *data,
                         float *scales);
+
+/** round_node.c: rounds t's weight w, by factors already, to `codes`, which are
+ * the nearest, by what was seen of its inputs; notes what that does to its
+ * products.  scales: as oc__quant_weight() has made them. */
+oc_status oc__quant_round(const oc__quant_plan *p, const oc__graph *g,
+                          const oc_quantize_options *opt, oc__quant_target *t,
+                          const oc_tensor *w, const float *scales,
+                          int8_t *codes, const oc_allocator *a, oc_error *err);
 
 /** blocks_node.c: makes t's node in g, a clone of the plan's graph, one with
  * coded blocks; notes what that does to t's weight. */

@@ -31,25 +31,33 @@ const float *oc__moments_of(const oc__moments *m, int64_t g, int64_t i) {
     return m->products + at(m, g, i);
 }
 
+/* Sizes alone; 0: there is nothing to be kept. */
+static int find_sizes(oc__moments *m, const oc__node *n, const oc_tensor *w,
+                      int axis) {
+    *m = (oc__moments){.groups = 1, .taps = 1};
+    if (oc__is_op(n, "Conv")) {
+        for (int i = 2; i < w->rank; i++)
+            m->taps *= w->dims[i];
+        m->groups = oc__attr_int(n, "group", 1);
+        m->rows = w->dims[1] * m->taps;
+        if (m->groups < 1 || w->dims[0] % m->groups) return 0;
+    } else {
+        m->rows = w->dims[1 - axis];
+    }
+    if (m->rows < 1 || m->taps < 1 || m->taps > OC_MOMENTS_REACH) return 0;
+    /* As even as whole channels can be. */
+    int64_t channels = m->rows / m->taps, most = OC_MOMENTS_REACH / m->taps;
+    int64_t pieces = (channels + most - 1) / most;
+    m->reach = (channels + pieces - 1) / pieces * m->taps;
+    return 1;
+}
+
 oc_status oc__moments_create(oc__moments **out, const oc__node *n,
                              const oc_tensor *w, int axis,
                              const oc_allocator *a) {
-    oc__moments m = {.groups = 1, .taps = 1};
+    oc__moments m;
     *out = NULL;
-    if (oc__is_op(n, "Conv")) {
-        for (int i = 2; i < w->rank; i++)
-            m.taps *= w->dims[i];
-        m.groups = oc__attr_int(n, "group", 1);
-        m.rows = w->dims[1] * m.taps;
-        if (m.groups < 1 || w->dims[0] % m.groups) return OC_OK;
-    } else {
-        m.rows = w->dims[1 - axis];
-    }
-    if (m.rows < 1 || m.taps < 1 || m.taps > OC_MOMENTS_REACH) return OC_OK;
-    /* As even as whole channels can be. */
-    int64_t channels = m.rows / m.taps, most = OC_MOMENTS_REACH / m.taps;
-    int64_t pieces = (channels + most - 1) / most;
-    m.reach = (channels + pieces - 1) / pieces * m.taps;
+    if (!find_sizes(&m, n, w, axis)) return OC_OK;
     size_t elems = at(&m, m.groups, 0);
     size_t sums = (size_t)(m.groups * m.rows);
     oc__moments *made = oc__alloc(a, sizeof *made);
@@ -64,6 +72,17 @@ oc_status oc__moments_create(oc__moments **out, const oc__node *n,
     *made = m;
     *out = made;
     return OC_OK;
+}
+
+size_t oc__moments_bytes(const oc__node *n, const oc_tensor *w, int axis,
+                         size_t *work) {
+    oc__moments m;
+    *work = 0;
+    if (!find_sizes(&m, n, w, axis)) return 0;
+    size_t columns = (size_t)(m.groups * m.rows), rows = (size_t)m.reach;
+    /* Inputs, and those of a product once more, as it packs them. */
+    *work = MOST_PLACES * (columns + 4 * rows) * sizeof(float);
+    return at(&m, m.groups, 0) * sizeof *m.products + columns * sizeof *m.sums;
 }
 
 void oc__moments_destroy(oc__moments *m, const oc_allocator *a) {

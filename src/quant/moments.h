@@ -42,6 +42,9 @@ const float *oc__moments_of(const oc__moments *m, int64_t g, int64_t i);
 oc_status oc__moments_create(oc__moments **out, const oc__node *n,
                              const oc_tensor *w, int axis,
                              const oc_allocator *a);
+/** Bytes that these take, and *work while a sample is taken. */
+size_t oc__moments_bytes(const oc__node *n, const oc_tensor *w, int axis,
+                         size_t *work);
 void oc__moments_destroy(oc__moments *m, const oc_allocator *a);
 /**
  * Takes a sample: x is the node's input, f32.  One that does not fit is left

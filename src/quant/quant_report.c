@@ -295,6 +295,10 @@ static void put_cell(oc__page *p, double v, int decimals) {
     oc__page_fixed(p, v, decimals);
 }
 
+static double product_db(double db) {
+    return db > 0 && db < 200 ? db : NAN;
+}
+
 static void put_row(const writer *w, int i) {
     oc__page *p = w->p;
     const oc_quantized_node *n = &w->nodes[i];
@@ -308,6 +312,8 @@ static void put_row(const writer *w, int i) {
                    kind, kind);
     if (t && t->why) oc__page_escaped(p, t->why);
     put_cell(p, n->sqnr_db < 200 ? n->sqnr_db : NAN, 1);
+    put_cell(p, product_db(n->nearest_sqnr_db), 1);
+    put_cell(p, product_db(n->by_samples ? n->product_sqnr_db : 0), 1);
     put_cell(p, input_db(w, i), 1);
     put_cell(p, output_db(w, i), 1);
     put_cell(p, before_ms(w, i), 3);
@@ -319,14 +325,17 @@ static void put_row(const writer *w, int i) {
 
 static void put_table(const writer *w) {
     static const char *const heads[] = {
-        "Layer",       "Precision", "Why",
-        "Weights, dB", "Input, dB", "Output, dB",
-        "Before, ms",  "After, ms", "Values of its input"};
+        "Layer",       "Precision",          "Why",
+        "Weights, dB", "Nearest, dB",        "Rounded, dB",
+        "Input, dB",   "Output, dB",         "Before, ms",
+        "After, ms",   "Values of its input"};
     oc__page *p = w->p;
     oc__page_text(p,
                   "<p class=\"note\">dB: signal to rounding noise, of the "
-                  "weights, of the input, and of the model's outputs with "
-                  "this layer alone in 8 bits. Times include what follows a "
+                  "weights, of what they make of the pictures (rounded to the "
+                  "nearest, and as the pictures have it), of the input, and of "
+                  "the model's outputs with this layer alone in 8 bits. Times "
+                  "include what follows a "
                   "layer up to the next; layers that are computed together "
                   "count as one. Values that are cut are orange; heights are "
                   "fourth roots, so that rare ones are seen.</p>"
@@ -351,8 +360,11 @@ static void put_page(const writer *w) {
     if (w->r->images)
         oc__page_print(p,
                        "<p class=\"sub\">%d layers with weights; ranges from "
-                       "%zu pictures</p>\n",
-                       w->n, w->r->images);
+                       "%zu pictures; weights rounded %s</p>\n",
+                       w->n, w->r->images,
+                       oc_quantizer_rounded(w->q)
+                           ? "by what they make of the pictures"
+                           : "to the nearest");
     put_tiles(w);
     put_change(w);
     put_charts(w);

@@ -5,6 +5,7 @@
 #include "quant/blocks.h"
 #include "quant/equalize.h"
 #include "quant/glimpse.h"
+#include "quant/moments.h"
 #include "quant/turns.h"
 #include "quant/weights_again.h"
 
@@ -67,13 +68,29 @@ static oc_status name_nodes(oc_quantizer *q, oc_error *err) {
     return OC_OK;
 }
 
+/* What is noted of inputs, and the most that takes meanwhile. */
+static size_t moments_bytes(const oc_quantizer *q) {
+    size_t all = 0, most = 0;
+    for (int i = 0; i < q->plan.n_targets && !q->opt.round_nearest; i++) {
+        const oc__quant_target *t = &q->plan.targets[i];
+        const oc__node *n = q->graph->nodes[t->node];
+        size_t work = 0;
+        if (!t->bits)
+            all += oc__moments_bytes(n, oc__constant(q->graph, n->in[1]),
+                                     t->axis, &work);
+        most = OC_MAX(most, work);
+    }
+    return all + most;
+}
+
 /* Graphs, what is known of them, and constants that stay when others go: what
  * was read again has its own. */
 static size_t standing_bytes(const oc_quantizer *q) {
     const oc_model *m = q->model;
     size_t each =
         m->arena.held_bytes + (m->onnx ? m->onnx->data.held_bytes : 0);
-    return q->arena.held_bytes + (oc__again_may(&q->again) ? 2 : 1) * each;
+    return q->arena.held_bytes + (oc__again_may(&q->again) ? 2 : 1) * each +
+           moments_bytes(q);
 }
 
 /* The graph that shows what is watched, ready to run: its weights are packed,
@@ -190,6 +207,8 @@ void oc_quantizer_destroy(oc_quantizer *q) {
         drop_lanes(q, w);
         oc__release(q->allocator, w->even, sizeof *w->even);
     }
+    for (int i = 0; i < q->plan.n_targets; i++)
+        oc__moments_destroy(q->plan.targets[i].moments, q->allocator);
     oc__exec_destroy(q->exec);
     oc__glimpse_deinit(&q->glimpse);
     oc__pool_destroy(q->env.pool);
@@ -268,6 +287,23 @@ static oc_status add_products(const oc_quantizer *q, oc__quant_watch *w,
     return OC_OK;
 }
 
+/* What the inputs of targets that read watch i have in common. */
+static oc_status add_moments(const oc_quantizer *q, int i, const oc_tensor *x,
+                             oc_error *err) {
+    for (int k = 0; k < q->plan.n_targets && !q->opt.round_nearest; k++) {
+        oc__quant_target *t = &q->plan.targets[k];
+        const oc__node *n = q->graph->nodes[t->node];
+        const oc_tensor *w = oc__constant(q->graph, n->in[1]);
+        if (t->bits || q->plan.watch[n->in[0]] != i) continue;
+        if ((!t->moments &&
+             oc__moments_create(&t->moments, n, w, t->axis, q->allocator)) ||
+            (t->moments && oc__moments_add(t->moments, n, w, x, q->env.kernels,
+                                           q->env.pool, q->allocator)))
+            return oc__fail_nomem(err);
+    }
+    return OC_OK;
+}
+
 /* What watch i sees, as it is made. */
 static oc_status look_at(void *user, int i, const oc_value *v, oc_error *err) {
     oc_quantizer *q = user;
@@ -282,7 +318,9 @@ static oc_status look_at(void *user, int i, const oc_value *v, oc_error *err) {
     if (q->turns.now) return OC_OK;
     oc__range_add(&w->range, v->t.data, oc_tensor_elems(&v->t));
     if (w->axis > -2) OC_TRY(add_means(q, w, &v->t, err));
-    return w->is_product ? add_products(q, w, &v->t, err) : OC_OK;
+    if (w->is_product && !q->opt.round_nearest)
+        OC_TRY(add_products(q, w, &v->t, err));
+    return add_moments(q, i, &v->t, err);
 }
 
 /* What no step makes is looked at now. */
@@ -380,6 +418,19 @@ int oc_quantizer_has_names(const oc_quantizer *q) {
 
 /* ---- writing ------------------------------------------------------------- */
 
+/* Threads to round weights with, those for samples where there are such. */
+static oc_status begin_rounding(oc_quantizer *q, oc_error *err) {
+    int threads = q->opt.threads > 0 ? q->opt.threads : oc_cpu_count();
+    q->plan.pool = q->env.pool;
+    if (q->plan.pool || !q->samples || q->opt.round_nearest) return OC_OK;
+    return oc__pool_create(&q->plan.pool, q->allocator, threads, err);
+}
+
+static void end_rounding(oc_quantizer *q) {
+    if (q->plan.pool != q->env.pool) oc__pool_destroy(q->plan.pool);
+    q->plan.pool = NULL;
+}
+
 /* The file's pieces; the graph they point into lives in arena. */
 static oc_status put_model(oc_quantizer *q, oc__arena *arena, oc__graph **g,
                            oc__wire_out *o, oc_error *err) {
@@ -427,7 +478,9 @@ static oc_status write_model(oc_quantizer *q, const char *path, void **data,
     OC_TRY(have_factors(q, err));
     oc__arena_init(&arena, q->allocator);
     oc__put_init(&o, q->allocator);
-    oc_status st = put_model(q, &arena, &g, &o, err);
+    oc_status st = begin_rounding(q, err);
+    if (!st) st = put_model(q, &arena, &g, &o, err);
+    end_rounding(q);
     if (!st && path) st = oc__put_save(&o, path, err);
     if (!st && !path) st = oc__put_flatten(&o, &flat, err);
     if (flat) st = give(q, flat, data, bytes, o.total, err);
@@ -517,6 +570,24 @@ int oc_quantizer_equalized(const oc_quantizer *q) {
     return q ? oc__equal_count(&q->plan, q->graph) : 0;
 }
 
+oc_status oc_quantizer_round(oc_quantizer *q, int by_samples, oc_error *err) {
+    oc__error_clear(err);
+    if (!q || (by_samples && q->opt.round_nearest))
+        return oc__fail(err, OC_E_ARG,
+                        "no quantizer, or one that was created to round to "
+                        "the nearest");
+    q->plan.is_nearest = !by_samples;
+    return OC_OK;
+}
+
+int oc_quantizer_rounded(const oc_quantizer *q) {
+    int n = 0;
+    for (int i = 0; q && !q->plan.is_nearest && i < q->plan.n_targets; i++)
+        n += q->plan.targets[i].moments &&
+             oc__quant_is_coded(&q->plan, q->graph, &q->plan.targets[i]);
+    return n;
+}
+
 /* The watch of target t's input. */
 static const oc__quant_watch *input_of(const oc_quantizer *q,
                                        const oc__quant_target *t) {
@@ -565,10 +636,16 @@ static oc_status note_weight(const oc_quantizer *q, oc__quant_target *t,
     int8_t *codes = oc__alloc(q->allocator, elems);
     float *scales = oc__calloc(q->allocator, channels, sizeof *scales);
     oc_status st = codes && scales ? OC_OK : OC_E_NOMEM;
-    if (!st)
+    if (!st) {
         out->sqnr_db = oc__quant_weight(w, q->opt.per_tensor ? -1 : t->axis,
                                         out->quantized && !q->opt.full_range,
                                         codes, scales);
+        st = oc__quant_round(&q->plan, q->graph, &q->opt, t, w, scales, codes,
+                             q->allocator, NULL);
+        out->product_sqnr_db = t->product_db;
+        out->nearest_sqnr_db = t->nearest_db;
+        out->by_samples = is_coded && t->moments && !q->plan.is_nearest;
+    }
     oc__release(q->allocator, codes, elems);
     oc__release(q->allocator, scales, channels * sizeof *scales);
     return st;

@@ -271,7 +271,7 @@ static void even_out(const writer *w, const oc__node *n, int64_t count,
     }
 }
 
-static oc_status code_weight(writer *w, const oc__quant_target *t) {
+static oc_status code_weight(writer *w, oc__quant_target *t) {
     oc__node *n = w->g->nodes[t->node];
     oc_tensor weight = *oc__constant(w->g, n->in[1]), even;
     int axis = w->opt->per_tensor ? -1 : t->axis;
@@ -292,6 +292,10 @@ static oc_status code_weight(writer *w, const oc__quant_target *t) {
     if (!st) {
         oc__quant_weight(&weight, axis, !is_f32 && !w->opt->full_range, codes,
                          scales);
+        st = oc__quant_round(w->p, w->g, w->opt, t, &weight, scales, codes,
+                             w->a, w->err);
+    }
+    if (!st) {
         mean_shift(w, t, n, &weight, codes, scales, shift);
         even_out(w, n, out, scales, shift);
         st = add_decoder(w, axis, OC_DTYPE_I8, out, q, s, x);

@@ -284,7 +284,7 @@ def weights_alone():
     """Computed in f32 from weights in 8 bits: nothing else is rounded."""
     name = "resnet8_cifar10"
     out, report = quantized(name, "--cpu", "avx2", "--no-bias-correction",
-                            machine="this")
+                            "--rounding", "nearest", machine="this")
     layers = report["layers"]
     assert {n["precision"] for n in layers} <= {"int8", "weights"}
     assert report["ms_after"] < 1.5 * report["ms_before"]
@@ -409,6 +409,104 @@ def channels_without_pictures():
     assert np.abs(ours_of(out, x) - b).max() <= 1e-5 * np.abs(a).max()
 
 
+# ---- rounded as pictures have it --------------------------------------------
+
+def window_net():
+    """Convolutions of all kinds over 3 x 32 x 32 pictures."""
+    rng, node = np.random.default_rng(12), helper.make_node
+    value = helper.make_tensor_value_info
+
+    def init(name, *shape):
+        return numpy_helper.from_array(rng.normal(
+            0, np.prod(shape[1:]) ** -0.5, shape).astype(np.float32), name)
+
+    graph = helper.make_graph(
+        [node("Conv", ["x", "w1", "b1"], ["a"], "stem", pads=[1] * 4),
+         node("Relu", ["a"], ["b"]),
+         node("Conv", ["b", "w2"], ["c"], "depth", group=24, pads=[1] * 4,
+              strides=[2, 2]),
+         node("Relu", ["c"], ["d"]),
+         node("Conv", ["d", "w3"], ["e"], "groups", group=3,
+              auto_pad="SAME_UPPER"),
+         node("Relu", ["e"], ["f"]),
+         node("Conv", ["f", "w4"], ["g"], "wide", dilations=[2, 2]),
+         node("GlobalAveragePool", ["g"], ["h"]),
+         node("Flatten", ["h"], ["i"]),
+         node("Gemm", ["i", "w5"], ["y"], "last", transB=1)], "g",
+        [value("x", TensorProto.FLOAT, (1, 3, 32, 32))],
+        [value("y", TensorProto.FLOAT, (1, 10)),
+         value("g", TensorProto.FLOAT, None)],
+        [init("w1", 24, 3, 3, 3), init("b1", 24), init("w2", 24, 1, 3, 3),
+         init("w3", 30, 8, 3, 3), init("w4", 40, 30, 3, 3),
+         init("w5", 10, 40)])
+    path = program.path("windows.onnx")
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[
+        helper.make_opsetid("", 13)]), path)
+    return path
+
+
+def pictures_of(path):
+    """What the program makes of pictures, with 1 / 255 and no mean."""
+    x = np.asarray(Image.open(path).convert("RGB").resize((32, 32)), np.float32)
+    return x.transpose(2, 0, 1)[None] / 255
+
+
+def coded(path):
+    """{name of a node: its codes, its steps}"""
+    model = onnx.load(path)
+    values = weights_of(path)
+    made = {n.output[0]: n for n in model.graph.node}
+    out = {}
+    for n in model.graph.node:
+        of = made.get(n.input[1]) if len(n.input) > 1 else None
+        while of is not None and of.op_type == "Identity":
+            of = made[of.input[0]]
+        if n.op_type in ("Conv", "Gemm") and of is not None:
+            out[n.name] = values[of.input[0]], values[of.input[1]]
+    return out
+
+
+def rounding_heeds_pictures():
+    """Codes go one up or down and no further; outputs come nearer to those in
+    f32, on other pictures too, and ONNX Runtime has what ocelli has."""
+    path, outs, reports = window_net(), {}, {}
+    for how in ("nearest", "pictures"):
+        outs[how] = program.path(how + ".onnx")
+        reports[how] = program.ask(
+            "quantize", path, "-o", outs[how], "--weights", "int8",
+            "--rounding", how, "--decode", "logits", "--scale", 1 / 255,
+            "--mean", 0, "--std", 1,
+            *[program.picture(p) for p in PICTURES[:4]])
+        assert reports[how]["rounding"] == how
+    near, far = (coded(outs[k]) for k in ("nearest", "pictures"))
+    full = weights_of(path)
+    for k, name in enumerate(("stem", "depth", "groups", "wide", "last")):
+        (a, s), (b, t) = near[name], far[name]
+        assert np.array_equal(s, t) and not np.array_equal(a, b)
+        w = full[f"w{k + 1}"].reshape(len(s), -1).astype(float)
+        off = np.abs(b.reshape(len(s), -1) - w / s[:, None])
+        assert 0.501 < off.max() < 1.001
+        layer, same = ({n["name"]: n for n in reports[r]["layers"]}[name]
+                       for r in ("pictures", "nearest"))
+        assert layer["product_sqnr_db"] > layer["nearest_sqnr_db"] > 20
+        assert "nearest_sqnr_db" not in same
+    nets = {k: session(p, optimize=False)
+            for k, p in [("f32", path), *outs.items()]}
+    noise = {k: [] for k in outs}
+    for p in (PICTURES[0], PICTURES[4], "portrait.jpg"):
+        x = pictures_of(program.picture(p))
+        want = nets["f32"].run(None, {"x": x})
+        for k in outs:
+            got = nets[k].run(None, {"x": x})
+            noise[k].append([((u - v) ** 2).mean()
+                             for u, v in zip(want, got)])
+    a, b = (np.array(noise[k]).mean(0) for k in ("nearest", "pictures"))
+    assert (b < 0.6 * a).all()
+    theirs = nets["pictures"].run(["y"], {"x": x})[0]
+    assert np.abs(ours_of(outs["pictures"], x) - theirs).max() <= 2e-5 * np.abs(
+        theirs).max()
+
+
 # Linux counts what a process had before exec, which is its parent's: so the
 # parent is a small one.
 SMALL_PARENT = """
@@ -443,6 +541,7 @@ def weights_are_not_kept_twice():
         more = peak_of(large, "-o", out, *args) - base
         assert more < most * os.path.getsize(large), more
     # What was read again is what had gone.
+    peak_of(large, "-o", out, "--machine", "any", "--rounding", "nearest")
     w, values = weights_of(large)["w2"], weights_of(out)
     name = next(k for k, v in values.items() if v.shape == w.shape)
     node = next(n for n in onnx.load(out).graph.node if name in n.input)
@@ -496,7 +595,7 @@ def pictures_help():
                              *(data if how == "with" else ()))
         assert report["images"] == (60 if how == "with" else 0)
         assert [n.get("product_sqnr_db", 0) > 10 for n in report["layers"]] \
-            == [False] + 3 * [how == "with"]
+            == 4 * [how == "with"]
         net = session(out)
         error[how] = np.mean([
             ((net.run(None, {"x": x})[0] - full.run(None, {"x": x})[0]) ** 2)
@@ -572,6 +671,7 @@ def bad_input():
             ([model, "--weights", "int8", "--agreement", "90"], 2,
              "--agreement says nothing"),
             ([model, "--weights", "int3"], 2, "int3"),
+            ([model, "--rounding", "up"], 2, "up"),
             ([model, "--weights", "int4", "--group", "48"], 2, "48"),
             ([model, program.picture("bus.jpg"), "--group", "32"], 2,
              "--weights"),
@@ -604,6 +704,7 @@ if __name__ == "__main__":
         ("weights in 8 bits, in groups", eight_bits_in_groups),
         ("weights in 8 bits, channels", channels_without_pictures),
         ("pictures help weights", pictures_help),
+        ("rounding heeds pictures", rounding_heeds_pictures),
         ("weights are not kept twice", weights_are_not_kept_twice),
         ("large ones are timed", large_ones_are_timed),
         ("the report adds up", report_adds_up),
