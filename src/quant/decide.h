@@ -19,9 +19,13 @@ typedef struct oc__quant_target {
     int block;    /* rows of it */
     int is_known; /* what follows is: of blocks alone, as in blocks.h */
     double weight_db, product_db;
-    double nearest_db; /* product_db, were its weights rounded to the nearest;
-                          0: not known */
     struct oc__moments *moments; /* of its inputs; NULL before a sample */
+    /* round_node.c: a bit for each weight that goes another way than to the
+       nearest, and product_db with and without them, 0: not known. */
+    uint8_t *turned;
+    size_t turned_bytes;
+    int turned_for; /* which scales and factors it is for; 0: none */
+    double chosen_db, nearest_db;
 } oc__quant_target;
 
 /** An activation that is looked at. */

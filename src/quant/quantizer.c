@@ -74,10 +74,11 @@ static size_t moments_bytes(const oc_quantizer *q) {
     for (int i = 0; i < q->plan.n_targets && !q->opt.round_nearest; i++) {
         const oc__quant_target *t = &q->plan.targets[i];
         const oc__node *n = q->graph->nodes[t->node];
+        const oc_tensor *w = oc__constant(q->graph, n->in[1]);
         size_t work = 0;
         if (!t->bits)
-            all += oc__moments_bytes(n, oc__constant(q->graph, n->in[1]),
-                                     t->axis, &work);
+            all += oc__moments_bytes(n, w, t->axis, &work) +
+                   (size_t)oc_tensor_elems(w) / 8;
         most = OC_MAX(most, work);
     }
     return all + most;
@@ -207,8 +208,11 @@ void oc_quantizer_destroy(oc_quantizer *q) {
         drop_lanes(q, w);
         oc__release(q->allocator, w->even, sizeof *w->even);
     }
-    for (int i = 0; i < q->plan.n_targets; i++)
-        oc__moments_destroy(q->plan.targets[i].moments, q->allocator);
+    for (int i = 0; i < q->plan.n_targets; i++) {
+        oc__quant_target *t = &q->plan.targets[i];
+        oc__moments_destroy(t->moments, q->allocator);
+        oc__release(q->allocator, t->turned, t->turned_bytes);
+    }
     oc__exec_destroy(q->exec);
     oc__glimpse_deinit(&q->glimpse);
     oc__pool_destroy(q->env.pool);
@@ -362,7 +366,7 @@ oc_status oc_quantizer_add(oc_quantizer *q, const oc_tensor *const *inputs,
     if (!st && !q->turns.now) q->samples++;
     if (q->plan.equal) q->plan.equal->is_chosen = 0;
     for (int i = 0; i < q->plan.n_targets; i++)
-        q->plan.targets[i].is_known = 0;
+        q->plan.targets[i].is_known = q->plan.targets[i].turned_for = 0;
     oc__release(q->allocator, values, bytes * sizeof *values);
     oc__release(q->allocator, refs, bytes * sizeof *refs);
     return st;
@@ -640,11 +644,13 @@ static oc_status note_weight(const oc_quantizer *q, oc__quant_target *t,
         out->sqnr_db = oc__quant_weight(w, q->opt.per_tensor ? -1 : t->axis,
                                         out->quantized && !q->opt.full_range,
                                         codes, scales);
+    }
+    if (!st && is_coded && t->moments) {
         st = oc__quant_round(&q->plan, q->graph, &q->opt, t, w, scales, codes,
                              q->allocator, NULL);
         out->product_sqnr_db = t->product_db;
         out->nearest_sqnr_db = t->nearest_db;
-        out->by_samples = is_coded && t->moments && !q->plan.is_nearest;
+        out->by_samples = !q->plan.is_nearest;
     }
     oc__release(q->allocator, codes, elems);
     oc__release(q->allocator, scales, channels * sizeof *scales);

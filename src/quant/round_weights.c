@@ -56,8 +56,11 @@ typedef struct row {
     double *w;    /* in steps */
     double *e;    /* code less weight */
     double *g;    /* C e */
-    char *is_set; /* there is one code for it */
+    double *d;    /* what it is for a weight to go the other way: 1 or -1 */
+    double *gain; /* how e' C e changes by that; INFINITY: it may not */
 } row;
+
+enum { ROOM = 5 };
 
 /* r->g, and e' C e. */
 static double multiply(const piece *p, const row *r) {
@@ -73,22 +76,23 @@ static double multiply(const piece *p, const row *r) {
     return sum;
 }
 
-/* What it means for weight i to go the other way. */
-static double other_way(const row *r, int64_t i) {
-    return r->e[i] > 0 ? -1 : 1;
-}
-
-/* How e' C e changes by that. */
-static double change_by(const piece *p, const row *r, int64_t i) {
-    return 2 * other_way(r, i) * r->g[i] + p->c[i * p->n + i];
+/* Once g is there; r->gain says which weights have another way. */
+static void find_gains(const piece *p, const row *r) {
+    for (int64_t i = 0; i < p->n; i++) {
+        r->d[i] = r->e[i] > 0 ? -1 : 1;
+        if (isfinite(r->gain[i]))
+            r->gain[i] = 2 * r->d[i] * r->g[i] + p->c[i * p->n + i];
+    }
 }
 
 static void turn(const piece *p, const row *r, int64_t i) {
-    double d = other_way(r, i);
+    double d = r->d[i], own = r->gain[i];
     const double *c = p->c + i * p->n;
     r->e[i] += d;
     for (int64_t k = 0; k < p->n; k++)
-        r->g[k] += d * c[k];
+        r->gain[k] += 2 * d * r->d[k] * c[k];
+    r->d[i] = -d;
+    r->gain[i] = -own;
 }
 
 /* All ways there are, one turn after the other (Gray's code). */
@@ -98,12 +102,12 @@ static void try_all(const piece *p, const row *r) {
     double now = 0, least = 0;
     uint32_t way = 0, best = 0;
     for (int64_t i = 0; i < p->n; i++)
-        if (!r->is_set[i]) which[n++] = i;
+        if (isfinite(r->gain[i])) which[n++] = i;
     for (uint32_t k = 1; k < 1u << n; k++) {
         int bit = 0;
         while (!(k >> bit & 1))
             bit++;
-        now += change_by(p, r, which[bit]);
+        now += r->gain[which[bit]];
         turn(p, r, which[bit]);
         way ^= 1u << bit;
         if (now >= least - GAIN) continue;
@@ -117,11 +121,11 @@ static void try_all(const piece *p, const row *r) {
 /* The weight before i that goes best with it, -1: none. */
 static int64_t partner_of(const piece *p, const row *r, int64_t i) {
     const double *c = p->c + i * p->n;
-    double d = 2 * other_way(r, i), best = -GAIN - change_by(p, r, i);
+    double d = 2 * r->d[i], best = -GAIN - r->gain[i];
     int64_t found = -1;
     for (int64_t k = 0; k < i; k++) {
-        double v = change_by(p, r, k) + d * other_way(r, k) * c[k];
-        if (v >= best || r->is_set[k]) continue;
+        double v = r->gain[k] + d * r->d[k] * c[k];
+        if (v >= best) continue;
         best = v;
         found = k;
     }
@@ -133,8 +137,8 @@ static void descend(const piece *p, const row *r) {
     for (int sweep = 0, turned = 1; turned && sweep < SWEEPS; sweep++) {
         turned = 0;
         for (int64_t i = 0; i < p->n; i++) {
-            if (r->is_set[i]) continue;
-            int alone = change_by(p, r, i) < -GAIN;
+            if (!isfinite(r->gain[i])) continue;
+            int alone = r->gain[i] < -GAIN;
             int64_t with = alone ? -1 : partner_of(p, r, i);
             if (!alone && with < 0) continue;
             turn(p, r, i);
@@ -151,8 +155,7 @@ typedef struct job {
     oc__rounding *r;
     piece p;
     int64_t from;   /* the first output of the group */
-    double *room;   /* 3 * reach of each worker */
-    char *is_set;   /* reach of each */
+    double *room;   /* ROOM * reach of each worker */
     double *result; /* of each output: signal, nearest, chosen */
 } job;
 
@@ -161,8 +164,9 @@ static void round_output(void *ctx, int task, int worker) {
     const oc__rounding *r = j->r;
     const piece *p = &j->p;
     int64_t n = p->n, o = j->from + task, reach = r->moments->reach;
-    double *room = j->room + worker * 3 * reach, *out = j->result + 3 * o;
-    row x = {room, room + reach, room + 2 * reach, j->is_set + worker * reach};
+    double *room = j->room + worker * ROOM * reach, *out = j->result + 3 * o;
+    row x = {room, room + reach, room + 2 * reach, room + 3 * reach,
+             room + 4 * reach};
     double s = (double)r->scales[r->one_scale ? 0 : o], square = s * s;
     int64_t at = o * r->out_stride + p->first * r->row_stride;
     const float *w = r->w + at;
@@ -171,20 +175,18 @@ static void round_output(void *ctx, int task, int worker) {
         double v = (double)w[i * r->row_stride] / s;
         x.w[i] = isfinite(v) ? v : 0;
         x.e[i] = x.w[i];
-        x.is_set[i] = !(fabs(v) < 127) || fabs(v - rint(v)) < WHOLE;
+        x.gain[i] =
+            !(fabs(v) < 127) || fabs(v - rint(v)) < WHOLE ? INFINITY : 0;
     }
     out[0] += square * multiply(p, &x);
     for (int64_t i = 0; i < n; i++)
         x.e[i] = codes[i * r->row_stride] - x.w[i];
-    double nearest = multiply(p, &x), chosen = nearest;
-    if (!r->is_nearest) {
-        (n <= FEW ? try_all : descend)(p, &x);
-        chosen = multiply(p, &x);
-        for (int64_t i = 0; i < n; i++)
-            codes[i * r->row_stride] = (int8_t)rint(x.w[i] + x.e[i]);
-    }
-    out[1] += square * nearest;
-    out[2] += square * chosen;
+    out[1] += square * multiply(p, &x);
+    find_gains(p, &x);
+    (n <= FEW ? try_all : descend)(p, &x);
+    out[2] += square * multiply(p, &x);
+    for (int64_t i = 0; i < n; i++)
+        codes[i * r->row_stride] = (int8_t)rint(x.w[i] + x.e[i]);
 }
 
 static void round_group(job *j, oc__pool *pool, int64_t g) {
@@ -205,10 +207,9 @@ oc_status oc__round_weights(oc__rounding *r, oc__pool *pool,
     r->signal = r->nearest = r->chosen = 0;
     if (!m->samples || r->outputs < 1 || r->outputs > INT_MAX) return OC_OK;
     j.p.c = oc__calloc(a, reach * reach, sizeof *j.p.c);
-    j.room = oc__calloc(a, workers * reach, 3 * sizeof *j.room);
-    j.is_set = oc__calloc(a, workers, reach);
+    j.room = oc__calloc(a, workers * reach, ROOM * sizeof *j.room);
     j.result = oc__calloc(a, outputs, 3 * sizeof *j.result);
-    oc_status st = j.p.c && j.room && j.is_set && j.result ? OC_OK : OC_E_NOMEM;
+    oc_status st = j.p.c && j.room && j.result ? OC_OK : OC_E_NOMEM;
     for (int64_t g = 0; !st && g < m->groups; g++)
         round_group(&j, pool, g);
     for (size_t o = 0; !st && o < outputs; o++) {
@@ -217,8 +218,7 @@ oc_status oc__round_weights(oc__rounding *r, oc__pool *pool,
         r->chosen += j.result[3 * o + 2];
     }
     oc__release(a, j.p.c, reach * reach * sizeof *j.p.c);
-    oc__release(a, j.room, workers * reach * 3 * sizeof *j.room);
-    oc__release(a, j.is_set, workers * reach);
+    oc__release(a, j.room, workers * reach * ROOM * sizeof *j.room);
     oc__release(a, j.result, outputs * 3 * sizeof *j.result);
     return st;
 }

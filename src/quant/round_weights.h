@@ -22,7 +22,6 @@ typedef struct oc__rounding {
     const float *scales; /* one for each output */
     int one_scale;       /* the first is that of all */
     int keeps_mean;      /* a bias takes back what is done to the mean */
-    int is_nearest;      /* codes stay, and the errors alone are wanted */
     const float *by;     /* input channels are divided by these; NULL: not */
     int8_t *codes;       /* to the nearest; then as they are chosen */
     /* Mean squares of outputs, summed up; 0 where nothing is known. */
