@@ -515,7 +515,8 @@ static void check_random(net *t, int number) {
 static void plan_keeps_what_shares_memory_apart(void **state) {
     (void)state;
     static net t;
-    for (int i = 0; i < 2000; i++) {
+    int count = test_is_small() ? 200 : 2000;
+    for (int i = 0; i < count; i++) {
         memset(&t, 0, sizeof(t));
         t.seed = (uint64_t)i;
         rig_init(&t.r, TEST_NEVER);
