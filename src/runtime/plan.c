@@ -180,6 +180,13 @@ static void share(oc__program *p) {
     }
 }
 
+/* Whether another value lies in root v. */
+static int has_others(const oc__program *p, int v) {
+    for (int i = 0; i < p->graph->n_values; i++)
+        if (i != v && root_of(p, i) == v) return 1;
+    return 0;
+}
+
 /*
  * The new value of a variable is made in the variable's own memory where
  * nothing reads the old one later; otherwise the executor copies it there.
@@ -205,7 +212,8 @@ static void place_updates(oc__program *p) {
         int uses = 0;
         for (int j = 0; j < n->n_in; j++)
             uses += n->in[j] >= 0 && root_of(p, n->in[j]) == in;
-        if (uses == 1) to->root = in;
+        /* Others would be left where it no longer is. */
+        if (uses == 1 && !has_others(p, out)) to->root = in;
     }
 }
 

@@ -325,7 +325,17 @@ static void run_variable(int in_place, int later) {
     memcpy(n->in, list, (size_t)n->n_in * sizeof(int));
     for (int i = 0; i < n_out; i++)
         add_output(&r, n->out[i] = out[i] = oc__graph_add_value(r.g, NULL));
-    if (later) add_output(&r, add_op(&r, "Neg", list[0], -1));
+    if (later == 1) add_output(&r, add_op(&r, "Neg", list[0], -1));
+    if (later == 2) { /* a part of the new value */
+        oc__node *s =
+            oc__graph_add_node(r.g, oc__op_find("", "Split"), "s", 11, 1, 2, 1);
+        s->in[0] = out[0];
+        oc__attr_set_int(s, 0, "axis", 0);
+        for (int k = 0; k < 2; k++)
+            s->out[k] = oc__graph_add_value(r.g, NULL);
+        add_output(&r, add_op(&r, "Neg", s->out[1], -1));
+        add_output(&r, add_op(&r, "Neg", s->out[0], -1));
+    }
     for (int i = 0; i < n_out; i++)
         u[i] = (oc__update){i, i};
     r.g->updates = u;
@@ -355,7 +365,8 @@ static void run_variable(int in_place, int later) {
         assert_true(((const float *)y->t.data)[0] == want[0]);
         if (later) {
             const oc_value *z = oc__exec_output(r.exec, n_out);
-            assert_true(((const float *)z->t.data)[0] == -before);
+            float from = later == 1 ? before : want[1];
+            assert_true(((const float *)z->t.data)[0] == -from);
         }
     }
     if (in_place) assert_true(v[0] == speed[0] && v[1] == speed[1]);
@@ -365,8 +376,8 @@ static void run_variable(int in_place, int later) {
 
 static void exec_keeps_variables_from_run_to_run(void **state) {
     (void)state;
-    for (int i = 0; i < 4; i++)
-        run_variable(i & 1, i & 2);
+    for (int i = 0; i < 6; i++)
+        run_variable(i % 2, i / 2);
 }
 
 static void exec_refuses_variables_that_are_none(void **state) {
