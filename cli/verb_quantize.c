@@ -135,10 +135,10 @@ static char *output_for(const cli_args *args, int bits) {
 }
 
 static size_t tensor_bytes(const oc_value_info *t) {
-    size_t n = oc_dtype_bytes(t->dtype);
+    double n = (double)oc_dtype_bytes(t->dtype);
     for (int i = 0; i < t->rank; i++)
-        n *= t->dims[i] > 0 ? (size_t)t->dims[i] : 1;
-    return n;
+        n *= t->dims[i] > 0 ? (double)t->dims[i] : 1;
+    return n < 1e15 ? (size_t)n : (size_t)1 << 50; /* more than there is */
 }
 
 /* What the process takes beside what the library counts: itself, pictures, and
