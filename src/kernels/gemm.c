@@ -255,10 +255,13 @@ static size_t chunk_panels(const oc__gemm_f32_kernel *kernel) {
     return OC_MAX(CHUNK_ROWS / kernel->mr, 1);
 }
 
+/* Fewer words can make a longer block: 384 are one, 400 two of 208.  Room for
+ * the longest, so that a product of fewer steps has room, too. */
 static size_t worker_elems(const oc__gemm_f32_kernel *kernel, size_t m,
                            size_t words) {
     size_t rows = OC_MIN(m, chunk_panels(kernel) * kernel->mr);
-    return rows * oc__align_up(k_block_of(words), OC_GEMM_STEPS);
+    size_t block = OC_MIN(words, (size_t)K_BLOCK);
+    return rows * oc__align_up(block, OC_GEMM_STEPS);
 }
 
 size_t oc__gemm_f32_scratch_bytes(const struct oc__kernels *kt, size_t m,

@@ -120,7 +120,8 @@ size_t oc__gemm_bf16_packed_elems(const struct oc__kernels *kt, size_t k,
 void oc__gemm_bf16_pack_b(const struct oc__kernels *kt, oc__pool *pool,
                           size_t k, size_t n, const float *b, size_t row_stride,
                           size_t col_stride, uint16_t *packed);
-/** Scratch that oc__gemm_f32() wants for these sizes and threads. */
+/** Scratch that oc__gemm_f32() wants for these sizes, or smaller ones, and
+ *  threads. */
 size_t oc__gemm_f32_scratch_bytes(const struct oc__kernels *kt, size_t m,
                                   size_t n, size_t k, int threads);
 size_t oc__gemm_bf16_scratch_bytes(const struct oc__kernels *kt, size_t m,

@@ -289,11 +289,28 @@ static void gemm_passes_nan_and_inf(void **state) {
     check_each_mask(each_odd);
 }
 
+/* Attention plans for all keys, and multiplies fewer. */
+static void each_smaller(const oc__kernels *k) {
+    for (int bf16 = 0; bf16 <= (k->gemm_bf16 != NULL); bf16++)
+        for (size_t kk = 1, before = 0; kk < 1200; kk++) {
+            size_t bytes = bf16 ? oc__gemm_bf16_scratch_bytes(k, 72, 64, kk, 2)
+                                : oc__gemm_f32_scratch_bytes(k, 72, 64, kk, 2);
+            assert_true(bytes >= before);
+            before = bytes;
+        }
+}
+
+static void gemm_scratch_is_enough_for_smaller_products(void **state) {
+    (void)state;
+    check_each_mask(each_smaller);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_matches_double),
         cmocka_unit_test(gemm_is_the_same_for_all_thread_counts),
         cmocka_unit_test(gemm_passes_nan_and_inf),
+        cmocka_unit_test(gemm_scratch_is_enough_for_smaller_products),
     };
     return cmocka_run_group_tests_name("kernels_gemm", tests, NULL, NULL);
 }
