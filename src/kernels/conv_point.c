@@ -16,6 +16,13 @@
  * A depthwise convolution before it is computed straight into the panels: what
  * would be written to memory and read back never leaves L2.
  *
+ * With vectors of 16 a pixel fills a line, and as many channels lie in half as
+ * many places: tiles that read the picture as it is were faster in each of 263
+ * layers (Zen 4).  Then only depthwise convolutions are followed so, and their
+ * pixels are not put into panels, but read block by block:
+ *
+ *     strip:  [in block][pixel][c]
+ *
  * Weights are packed as by conv_direct.c.  With products of bf16 the pixels are
  * rounded as they are copied, once for all output blocks, and c is c / 2 words.
  */
@@ -33,8 +40,10 @@
 /* Weights of a part of the sum: see conv_direct.c. */
 #define PART_BYTES 24576
 /* With fewer output blocks the copy costs more than it gains, unless more input
- * blocks than a cache has ways fall on the same lines: then it always pays. */
+ * blocks than a cache has ways fall on the same lines: then it always pays.
+ * Vectors of LINE are never copied. */
 #define LEAST_OUT 10
+#define LINE      16
 #define WAYS      8
 /* A depthwise multiply-add takes as long as so many of others. */
 #define DEPTH_TAP 4
@@ -62,6 +71,7 @@ static int can_point(const oc__kernels *kt, const oc__conv_geom *g) {
 
 int oc__point_pays(const oc__kernels *kt, const oc__conv_geom *g) {
     size_t in_blocks = oc__blocks(kt, g->in_c);
+    if (kt->block >= LINE) return 0;
     size_t plane = (size_t)(g->in_h * g->in_w * kt->block) * sizeof(float);
     /* Planes begin in so many places of a way. */
     size_t places = 1;
@@ -71,14 +81,18 @@ int oc__point_pays(const oc__kernels *kt, const oc__conv_geom *g) {
     return in_blocks > 1 && oc__blocks(kt, g->out_c) >= LEAST_OUT;
 }
 
+/* Pixels of a tile at most. */
+static size_t tile_px(const point_plan *p) {
+    return p->strip.kernel->max_px[p->strip.even];
+}
+
 /* Tiles of the longest strip. */
 static size_t strip_tiles(const point_plan *p) {
-    size_t most_px = p->strip.kernel->max_px[OC_CONV_MAX_BLOCKS];
     size_t px_bytes = p->strip.in_blocks * p->strip.words * sizeof(float);
     size_t fit =
         (size_t)(STRIP_SHARE * (double)p->strip.kt->l2_bytes) / px_bytes;
     fit = OC_MAX(OC_MIN(fit, (size_t)STRIP_MOST), (size_t)STRIP_LEAST);
-    return OC_MIN(OC_MAX(fit / most_px, 1), p->tiles);
+    return OC_MIN(OC_MAX(fit / tile_px(p), 1), p->tiles);
 }
 
 static point_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g,
@@ -91,6 +105,7 @@ static point_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g,
     s->c = (size_t)kt->block;
     s->words = bf16 ? s->c / 2 : s->c;
     s->panels = 1;
+    s->even = OC_MIN(oc__blocks(kt, g->out_c), (size_t)OC_CONV_MAX_BLOCKS);
     s->in_blocks = oc__blocks(kt, g->in_c);
     s->taps = &no_offset;
     s->tap_count = 1;
@@ -103,17 +118,28 @@ static point_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g,
     s->blocks_a_part = OC_CEIL_DIV(s->in_blocks, parts);
     p.out_blocks = oc__blocks(kt, g->out_c);
     p.pairs = OC_CEIL_DIV(p.out_blocks, OC_CONV_MAX_BLOCKS);
-    p.tiles = oc__strip_tiles(s, OC_CONV_MAX_BLOCKS);
+    p.tiles = oc__strip_tiles(s, s->even);
     return p;
 }
 
 /* Pixels of the longest strip. */
 static size_t strip_px(const point_plan *p) {
-    return strip_tiles(p) * p->strip.kernel->max_px[OC_CONV_MAX_BLOCKS];
+    return strip_tiles(p) * tile_px(p);
+}
+
+/* Whether a depthwise convolution's pixels are read block by block. */
+static int is_line(const point_plan *p) {
+    return p->strip.words >= LINE;
+}
+
+/* From one block to the next, where there are no panels. */
+static size_t block_step(const point_plan *p) {
+    return oc__point_step(strip_px(p) * p->strip.words);
 }
 
 static size_t panel_elems(const point_plan *p) {
-    return strip_px(p) * p->strip.in_blocks * p->strip.words;
+    size_t block = is_line(p) ? block_step(p) : strip_px(p) * p->strip.words;
+    return block * p->strip.in_blocks;
 }
 
 /* Of one block of a strip: an input of the depthwise stage. */
@@ -175,13 +201,18 @@ static void depth_pixels(const point_plan *p, size_t plane, size_t x0,
     }
 }
 
-/* Tiles first..last of one image, one block of the input, to panels; run holds
- * the block's pixels. */
+/* Tiles first..last of one image, one block of the input, to panels, or as
+ * they are behind a depthwise convolution; run holds the block's pixels. */
 static void fill_block(const point_plan *p, size_t image, size_t b,
                        size_t first, size_t last, float *panels, float *run) {
     size_t c = p->strip.c, blocks = p->strip.in_blocks;
     size_t plane = (size_t)(p->g->in_h * p->g->in_w) * c;
     size_t start = first_pixel(p, first), end = first_pixel(p, last);
+    if (!p->strip.panels) {
+        depth_pixels(p, image * blocks + b, start, end,
+                     panels + b * p->strip.in_block_step);
+        return;
+    }
     if (p->depth.args) depth_pixels(p, image * blocks + b, start, end, run);
     const float *in = p->strip.args->in + (image * blocks + b) * plane;
     oc__tile_at at = oc__tile_at_of(p->pixels, p->tiles, first);
@@ -199,8 +230,9 @@ static void fill_block(const point_plan *p, size_t image, size_t b,
 /* A part of the output blocks, for tiles first..last of one image. */
 static void multiply_part(const point_plan *p, size_t image, size_t part,
                           size_t first, size_t last, const float *panels) {
-    const oc__strip_plan *s = &p->strip;
+    oc__strip_plan strip = p->strip, *s = &strip;
     const oc__conv_f32_args *a = s->args;
+    s->col0 = first_pixel(p, first);
     size_t end = p->pairs * (part + 1) / p->parts;
     for (size_t j = p->pairs * part / p->parts; j < end; j++) {
         size_t o = j * OC_CONV_MAX_BLOCKS;
@@ -260,9 +292,8 @@ static void run_together(point_plan *p, oc__pool *pool, size_t wanted) {
  * have nothing to do, or unevenly much, and are long enough. */
 static size_t depth_strips(const point_plan *p, size_t batch, size_t wanted,
                            size_t threads) {
-    size_t most_px = p->strip.kernel->max_px[OC_CONV_MAX_BLOCKS];
     size_t n = p->strips * batch;
-    size_t least = OC_MAX(STRIP_LEAST / most_px, (size_t)1);
+    size_t least = OC_MAX(STRIP_LEAST / tile_px(p), (size_t)1);
     if (wanted < 2) return p->strips;
     size_t all = OC_CEIL_DIV(n, threads) * threads;
     if (p->tiles * batch / least >= 2 * all) all *= 2;
@@ -277,7 +308,12 @@ static void point_run(const oc__kernels *kt, oc__pool *pool,
     s->w_end = a->packed_w + packer(p.bf16)->packed_elems(kt, &a->g);
     s->act = oc__act_clamp(a->act, a->act_a, a->act_b, &s->lo, &s->hi);
     p.scratch = scratch;
-    if (a->before) p.depth = oc__depthwise_plan_of(kt, a->before);
+    if (a->before) {
+        p.depth = oc__depthwise_plan_of(kt, a->before);
+        s->panels = !is_line(&p);
+        s->in_block_step = block_step(&p);
+        s->px_step = s->words;
+    }
     size_t batch = (size_t)a->g.batch;
     double work = oc__conv_work(&a->g);
     size_t threads = (size_t)oc__pool_threads(pool);

@@ -120,6 +120,8 @@ typedef struct oc__strip_plan {
     size_t words;      /* of a pixel that is read: c; of bf16 half of it */
     int plain;         /* the kernel: plain or blocked */
     int panels;        /* each tile's input is a panel, see conv_point.c */
+    size_t even;       /* all tiles are as wide as so many output blocks want
+                        * them; 0: as theirs do */
     size_t rows, cols; /* of the output, 1 x pixels when flattened */
     size_t row_step, px_step, in_block_step;
     size_t in_blocks;     /* of one group */
@@ -130,6 +132,7 @@ typedef struct oc__strip_plan {
     float lo, hi;
     oc__act_args act; /* what is left after lo and hi */
     size_t row0;      /* the row that the input begins with */
+    size_t col0;      /* the column, likewise; rows being 1 */
 } oc__strip_plan;
 
 /**

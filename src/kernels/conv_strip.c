@@ -26,10 +26,7 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
                    size_t last_steps, const float *in, const float *w,
                    float *out, const float *bias, const float *residual,
                    size_t first, size_t last) {
-    /* Panels are as wide as pairs of output blocks want them. */
-    size_t tiles =
-        oc__strip_tiles(p, p->panels ? OC_CONV_MAX_BLOCKS : out_blocks);
-    size_t start = p->cols * first / tiles; /* of panels, rows being 1 */
+    size_t tiles = oc__strip_tiles(p, p->even ? p->even : out_blocks);
     size_t w_block = p->tap_count * p->tap_elems * out_blocks;
     oc__conv_tile t = {.c = p->c, .out_blocks = out_blocks};
     t.in_block_step = p->in_block_step;
@@ -56,11 +53,12 @@ void oc__strip_run(const oc__strip_plan *p, size_t out_blocks,
             t.px = at.x1 - at.x0;
             if (p->panels) {
                 t.in_block_step = t.px * p->words;
-                t.in = in + (at.x0 - start) * p->in_blocks * p->words +
+                t.in = in + (at.x0 - p->col0) * p->in_blocks * p->words +
                        b * t.in_block_step;
             } else {
                 t.in = in + b * p->in_block_step +
-                       (at.y - p->row0) * p->row_step + at.x0 * p->px_step;
+                       (at.y - p->row0) * p->row_step +
+                       (at.x0 - p->col0) * p->px_step;
             }
             t.out = out + pixel * p->c;
             t.residual = residual ? residual + pixel * p->c : NULL;

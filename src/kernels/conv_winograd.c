@@ -30,6 +30,9 @@
 #define MAX_C 16
 /* V and M of a task fill so much of L2; the weights of a point pass through. */
 #define TASK_SHARE 0.7
+/* So many bytes of weights, fetched ahead of the products, cost what a byte of
+ * V and M does that goes out of L2 and comes back. */
+#define READ_AHEAD 2.0
 
 typedef struct winograd_plan {
     const oc__kernels *kt;
@@ -67,13 +70,21 @@ static int winograd_can(const oc__kernels *kt, const oc__conv_geom *g) {
  * about 8 for its share of a transform, of which in_blocks + out_blocks are
  * needed.  Weights, up to 7 times those of the direct way, are read once from
  * memory; a core alone reads 8 bytes a cycle, cores together less each.  They
- * are fetched while the products run, so only the longer of the two counts. */
-#define BYTES_A_CYCLE 2.0
+ * are fetched while the products run, so only the longer of the two counts.
+ * Cores with vectors twice as long do half as many multiply-adds in the time
+ * in which memory brings so much. */
+static double bytes_a_cycle(const oc__kernels *kt) {
+    return 0.25 * kt->block;
+}
+
 /* V and M of all tiles together, see plan_chunks(), go out to the third level
  * and come back.  The choice of m shows in the last bits of results, so it is
- * made for one size of L2, that of smaller cores, on every machine. */
+ * made for one size of L2, that of the smaller cores with such vectors, on
+ * every machine: 512 KiB, or 1 MiB with AVX-512. */
 #define SPILT_A_CYCLE 4.0
-#define COST_ROOM     (TASK_SHARE * 512 * 1024)
+static double cost_room(const oc__kernels *kt) {
+    return TASK_SHARE * 64 * 1024 * kt->block;
+}
 
 static double spill_cost(const oc__kernels *kt, const oc__conv_geom *g,
                          size_t m, double tiles) {
@@ -82,11 +93,12 @@ static double spill_cost(const oc__kernels *kt, const oc__conv_geom *g,
     double out_blocks = (double)oc__blocks(kt, g->out_c);
     double row = (double)kt->conv_f32->max_px[OC_CONV_MAX_BLOCKS];
     double bytes = points * (in_blocks + out_blocks) * c * sizeof(float);
-    double fit = fmax(floor(COST_ROOM / bytes / row), 1.0) * row;
+    double fit = fmax(floor(cost_room(kt) / bytes / row), 1.0) * row;
     double chunks = ceil(tiles / fmin(fit, 4.0 * row));
     double weights = points * in_blocks * out_blocks * c * c * sizeof(float);
     double spilt = 2.0 * bytes * tiles;
-    if (bytes * tiles <= COST_ROOM || (chunks - 1.0) * weights <= spilt)
+    if (bytes * tiles <= cost_room(kt) ||
+        (chunks - 1.0) * weights <= READ_AHEAD * spilt)
         return 0.0;
     return spilt / SPILT_A_CYCLE;
 }
@@ -99,7 +111,7 @@ static double cost_of(const oc__kernels *kt, const oc__conv_geom *g, size_t m) {
                    (double)OC_CEIL_DIV((size_t)g->out_w, m);
     double products = (double)g->in_c * out_blocks;
     double bytes = points * products * kt->block * 4.0;
-    return fmax(1.1 * tiles * points * products, bytes / BYTES_A_CYCLE) +
+    return fmax(1.1 * tiles * points * products, bytes / bytes_a_cycle(kt)) +
            8.0 * tiles * points * (in_blocks + out_blocks) +
            spill_cost(kt, g, m, tiles);
 }
@@ -108,7 +120,7 @@ static double direct_cost(const oc__kernels *kt, const oc__conv_geom *g) {
     double out_blocks = (double)oc__blocks(kt, g->out_c);
     double products = 9.0 * (double)g->in_c * out_blocks;
     return fmax(1.06 * products * (double)(g->batch * g->out_h * g->out_w),
-                products * kt->block * 4.0 / BYTES_A_CYCLE);
+                products * kt->block * 4.0 / bytes_a_cycle(kt));
 }
 
 static size_t best_m(const oc__kernels *kt, const oc__conv_geom *g) {
@@ -152,17 +164,17 @@ static winograd_plan plan_of(const oc__kernels *kt, const oc__conv_geom *g,
     return p;
 }
 
-/* Chunks for so many threads, each with a row at least, that read all weights
- * anew at most so many times; 1: there are none. */
+/* Chunks for so many threads, each with most of a row at least, that read all
+ * weights anew at most so many times; 1: there are none. */
 static size_t more_chunks(const winograd_plan *p, size_t threads, size_t row,
                           double times) {
     for (size_t n = 4 * threads; n >= threads; n /= 2)
-        if (p->tiles >= n * row && (double)(n - 1) <= times) return n;
+        if (4 * p->tiles >= 3 * n * row && (double)(n - 1) <= times) return n;
     return 1;
 }
 
 /* Fills in chunk and chunks.  A chunk has at least a full row of the kernel's
- * registers.  Every chunk reads all weights anew; where that is more than
+ * registers.  Every chunk reads all weights anew; where that costs more than
  * writing V and M of all tiles out of L2 and reading them back, all tiles are
  * one chunk. */
 static void plan_chunks(winograd_plan *p, int threads) {
@@ -175,9 +187,10 @@ static void plan_chunks(winograd_plan *p, int threads) {
     double weights = (double)(p->points * p->in_blocks * p->out_blocks * p->c *
                               p->c * sizeof(float));
     double spilt = 2.0 * (double)bytes * (double)p->tiles;
-    if ((double)(p->chunks - 1) * weights > spilt) p->chunks = 1;
+    if ((double)(p->chunks - 1) * weights > READ_AHEAD * spilt) p->chunks = 1;
     if (threads > 1 && p->chunks < 4 * (size_t)threads)
-        p->chunks = more_chunks(p, (size_t)threads, row, spilt / weights);
+        p->chunks =
+            more_chunks(p, (size_t)threads, row, READ_AHEAD * spilt / weights);
     p->chunk = OC_CEIL_DIV(p->tiles, p->chunks);
     p->v_step = oc__point_step(p->in_blocks * p->chunk * p->c);
     p->m_step = oc__point_step(p->out_blocks * p->chunk * p->c);
