@@ -482,7 +482,11 @@ static void direct_run(const oc__kernels *kt, oc__pool *pool,
         size_t others = images * p.groups * pairs;
         p.strips = OC_MAX(OC_CEIL_DIV(s->rows * s->cols, strip_px(&p)),
                           OC_CEIL_DIV(wanted, others));
-        p.strips = OC_MIN(p.strips, s->rows * oc__strip_tiles(s, 1));
+        size_t most = s->rows * oc__strip_tiles(s, 1);
+        if (wanted > 1)
+            p.strips =
+                oc__share_even(oc__pool_threads(pool), others, p.strips, most);
+        p.strips = OC_MIN(p.strips, most);
         oc__pool_run(pool, (int)(others * p.strips), direct_task, &p);
     }
 }

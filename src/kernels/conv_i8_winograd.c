@@ -161,6 +161,8 @@ static void make_plan(wino_plan *p, const oc__kernels *kt,
     if (p->blocks < tasks)
         p->blocks = OC_MAX(p->blocks, OC_MIN(tasks, p->tiles / (2 * rows)));
     p->shares = OC_MIN(OC_CEIL_DIV(tasks, p->blocks), p->panels);
+    if (tasks > 1)
+        p->shares = oc__share_even(threads, p->blocks, p->shares, p->panels);
     p->most = OC_CEIL_DIV(p->tiles, p->blocks);
     p->at_sums =
         oc__align_up(PARTS * p->most * p->depth * sizeof(int16_t), OC_ALIGN);

@@ -188,9 +188,13 @@ static void plan_chunks(winograd_plan *p, int threads) {
                               p->c * sizeof(float));
     double spilt = 2.0 * (double)bytes * (double)p->tiles;
     if ((double)(p->chunks - 1) * weights > READ_AHEAD * spilt) p->chunks = 1;
-    if (threads > 1 && p->chunks < 4 * (size_t)threads)
-        p->chunks =
-            more_chunks(p, (size_t)threads, row, READ_AHEAD * spilt / weights);
+    size_t all = (size_t)threads;
+    if (threads > 1 && p->chunks < 4 * all) {
+        size_t more = more_chunks(p, all, row, READ_AHEAD * spilt / weights);
+        if (more >= p->chunks || p->chunks < all) p->chunks = more;
+    }
+    if (p->chunks > 1)
+        p->chunks = oc__share_even(threads, 1, p->chunks, p->tiles);
     p->chunk = OC_CEIL_DIV(p->tiles, p->chunks);
     p->v_step = oc__point_step(p->in_blocks * p->chunk * p->c);
     p->m_step = oc__point_step(p->out_blocks * p->chunk * p->c);

@@ -401,21 +401,41 @@ static size_t part_columns(const gemm_plan *p) {
     return OC_MAX(fit / p->n_step, 1) * p->n_step;
 }
 
-/* How many tasks along m and n.  More than threads, so that a slow thread
- * does not hold up the others; not so many that a task is too short.  Along m
- * first, for then nothing of A is packed twice; but a task with fewer rows
- * than half a chunk would read B too often. */
+/* An element of A is packed in the time in which it is multiplied with so many
+ * columns, one of B comes in that of so many rows. */
+#define PACK_COLUMNS 4.0
+#define READ_ROWS    4.0
+
+/* Steps of k that the last thread takes, if each task takes as long. */
+static double cost_of(const gemm_plan *p, size_t threads, size_t m_parts,
+                      size_t n_parts) {
+    double height = (double)p->g->m / (double)p->panels;
+    double rows = height * (double)OC_CEIL_DIV(p->panels, m_parts);
+    double cols = (double)(p->n_step * OC_CEIL_DIV(p->steps, n_parts));
+    double rounds = (double)OC_CEIL_DIV(m_parts * n_parts, threads);
+    return rounds * (rows * cols + PACK_COLUMNS * rows + READ_ROWS * cols);
+}
+
+/* How many tasks along m and n: at most as many as are worth it, at least two
+ * a thread, where there are so many, so that a slow thread does not hold up
+ * the others. */
 static void divide(gemm_plan *p, int threads) {
     const oc__gemm_f32_args *g = p->g;
+    size_t all = (size_t)threads;
     size_t tasks =
         oc__share_tasks(threads, (double)g->m * (double)g->n * (double)p->k);
-    size_t m_parts = OC_CEIL_DIV(p->panels, chunk_panels(p->kernel) / 2 + 1);
-    m_parts = OC_MIN(m_parts, tasks);
-    size_t n_parts = OC_MIN(p->steps, OC_CEIL_DIV(tasks, m_parts));
-    if (m_parts * n_parts < tasks)
-        m_parts = OC_MIN(p->panels, OC_CEIL_DIV(tasks, n_parts));
-    p->m_parts = m_parts;
-    p->n_parts = n_parts;
+    double best = INFINITY;
+    p->m_parts = p->n_parts = 1;
+    if (tasks < 2) return;
+    for (size_t wanted = OC_MIN(2 * all, tasks); wanted <= tasks; wanted += all)
+        for (size_t m = 1; m <= OC_MIN(p->panels, wanted); m++) {
+            size_t n = OC_MIN(OC_CEIL_DIV(wanted, m), p->steps);
+            double cost = cost_of(p, all, m, n);
+            if (cost >= best) continue;
+            best = cost;
+            p->m_parts = m;
+            p->n_parts = n;
+        }
 }
 
 void oc__gemm_f32(const struct oc__kernels *kt, oc__pool *pool,

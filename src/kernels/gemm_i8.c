@@ -259,6 +259,8 @@ static void divide(i8_plan *p, int threads) {
     size_t m_parts = OC_MIN(p->panels, OC_CEIL_DIV(tasks, n_parts));
     if (m_parts * n_parts < tasks)
         n_parts = OC_MIN(p->steps, OC_CEIL_DIV(tasks, m_parts));
+    if (tasks > 1)
+        m_parts = oc__share_even(threads, n_parts, m_parts, p->panels);
     p->m_parts = m_parts;
     p->n_parts = n_parts;
 }

@@ -15,7 +15,18 @@ size_t oc__share_tasks(int threads, double work) {
     double most = (double)threads * TASKS_PER_THREAD;
     double n = floor(work / TASK_WORK);
     if (n > most) n = most;
+    if (n > threads) n = floor(n / threads) * threads;
     return n < 2.0 ? 1 : (size_t)n;
+}
+
+size_t oc__share_even(int threads, size_t rows, size_t n, size_t most) {
+    /* Of so many tasks a thread one more or less does not count. */
+    enum { MANY = 8 };
+    size_t all = (size_t)threads;
+    if (threads < 2 || rows * n < 2 || rows * n >= MANY * all) return n;
+    for (size_t i = n; i <= most && i < n + all; i++)
+        if (rows * i % all == 0) return i;
+    return n;
 }
 
 void oc__share_run(oc__pool *pool, size_t items, double item_work,

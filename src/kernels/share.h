@@ -9,9 +9,15 @@
 
 /**
  * Tasks to make of `work` multiply-adds (or what takes as long): 1 where
- * waking other threads takes longer than it saves, at most a few a thread.
+ * waking other threads takes longer than it saves, at most a few a thread, and
+ * as many for each.
  */
 size_t oc__share_tasks(int threads, double work);
+/**
+ * Of parts that are `rows` times as many tasks: n, or up to `most` as many as
+ * give every thread the same number of tasks.
+ */
+size_t oc__share_even(int threads, size_t rows, size_t n, size_t most);
 /** Multiply-adds that take as long as a cycle of anything else. */
 #define OC_SHARE_CYCLE 16.0
 
