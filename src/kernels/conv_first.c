@@ -122,27 +122,24 @@ static void first_pack(const oc__kernels *kt, oc__pool *pool,
     }
 }
 
-/* Stride 2, the usual one, goes over the row once, so that the compiler can
- * load vectors and part their odd and even elements. */
+/* Stride 2, the usual one, parts odd and even elements: a transpose. */
 static void copy_pairs(const first_plan *p, const oc__conv_geom *g,
                        const float *in, float *out) {
     /* Element x of the row is element x + pad of the padded one, which is
      * column (x + pad) / 2 of phase (x + pad) % 2. */
-    float *even = out, *odd = out + p->cols;
     int64_t x = 0, cols = (int64_t)p->cols, n = g->in_w;
     if (g->pad_left % 2) {
         int64_t q = g->pad_left / 2;
-        if (q < cols && n > 0) odd[q] = in[0];
+        if (q < cols && n > 0) out[cols + q] = in[0];
         x = 1;
     }
     int64_t q = (x + g->pad_left) / 2, pairs = (n - x) / 2;
     pairs = OC_MIN(pairs, cols - q);
-    for (int64_t i = 0; i < pairs; i++) {
-        even[q + i] = in[x + 2 * i];
-        odd[q + i] = in[x + 2 * i + 1];
-    }
+    if (pairs > 0)
+        p->strip.kt->transpose_b4(in + x, 2, out + q, p->cols, (size_t)pairs,
+                                  2);
     if (pairs >= 0 && x + 2 * pairs < n && q + pairs < cols)
-        even[q + pairs] = in[x + 2 * pairs];
+        out[q + pairs] = in[x + 2 * pairs];
 }
 
 /* One row of one channel, split into phases; in is NULL above and below. */

@@ -3,7 +3,7 @@
 
 typedef void transpose_fn(const void *, size_t, void *, size_t, size_t, size_t);
 
-static const size_t sides[] = {0,  1,  3,  4,  7,  8,  9,  15,
+static const size_t sides[] = {0,  1,  2,  3,  4,  7,  8,  9,  15,
                                16, 17, 31, 33, 64, 65, 67, 130};
 
 static void fill_bytes(unsigned char *p, size_t n) {

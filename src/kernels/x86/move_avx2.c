@@ -134,6 +134,39 @@ INLINE void tile_8x4(const float *x, size_t xp, float *y, size_t yp, size_t k) {
         _mm256_storeu_ps(y + i * yp, a[i]);
 }
 
+/* What is read stands in small pages, as a caller's pictures do, where the
+ * processor stops fetching ahead at the end of each. */
+#define FETCH_BYTES 2560
+#define FETCH(p)    _mm_prefetch((const char *)(p) + FETCH_BYTES, _MM_HINT_T0)
+
+/* 8 pairs side by side. */
+INLINE void part_2(const float *x, float *y, size_t yp) {
+    __m256 a = _mm256_loadu_ps(x), b = _mm256_loadu_ps(x + 8);
+    FETCH(x);
+    __m256d even = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
+    __m256d odd = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
+    _mm256_storeu_pd((double *)(void *)y, _mm256_permute4x64_pd(even, 0xd8));
+    _mm256_storeu_pd((double *)(void *)(y + yp),
+                     _mm256_permute4x64_pd(odd, 0xd8));
+}
+
+/* 8 triples side by side.  Those of one column fall on different lanes of the
+ * three vectors, so two blends gather them. */
+INLINE void part_3(const float *x, float *y, size_t yp) {
+    const __m256i order[3] = {_mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5),
+                              _mm256_setr_epi32(1, 4, 7, 2, 5, 0, 3, 6),
+                              _mm256_setr_epi32(2, 5, 0, 3, 6, 1, 4, 7)};
+    __m256 a = _mm256_loadu_ps(x), b = _mm256_loadu_ps(x + 8);
+    __m256 c = _mm256_loadu_ps(x + 16), v[3];
+    FETCH(x);
+    FETCH(x + 16);
+    v[0] = _mm256_blend_ps(_mm256_blend_ps(a, b, 0x92), c, 0x24);
+    v[1] = _mm256_blend_ps(_mm256_blend_ps(c, a, 0x92), b, 0x24);
+    v[2] = _mm256_blend_ps(_mm256_blend_ps(b, c, 0x92), a, 0x24);
+    for (size_t i = 0; i < 3; i++)
+        _mm256_storeu_ps(y + i * yp, _mm256_permutevar8x32_ps(v[i], order[i]));
+}
+
 /* Fewer columns than a tile has, as of a picture's channels.  A row's load may
  * reach into the next one, but not beyond the last. */
 INLINE void narrow_b4(const char *from, size_t x_pitch, char *to,
@@ -141,6 +174,12 @@ INLINE void narrow_b4(const char *from, size_t x_pitch, char *to,
     const float *x = (const float *)(const void *)from;
     float *y = (float *)(void *)to;
     size_t end = (rows - 1) * x_pitch + cols, r = 0;
+    if (cols == 2 && x_pitch == 2)
+        for (; r + 8 <= rows; r += 8)
+            part_2(x + r * 2, y + r, y_pitch);
+    if (cols == 3 && x_pitch == 3)
+        for (; r + 8 <= rows; r += 8)
+            part_3(x + r * 3, y + r, y_pitch);
     while (r + 8 <= rows && (r + 7) * x_pitch + (cols + 3) / 4 * 4 <= end) {
         for (size_t c = 0; c < cols; c += 4)
             tile_8x4(x + r * x_pitch + c, x_pitch, y + c * y_pitch + r, y_pitch,
