@@ -1,6 +1,8 @@
 """One engine over one model, driven line by line by peers.py.
 
-    peer_worker.py ENGINE MODEL THREADS [LIBRARY] [CACHE]
+    peer_worker.py ENGINE MODEL THREADS [LIBRARY] [CACHE] [WAY]
+
+WAY is f32, bf16 (products) or avx2 (f32 without AVX-512).
 
 Answers one JSON line to each line it reads: "load" (load and first inference),
 "run SECONDS" (times of runs, in ms), end of input.  A process of its own for each
@@ -59,7 +61,8 @@ class Ocelli:
         _fields_ = [("allocator", c.c_void_p), ("cpu_mask", c.c_uint32),
                     ("optimize", c.c_int), ("max_file_bytes", c.c_size_t),
                     ("no_external_data", c.c_int),
-                    ("cache_folder", c.c_char_p), ("rest", c.c_char * 256)]
+                    ("cache_folder", c.c_char_p), ("cache_bytes", c.c_size_t),
+                    ("precision", c.c_int), ("rest", c.c_char * 256)]
 
     class Error(c.Structure):
         _fields_ = [("status", c.c_int), ("offset", c.c_int64),
@@ -71,13 +74,17 @@ class Ocelli:
                     ("dims", c.c_int64 * 8), ("dim_names", c.c_char_p * 8),
                     ("optional", c.c_int)]
 
-    def __init__(self, path, threads, library, cache):
+    WAYS = {"f32": {}, "bf16": {"precision": 1},
+            "avx2": {"cpu_mask": 0x3}}
+
+    def __init__(self, path, threads, library, cache, way):
         self.lib = lib = c.CDLL(library)
         lib.oc_dtype_name.restype = c.c_char_p
         lib.oc_model_input.restype = c.POINTER(self.Info)
         self.err = self.Error()
         self.model, self.session = c.c_void_p(), c.c_void_p()
-        loading = self.Options(cache_folder=cache.encode() if cache else None)
+        loading = self.Options(cache_folder=cache.encode() if cache else None,
+                               **self.WAYS[way])
         self.call(lib.oc_model_load, c.byref(self.model), path.encode(),
                   c.byref(loading))
         options = self.Session(threads=threads)
@@ -105,7 +112,7 @@ class Ocelli:
 
 
 class OnnxRuntime:
-    def __init__(self, path, threads, library, cache):
+    def __init__(self, path, threads, library, cache, way):
         import onnxruntime as ort
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -125,12 +132,13 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    def __init__(self, path, threads, library, cache):
+    def __init__(self, path, threads, library, cache, way):
         import openvino as ov
         core = ov.Core()
         config = {"INFERENCE_NUM_THREADS": threads,
                   "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1,
-                  "INFERENCE_PRECISION_HINT": "f32"}
+                  "INFERENCE_PRECISION_HINT":
+                  "bf16" if way == "bf16" else "f32"}
         if cache:
             config["CACHE_DIR"] = cache
         # Inputs become static first, so that it may specialise.
@@ -159,7 +167,9 @@ ENGINES = {"ocelli": Ocelli, "onnxruntime": OnnxRuntime, "openvino": OpenVino}
 
 def main():
     engine, path, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    library, cache = (sys.argv[4:] + ["", ""])[:2]
+    library, cache, way = (sys.argv[4:] + ["", "", "f32"][len(sys.argv) - 4:])
+    if way == "avx2":
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"  # of OpenVINO
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:threads]))
     if engine == "onnxruntime":
         import onnxruntime  # noqa: F401  its import is not its load
@@ -175,7 +185,7 @@ def main():
             if word == "load":
                 reset_peak()
                 before, start = peak_mb(), time.perf_counter()
-                net = ENGINES[engine](path, threads, library, cache)
+                net = ENGINES[engine](path, threads, library, cache, way)
                 net.run()
                 answer = {"first_ms": (time.perf_counter() - start) * 1e3}
                 net.run()

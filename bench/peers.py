@@ -1,13 +1,15 @@
 """ocelli beside ONNX Runtime and OpenVINO, in one run.
 
     peers.py --library build/libocelli.so [--threads 1,2] [--rounds N]
-             [--seconds S] [--json FILE] MODEL...
+             [--seconds S] [--json FILE] [--way f32|bf16|avx2] MODEL...
 
 Every engine is a process of its own, pinned to as many cores as it has
 threads; they take turns, so that a busy moment of the machine hits all of
 them.  Printed are least milliseconds, the ratio of the best peer's to ours,
 load with first inference (with the most threads of several starts, and
 "kept": from the program or model cache), and peak memory above the start.
+With bf16 products, and without AVX-512 (avx2), OpenVINO alone is the peer: ONNX
+Runtime has no such switch.
 """
 import argparse
 import json
@@ -22,11 +24,11 @@ PEERS = ("onnxruntime", "openvino")
 
 
 class Worker:
-    def __init__(self, engine, model, threads, library, cache=""):
+    def __init__(self, engine, model, threads, args, cache=""):
         here = os.path.dirname(os.path.abspath(__file__))
         self.p = subprocess.Popen(
             [sys.executable, os.path.join(here, "peer_worker.py"), engine,
-             model, str(threads), library, cache],
+             model, str(threads), args.library, cache, args.way],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             stderr=subprocess.DEVNULL)
 
@@ -47,7 +49,7 @@ class Worker:
 
 
 def load_once(engine, model, threads, args, cache=""):
-    w = Worker(engine, model, threads, args.library, cache)
+    w = Worker(engine, model, threads, args, cache)
     answer = w.ask("load")
     w.quit()
     return answer.get("first_ms", math.inf)
@@ -77,7 +79,10 @@ def measure(model, threads, args):
     """{engine: {first_ms, rss_mb, min_ms, median_ms} or {error}}"""
     workers, out = {}, {}
     for engine in ("ocelli",) + PEERS:
-        w = Worker(engine, model, threads, args.library)
+        if args.way != "f32" and engine == "onnxruntime":
+            out[engine] = {"error": "has no such switch"}
+            continue
+        w = Worker(engine, model, threads, args)
         out[engine] = w.ask("load")
         if "error" in out[engine]:
             w.quit()
@@ -146,6 +151,7 @@ def main():
                     help="starts of each engine beside the first, "
                     "with the most threads")
     ap.add_argument("--json")
+    ap.add_argument("--way", default="f32", choices=("f32", "bf16", "avx2"))
     ap.add_argument("models", nargs="+")
     args = ap.parse_args()
     args.library = os.path.abspath(args.library)

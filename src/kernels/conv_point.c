@@ -16,10 +16,11 @@
  * A depthwise convolution before it is computed straight into the panels: what
  * would be written to memory and read back never leaves L2.
  *
- * With vectors of 16 a pixel fills a line, and as many channels lie in half as
- * many places: tiles that read the picture as it is were faster in each of 263
- * layers (Zen 4).  Then only depthwise convolutions are followed so, and their
- * pixels are not put into panels, but read block by block:
+ * Cores with a large L2 do not mind: on a Zen 4 tiles that read the picture as
+ * it is were faster in all of 263 layers with vectors of 16, where a pixel
+ * fills a line, and in 93 of 98 with vectors of 8.  Then only depthwise
+ * convolutions are followed so, and their pixels are not put into panels, but
+ * read block by block:
  *
  *     strip:  [in block][pixel][c]
  *
@@ -40,11 +41,13 @@
 /* Weights of a part of the sum: see conv_direct.c. */
 #define PART_BYTES 24576
 /* With fewer output blocks the copy costs more than it gains, unless more input
- * blocks than a cache has ways fall on the same lines: then it always pays.
- * Vectors of LINE are never copied. */
+ * blocks than a cache has ways fall on the same lines: then it always pays. */
 #define LEAST_OUT 10
-#define LINE      16
 #define WAYS      8
+/* From here on, or with vectors that fill a line, pixels are not copied.  Which
+ * way it is does not show in the results. */
+#define LARGE_L2 ((size_t)1 << 20)
+#define LINE     16
 /* A depthwise multiply-add takes as long as so many of others. */
 #define DEPTH_TAP 4
 #define WAY_BYTES 4096
@@ -69,9 +72,13 @@ static int can_point(const oc__kernels *kt, const oc__conv_geom *g) {
            (g->out_w - 1) * g->stride_w < g->in_w;
 }
 
+static int wants_panels(const oc__kernels *kt) {
+    return kt->block < LINE && kt->l2_bytes < LARGE_L2;
+}
+
 int oc__point_pays(const oc__kernels *kt, const oc__conv_geom *g) {
     size_t in_blocks = oc__blocks(kt, g->in_c);
-    if (kt->block >= LINE) return 0;
+    if (!wants_panels(kt)) return 0;
     size_t plane = (size_t)(g->in_h * g->in_w * kt->block) * sizeof(float);
     /* Planes begin in so many places of a way. */
     size_t places = 1;
@@ -128,8 +135,8 @@ static size_t strip_px(const point_plan *p) {
 }
 
 /* Whether a depthwise convolution's pixels are read block by block. */
-static int is_line(const point_plan *p) {
-    return p->strip.words >= LINE;
+static int reads_blocks(const point_plan *p) {
+    return !p->bf16 && !wants_panels(p->strip.kt);
 }
 
 /* From one block to the next, where there are no panels. */
@@ -138,7 +145,8 @@ static size_t block_step(const point_plan *p) {
 }
 
 static size_t panel_elems(const point_plan *p) {
-    size_t block = is_line(p) ? block_step(p) : strip_px(p) * p->strip.words;
+    size_t block =
+        reads_blocks(p) ? block_step(p) : strip_px(p) * p->strip.words;
     return block * p->strip.in_blocks;
 }
 
@@ -310,7 +318,7 @@ static void point_run(const oc__kernels *kt, oc__pool *pool,
     p.scratch = scratch;
     if (a->before) {
         p.depth = oc__depthwise_plan_of(kt, a->before);
-        s->panels = !is_line(&p);
+        s->panels = !reads_blocks(&p);
         s->in_block_step = block_step(&p);
         s->px_step = s->words;
     }

@@ -302,6 +302,11 @@ static void check_depth(const int64_t *p, oc__rng *rng) {
         oc__conv_algo algo = bf16 ? OC_CONV_POINT_BF16 : OC_CONV_POINT;
         oc_value one = depth_and_point(&d, &g, in, &x.t, &rb.t, algo, 1);
         oc_value two = depth_and_point(&d, &g, in, &x.t, &rb.t, algo, 2);
+        /* With another L2, and so with panels or without. */
+        size_t l2 = kernels.l2_bytes;
+        kernels.l2_bytes = (size_t)(l2 < 1 << 20 ? 2 << 20 : 256 << 10);
+        oc_value other = depth_and_point(&d, &g, in, &x.t, &rb.t, algo, 2);
+        kernels.l2_bytes = l2;
         if (bf16) {
             round_to_bf16(&mid.t);
             round_to_bf16(&pw.t);
@@ -314,7 +319,9 @@ static void check_depth(const int64_t *p, oc__rng *rng) {
         assert_close(&one.t, &want.t, bf16 ? 0x1p-5 : 2e-5,
                      "depthwise and 1x1");
         assert_close(&two.t, &one.t, 0, "the same on two threads");
+        assert_close(&other.t, &one.t, 0, "the same with another L2");
         oc__value_clear(&one);
+        oc__value_clear(&other);
         oc__value_clear(&two);
     }
     oc_value *all[] = {&x, &dw, &db, &pw, &pb, &mid, &want, &r, &rb};

@@ -103,14 +103,21 @@ bench_modules() {
     cp bench/requirements.txt build/venv/bench.txt
 }
 
-bench_peers() {
+bench_peers() { # [bf16|avx2] [MODEL...]
+    way=f32
+    case ${1:-} in
+    bf16 | avx2)
+        way=$1
+        shift
+        ;;
+    esac
     bench_modules
     # shellcheck disable=SC2046
     [ $# -gt 0 ] || set -- $(bench_models)
     [ $# -gt 0 ] || die "no models in $shared/models; name some"
     build/venv/bin/python bench/peers.py --library build/libocelli.so \
-        --threads "$(bench_threads | paste -sd ,)" \
-        --json build/logs/bench-peers.json "$@"
+        --threads "$(bench_threads | paste -sd ,)" --way $way \
+        --json "build/logs/bench-peers-$way.json" "$@"
 }
 
 # A data set of $shared, unpacked once.
