@@ -7,11 +7,17 @@
  *     bit 31      open: workers may join
  *     bit 30..0   workers that joined and have not left
  *
- * A worker joins by adding 1 while the word says open, takes task numbers
- * from a counter until they run out, and leaves by subtracting 1.  The caller
- * does the same work, clears the open bit once the counter has run out, and
- * waits for the joined ones only.  So a worker that is slow to wake, because
- * the machine is busy, delays nobody: it finds the door closed.
+ * A worker joins by adding 1 while the word says open, takes tasks until they
+ * run out, and leaves by subtracting 1.  The caller does the same work, clears
+ * the open bit once there are no more, and waits for the joined ones only.  So
+ * a worker that is slow to wake, because the machine is busy, delays nobody: it
+ * finds the door closed.
+ *
+ * Each worker begins with a range of its own, and helps the others when it is
+ * done.  Layers after each other are cut alike, so most of what a task reads
+ * was written by the same core.  A range's counter holds the number of its run
+ * above that of its next task; one of another run has not been begun, so nobody
+ * resets them.
  *
  * Sleeping uses a mutex and two condition variables.  Before sleeping a side
  * announces it (sleepers, waiting) and then looks at the word again; the other
@@ -50,7 +56,6 @@
 struct oc__pool {
     /* Written by all while a run lasts: each on a line of its own. */
     _Alignas(OC_ALIGN) atomic_uint_fast64_t word;
-    _Alignas(OC_ALIGN) atomic_int next;
     /* Written by the caller before the word opens, read after joining. */
     _Alignas(OC_ALIGN) oc__pool_fn fn;
     void *ctx;
@@ -67,10 +72,11 @@ struct oc__pool {
     pthread_cond_t opened, drained;
     oc_allocator allocator;
     struct worker {
+        _Alignas(OC_ALIGN) atomic_uint_fast64_t next;
         oc__pool *pool;
         pthread_t thread;
         int index;
-    } workers[];
+    } workers[]; /* the first is the caller */
 };
 
 /* In a forked child the workers do not exist, and the lock may be held by
@@ -118,14 +124,34 @@ static int spin_on(spin *s, const oc__pool *p) {
     return now - s->begun_ns < (held ? HELD_NS : SPIN_NS);
 }
 
-static void work(oc__pool *p, int worker) {
+/* The task with which a worker's range begins. */
+static int first_task(const oc__pool *p, int worker) {
+    int64_t n = p->threads;
+    return (int)(((int64_t)p->tasks * worker + n - 1) / n);
+}
+
+/* The next task of somebody's range; -1: it is done. */
+static int take(oc__pool *p, int owner, uint64_t run) {
+    atomic_uint_fast64_t *next = &p->workers[owner].next;
+    int begin = first_task(p, owner), end = first_task(p, owner + 1);
+    uint_fast64_t v = atomic_load_explicit(next, memory_order_relaxed);
+    for (;;) {
+        int i = RUN(v) == run ? (int)(v & UINT32_MAX) : begin;
+        if (i >= end) return -1;
+        if (atomic_compare_exchange_weak_explicit(
+                next, &v, run << 32 | (uint64_t)(i + 1), memory_order_relaxed,
+                memory_order_relaxed))
+            return i;
+    }
+}
+
+static void work(oc__pool *p, int worker, uint64_t run) {
     oc__pool_fn fn = p->fn;
     void *ctx = p->ctx;
-    int tasks = p->tasks;
-    for (;;) {
-        int i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (i >= tasks) return;
-        fn(ctx, i, worker);
+    for (int k = 0; k < p->threads; k++) {
+        int owner = (worker + k) % p->threads, i;
+        while ((i = take(p, owner, run)) >= 0)
+            fn(ctx, i, worker);
     }
 }
 
@@ -177,7 +203,7 @@ static void *worker_main(void *arg) {
         if (atomic_load(&p->stop)) return NULL;
         uint64_t run = join(p);
         if (!run) continue;
-        work(p, me->index);
+        work(p, me->index, run);
         leave(p);
         /* Its tasks are all taken: rejoining would find none. */
         seen = run;
@@ -193,7 +219,7 @@ static void start_workers(oc__pool *p) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     for (int i = 1; i < p->threads; i++) {
-        struct worker *w = &p->workers[i - 1];
+        struct worker *w = &p->workers[i];
         w->pool = p;
         w->index = i;
         if (pthread_create(&w->thread, &attr, worker_main, w)) break;
@@ -246,7 +272,7 @@ void oc__pool_destroy(oc__pool *p) {
         pthread_mutex_lock(&p->lock);
         pthread_cond_broadcast(&p->opened);
         pthread_mutex_unlock(&p->lock);
-        for (int i = 0; i < p->started; i++)
+        for (int i = 1; i <= p->started; i++)
             pthread_join(p->workers[i].thread, NULL);
         pthread_cond_destroy(&p->drained);
         pthread_cond_destroy(&p->opened);
@@ -307,12 +333,12 @@ void oc__pool_run(oc__pool *p, int tasks, oc__pool_fn fn, void *ctx) {
     p->fn = fn;
     p->ctx = ctx;
     p->tasks = tasks;
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
     /* Run numbers start at 1 and skip 0 when they wrap, so that a worker's
      * `seen` of 0 means none. */
     uint64_t run = (RUN(w) + 1) & UINT32_MAX;
-    atomic_store(&p->word, ((run ? run : 1) << 32) | OPEN);
+    run = run ? run : 1;
+    atomic_store(&p->word, run << 32 | OPEN);
     wake_workers(p, tasks - 1);
-    work(p, 0);
+    work(p, 0, run);
     drain(p);
 }

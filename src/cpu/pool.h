@@ -4,6 +4,8 @@
  * The caller works too: a pool of n threads starts n - 1.  Which worker takes
  * which task is left open, so a task must write its own tile only and reduce
  * in its own fixed order; then results do not depend on the thread count.
+ * Neighbours tend to go to one worker, and the same numbers to the same: loops
+ * over the same tiles find in their core's cache what the last one left there.
  *
  * Idle workers spin for some microseconds, in case the next loop comes at
  * once, then sleep: an idle pool burns nothing.  Who knows that more loops
