@@ -256,6 +256,7 @@ void oc__parallel(const oc__ctx *c, int64_t n, int64_t grain,
     int threads = oc__pool_threads(c->pool);
     int64_t tasks = grain > 0 ? n / grain : n;
     if (tasks > (int64_t)threads * 4) tasks = (int64_t)threads * 4;
+    if (tasks > threads) tasks -= tasks % threads;
     if (threads == 1 || tasks <= 1) {
         if (n > 0) fn(user, 0, n, 0);
         return;
