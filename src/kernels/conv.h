@@ -207,6 +207,7 @@ typedef struct oc__conv_f32_args {
     oc__conv_geom g;
     oc__conv_algo algo;
     const float *in;
+    int in_last;           /* under OC_CONV_FIRST: whether `in` is NHWC */
     const float *packed_w; /* from oc__conv_f32_pack() */
     const float *bias;     /* out_c rounded up to the block, or NULL */
     const float *residual; /* like out, added before the activation; or NULL */

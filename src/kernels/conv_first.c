@@ -9,7 +9,9 @@
  *
  *     copy: [channel][row][phase][column]
  *
- * small enough to stay in L1 or L2 while all output blocks are computed.
+ * small enough to stay in L1 or L2 while all output blocks are computed.  Of a
+ * picture with the channels last each row is parted into its channels on the
+ * way.
  *
  * Packed weights, for each pair of output blocks:
  *
@@ -88,11 +90,12 @@ static size_t taps_bytes(const first_plan *p) {
     return oc__align_up(p->strip.tap_count * sizeof(size_t), OC_ALIGN);
 }
 
-/* Of one worker.  A tile may begin anywhere, so no vector reads past it. */
+/* Of one worker: a band and a row of the picture.  A tile may begin anywhere,
+ * so no vector reads past it. */
 static size_t band_bytes(const first_plan *p, const oc__conv_geom *g) {
-    return oc__align_up((size_t)g->in_c * p->copy_rows * p->row_elems *
-                            sizeof(float),
-                        OC_ALIGN);
+    size_t band = p->copy_rows * p->row_elems;
+    return oc__align_up(
+        (size_t)g->in_c * (band + (size_t)g->in_w) * sizeof(float), OC_ALIGN);
 }
 
 static size_t first_scratch_bytes(const oc__kernels *kt, const oc__conv_geom *g,
@@ -168,6 +171,28 @@ static void copy_row(const first_plan *p, const oc__conv_geom *g,
     }
 }
 
+/* Row y of one image, all channels, to row r of the copy. */
+static void copy_channels(const first_plan *p, size_t image, int64_t y,
+                          size_t r, float *copy) {
+    const oc__conv_f32_args *a = p->strip.args;
+    const oc__conv_geom *g = &a->g;
+    size_t channels = (size_t)g->in_c, w = (size_t)g->in_w;
+    size_t plane = (size_t)(g->in_h * g->in_w), step = plane;
+    const float *in = NULL;
+    if (y >= 0 && y < g->in_h && a->in_last) {
+        float *row = copy + channels * p->copy_rows * p->row_elems;
+        in = a->in + (image * plane + (size_t)y * w) * channels;
+        p->strip.kt->transpose_b4(in, channels, row, w, w, channels);
+        in = row;
+        step = w;
+    } else if (y >= 0 && y < g->in_h) {
+        in = a->in + image * channels * plane + (size_t)y * w;
+    }
+    for (size_t ch = 0; ch < channels; ch++)
+        copy_row(p, g, in ? in + ch * step : NULL,
+                 copy + (ch * p->copy_rows + r) * p->row_elems);
+}
+
 static void first_task(void *ctx, int task, int worker) {
     const first_plan *p = ctx;
     const oc__strip_plan *s = &p->strip;
@@ -180,14 +205,10 @@ static void first_task(void *ctx, int task, int worker) {
         p->scratch + (size_t)worker * (band_bytes(p, g) / sizeof(float));
     /* The last band may be lower, but its channels stay copy_rows apart. */
     size_t need = p->copy_rows - (p->band_rows - rows) * (size_t)g->stride_h;
-    for (size_t ch = 0; ch < (size_t)g->in_c; ch++)
-        for (size_t r = 0; r < need; r++) {
-            int64_t y = (int64_t)y0 * g->stride_h - g->pad_top + (int64_t)r;
-            const float *in = a->in + ((image * (size_t)g->in_c + ch) *
-                                       (size_t)(g->in_h * g->in_w));
-            copy_row(p, g, y < 0 || y >= g->in_h ? NULL : in + y * g->in_w,
-                     copy + (ch * p->copy_rows + r) * p->row_elems);
-        }
+    for (size_t r = 0; r < need; r++)
+        copy_channels(p, image,
+                      (int64_t)y0 * g->stride_h - g->pad_top + (int64_t)r, r,
+                      copy);
     for (size_t o = 0; o < p->out_blocks; o += OC_CONV_MAX_BLOCKS) {
         size_t n = OC_MIN((size_t)OC_CONV_MAX_BLOCKS, p->out_blocks - o);
         size_t out =

@@ -70,9 +70,11 @@ oc_status oc__geom_check(const oc__ctx *c, const oc__conv_geom *g) {
 static oc_status check_geom(const oc__ctx *c, const oc__conv_geom *g,
                             int is_plain) {
     const int64_t *d = oc__in(c, 0)->dims;
+    int last = is_plain && oc__attr_int(c->node, "layout", 0);
+    int64_t channels = is_plain ? g->in_c : blocks(c, g->in_c);
     OC_TRY(oc__geom_check(c, g));
-    if (d[0] != g->batch || d[2] != g->in_h || d[3] != g->in_w ||
-        d[1] != (is_plain ? g->in_c : blocks(c, g->in_c)))
+    if (d[0] != g->batch || d[last ? 1 : 2] != g->in_h ||
+        d[last ? 2 : 3] != g->in_w || d[last ? 3 : 1] != channels)
         return oc__op_fail(c, OC_E_SHAPE, "its input has another geometry");
     return OC_OK;
 }
@@ -244,6 +246,7 @@ static oc_status run_conv_blocked(oc__ctx *c) {
     OC_TRY(oc__geom_read(c, &a.g));
     a.algo = algo_of(c);
     a.in = data_of(c, 0);
+    a.in_last = oc__attr_int(c->node, "layout", 0) != 0;
     a.packed_w = data_of(c, 1);
     a.bias = data_of(c, 2);
     a.residual = data_of(c, 3);

@@ -12,7 +12,8 @@
  *                says so).   geom; algo
  *   ConvBlocked  x, packed w, [bias padded to the block], [residual like the
  *                output] -> blocked.   geom; algo; act, act_a, act_b
- *                x is blocked, but plain NCHW for algo FIRST.
+ *                x is blocked, but plain for algo FIRST: NCHW, or NHWC where
+ *                layout is 1.
  *                Algo POINT(_BF16) takes packed w and bias of a depthwise
  *                convolution that comes before it, with depth_geom,
  *                depth_act, depth_act_a, depth_act_b.

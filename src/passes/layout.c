@@ -104,20 +104,26 @@ oc_status oc__layout_plain(oc__layout *l, int v) {
     return OC_OK;
 }
 
+/* Plain value v, or what a Transpose to channels first has made it of; *last
+ * says which.  The Transpose goes when nobody else wants it. */
+static int either_way(const oc__layout *l, int v, int *last) {
+    const oc__node *p = producer(l, v);
+    *last = oc__is_op(p, "Transpose") && oc__layout_is_perm(p, 0, 3, 1, 2) &&
+            p->in[0] < l->n_plain && !l->lost[p->in[0]];
+    return *last ? p->in[0] : v;
+}
+
 /* The twin of v, made by a Block when there is none yet. */
 oc_status oc__layout_twin(oc__layout *l, int v, int *out) {
     if (l->twin[v] < 0) {
         OC_TRY(oc__layout_plain(l, v));
-        oc__node *p = producer(l, v);
-        int nhwc = oc__is_op(p, "Transpose") &&
-                   oc__layout_is_perm(p, 0, 3, 1, 2) && p->in[0] < l->n_plain &&
-                   !l->lost[p->in[0]];
+        int last, x = either_way(l, v, &last);
         int t = oc__layout_add_twin(l, v);
-        oc__node *n = t < 0 ? NULL
-                            : oc__layout_emit(l, l->block, def(l, t)->name,
-                                              nhwc ? p->in[0] : v, t, 1);
+        oc__node *n =
+            t < 0 ? NULL
+                  : oc__layout_emit(l, l->block, def(l, t)->name, x, t, 1);
         if (!n) return no_memory(l);
-        oc__attr_set_int(n, 0, "layout", nhwc);
+        oc__attr_set_int(n, 0, "layout", last);
         l->twin[v] = t;
     }
     *out = l->twin[v];
@@ -280,21 +286,33 @@ oc_status oc__layout_put_conv(oc__layout *l, const char *name,
     return OC_OK;
 }
 
+/* c reads a picture whose channels are last. */
+static oc_status set_last(oc__layout *l, oc__node *c) {
+    size_t n = (size_t)c->n_attrs;
+    oc__attr *more = oc__arena_array(l->g->arena, n + 1, sizeof(*more));
+    if (!more) return no_memory(l);
+    memcpy(more, c->attrs, n * sizeof(*more));
+    c->attrs = more;
+    c->n_attrs++;
+    oc__attr_set_int(c, (int)n, "layout", 1);
+    return OC_OK;
+}
+
 static oc_status emit_conv(oc__layout *l, oc__node *n, const oc__conv_geom *g,
                            oc__conv_algo algo) {
-    int x, bias, t = oc__layout_add_twin(l, n->out[0]);
+    int x, bias, last = 0, t = oc__layout_add_twin(l, n->out[0]);
     oc__node *c;
     if (t < 0) return no_memory(l);
     OC_TRY(pad_bias(l, n, g->out_c, &bias));
     if (algo == OC_CONV_FIRST) {
         OC_TRY(oc__layout_plain(l, n->in[0]));
-        x = n->in[0];
+        x = either_way(l, n->in[0], &last);
     } else {
         OC_TRY(oc__layout_twin(l, n->in[0], &x));
     }
     OC_TRY(oc__layout_put_conv(l, n->name, g, algo, x, n->in[1], bias, t, &c));
     oc__layout_set(l, n->out[0], t, c);
-    return OC_OK;
+    return last ? set_last(l, c) : OC_OK;
 }
 
 oc__conv_algo oc__layout_choose(const oc__layout *l, const oc__conv_geom *g,

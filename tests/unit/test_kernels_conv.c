@@ -232,6 +232,18 @@ static reference reference_of(const oc__conv_geom *g, oc__conv_algo way,
     return run_reference(g, in, w);
 }
 
+/* A plain picture with its channels last. */
+static float *channels_last(const oc__conv_geom *g, const float *plain) {
+    int64_t pixels = g->in_h * g->in_w;
+    float *out = new_floats(g->batch * g->in_c * pixels);
+    for (int64_t n = 0; n < g->batch; n++)
+        for (int64_t c = 0; c < g->in_c; c++)
+            for (int64_t i = 0; i < pixels; i++)
+                out[(n * pixels + i) * g->in_c + c] =
+                    plain[(n * g->in_c + c) * pixels + i];
+    return out;
+}
+
 static void check_conv(const oc__kernels *k, const oc__conv_geom *g,
                        oc__conv_algo way, oc__pool *pool) {
     int64_t block = k->block;
@@ -273,8 +285,17 @@ static void check_conv(const oc__kernels *k, const oc__conv_geom *g,
     a.out = new_floats(g->batch * out_c * pixels);
     size_t bytes =
         oc__conv_f32_scratch_bytes(k, g, way, oc__pool_threads(pool));
-    oc__conv_f32(k, pool, &a, check_alloc(oc__align_up(bytes, 64)));
+    void *scratch = check_alloc(oc__align_up(bytes, 64));
+    oc__conv_f32(k, pool, &a, scratch);
     check_output(k, &a, &r, &e);
+    if (way == OC_CONV_FIRST) {
+        const float *first = a.out;
+        a.in = channels_last(g, plain);
+        a.in_last = 1;
+        a.out = new_floats(g->batch * out_c * pixels);
+        oc__conv_f32(k, pool, &a, scratch);
+        check_same(a.out, first, (size_t)(g->batch * out_c * pixels));
+    }
     check_free_all();
     free(r.sum);
     free(r.mass);

@@ -804,6 +804,35 @@ static void passes_of_codes_survive_failing_allocations(void **state) {
     survive(build_codes);
 }
 
+/* ---- pictures with the channels last -------------------------------------
+ */
+
+/* Conv 3x3 with stride 2 of so many channels, whose Transpose may be shown. */
+static void check_channels_last(int64_t channels, int is_shown) {
+    net t;
+    net_init(&t);
+    int x = transpose(&t, input(&t, DIMS(2, 9, 14, channels)), "0312");
+    oc__node *n = node(&t, "Conv", VERSION, 2, 1, 2);
+    int64_t pads[] = {1, 1, 1, 1}, strides[] = {2, 2};
+    n->in[0] = x;
+    n->in[1] = weight(&t, DIMS(20, channels, 3, 3));
+    oc__attr_set_ints(n, 0, "pads", oc__arena_dup(&t.arena, pads, sizeof(pads)),
+                      4);
+    oc__attr_set_ints(n, 1, "strides",
+                      oc__arena_dup(&t.arena, strides, sizeof(strides)), 2);
+    output(&t, op1(&t, "Relu", n->out[0]));
+    if (is_shown) output(&t, x);
+    check(&t, "Transpose", is_shown, -1);
+    net_deinit(&t);
+}
+
+static void pictures_with_channels_last_are_read_so(void **state) {
+    (void)state;
+    for (int64_t channels = 1; channels < 6; channels++)
+        check_channels_last(channels, 0);
+    check_channels_last(3, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norm_in_pieces_becomes_one_node),
@@ -819,6 +848,7 @@ int main(void) {
         cmocka_unit_test(attention_of_other_ranks_becomes_one_node),
         cmocka_unit_test(attention_that_sees_nothing_is_nan),
         cmocka_unit_test(attend_refuses_steps_that_lead_outside),
+        cmocka_unit_test(pictures_with_channels_last_are_read_so),
         cmocka_unit_test(passes_survive_failing_allocations),
         cmocka_unit_test(passes_of_codes_survive_failing_allocations),
     };
