@@ -15,6 +15,7 @@ static const pass_entry load_passes[] = {
     {"dead_code", oc__pass_dead_code, 0},
     {"simplify", oc__pass_simplify, 1},
     {"common_subexpr", oc__pass_common_subexpr, 1},
+    {"fold_pad", oc__pass_fold_pad, 1},
     {"fuse_scale", oc__pass_fuse_scale, 1},
     {"widen_depthwise", oc__pass_widen_depthwise, 1},
     {"dead_code", oc__pass_dead_code, 0},

@@ -63,6 +63,9 @@ oc_status oc__pass_simplify(oc__graph *g, const oc__pass_env *env,
 /** common_subexpr.c: computes equal things once. */
 oc_status oc__pass_common_subexpr(oc__graph *g, const oc__pass_env *env,
                                   oc_error *err);
+/** fold_pad.c: a Pad with zeros goes into the window behind it. */
+oc_status oc__pass_fold_pad(oc__graph *g, const oc__pass_env *env,
+                            oc_error *err);
 /** fuse_scale.c: batch norm and per-channel arithmetic into weights. */
 oc_status oc__pass_fuse_scale(oc__graph *g, const oc__pass_env *env,
                               oc_error *err);
