@@ -351,10 +351,10 @@ def yolo_with_channels_split_and_joined():
     a, b = n.op("Split", x, n.ints(16, 16), outs=2, axis=1)
     c = n.op("Add", b, n.op("Relu", conv(n, b, 16, 16, 3)))
     d = n.op("Relu", conv(n, c, 16, 16, 3))
-    y = n.op("Relu", conv(n, n.op("Concat", a, b, c, d, axis=1), 64, 24))
+    y = n.op("Relu", conv(n, n.op("Concat", a, b, c, d, axis=1), 64, 32))
     z = n.op("Concat", y, d, n.op("MaxPool", d, kernel_shape=[3, 3],
                                   pads=[1, 1, 1, 1]), axis=1)
-    check(n, conv(n, z, 56, 8), Block=0, Unblock=1, Split=1, Concat=2)
+    check(n, conv(n, z, 64, 8), Block=0, Unblock=1, Split=1, Concat=2)
 
 
 def split_between_blocks():

@@ -416,8 +416,12 @@ def rates_are_limited_by_key():
 def full_queues_answer_at_once():
     with Server(at("slow"), "--workers", "1", "--queue", "2") as s:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            jobs = [pool.submit(s.ask, "POST", "/v2/models/slow/infer",
-                                slow_request()) for _ in range(8)]
+            def ask():
+                return pool.submit(s.ask, "POST", "/v2/models/slow/infer",
+                                   slow_request())
+            jobs = [ask()]
+            wait_until(lambda: metric(s, "ocelli_running") == 1)
+            jobs += [ask() for _ in range(7)]
             answers = [j.result() for j in jobs]
         statuses = sorted(a[0] for a in answers)
         assert statuses == [200] * 3 + [503] * 5, statuses
