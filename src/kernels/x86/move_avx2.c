@@ -150,6 +150,14 @@ INLINE void part_2(const float *x, float *y, size_t yp) {
                      _mm256_permute4x64_pd(odd, 0xd8));
 }
 
+/* The first of each of 8 pairs. */
+INLINE void every_2(const float *x, float *y) {
+    __m256 a = _mm256_loadu_ps(x), b = _mm256_loadu_ps(x + 8);
+    FETCH(x);
+    __m256d even = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
+    _mm256_storeu_pd((double *)(void *)y, _mm256_permute4x64_pd(even, 0xd8));
+}
+
 /* 8 triples side by side.  Those of one column fall on different lanes of the
  * three vectors, so two blends gather them. */
 INLINE void part_3(const float *x, float *y, size_t yp) {
@@ -174,6 +182,9 @@ INLINE void narrow_b4(const char *from, size_t x_pitch, char *to,
     const float *x = (const float *)(const void *)from;
     float *y = (float *)(void *)to;
     size_t end = (rows - 1) * x_pitch + cols, r = 0;
+    if (cols == 1 && x_pitch == 2)
+        for (; r + 8 < rows; r += 8) /* the last pair may lack its second */
+            every_2(x + r * 2, y + r);
     if (cols == 2 && x_pitch == 2)
         for (; r + 8 <= rows; r += 8)
             part_2(x + r * 2, y + r, y_pitch);
