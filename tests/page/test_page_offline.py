@@ -31,7 +31,8 @@ def test_page_works_without_its_server(watch, models):
     for name in ("Recognise", "Segment", "Describe", "Disaster", "API", "About",
                  "Detect"):
         page.locator(".pages").get_by_role("link", name=name).click()
-        assert page.locator("h1:visible").inner_text() == name
+        until(page, lambda name=name:
+              page.locator("h1:visible").inner_text() == name)
     assert page.evaluate(
         "getComputedStyle(document.querySelector('.bar')).position") == \
         "sticky"
