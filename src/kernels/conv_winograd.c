@@ -72,9 +72,10 @@ static int winograd_can(const oc__kernels *kt, const oc__conv_geom *g) {
  * memory; a core alone reads 8 bytes a cycle, cores together less each.  They
  * are fetched while the products run, so only the longer of the two counts.
  * Cores with vectors twice as long do half as many multiply-adds in the time
- * in which memory brings so much. */
-static double bytes_a_cycle(const oc__kernels *kt) {
-    return 0.25 * kt->block;
+ * in which memory brings so much.  Few weights come from a cache, often. */
+#define SMALL_WEIGHTS (1 << 20)
+static double bytes_a_cycle(const oc__kernels *kt, double bytes) {
+    return (bytes < SMALL_WEIGHTS ? 1.0 : 0.25) * kt->block;
 }
 
 /* V and M of all tiles together, see plan_chunks(), go out to the third level
@@ -111,7 +112,8 @@ static double cost_of(const oc__kernels *kt, const oc__conv_geom *g, size_t m) {
                    (double)OC_CEIL_DIV((size_t)g->out_w, m);
     double products = (double)g->in_c * out_blocks;
     double bytes = points * products * kt->block * 4.0;
-    return fmax(1.1 * tiles * points * products, bytes / bytes_a_cycle(kt)) +
+    return fmax(1.1 * tiles * points * products,
+                bytes / bytes_a_cycle(kt, bytes)) +
            8.0 * tiles * points * (in_blocks + out_blocks) +
            spill_cost(kt, g, m, tiles);
 }
@@ -119,8 +121,9 @@ static double cost_of(const oc__kernels *kt, const oc__conv_geom *g, size_t m) {
 static double direct_cost(const oc__kernels *kt, const oc__conv_geom *g) {
     double out_blocks = (double)oc__blocks(kt, g->out_c);
     double products = 9.0 * (double)g->in_c * out_blocks;
+    double bytes = products * kt->block * 4.0;
     return fmax(1.06 * products * (double)(g->batch * g->out_h * g->out_w),
-                products * kt->block * 4.0 / bytes_a_cycle(kt));
+                bytes / bytes_a_cycle(kt, bytes));
 }
 
 static size_t best_m(const oc__kernels *kt, const oc__conv_geom *g) {
