@@ -77,7 +77,7 @@ class Ocelli:
     WAYS = {"f32": {}, "bf16": {"precision": 1},
             "avx2": {"cpu_mask": 0x3}}
 
-    def __init__(self, path, threads, library, cache, way):
+    def __init__(self, path, threads, library, cache, way="f32"):
         self.lib = lib = c.CDLL(library)
         lib.oc_dtype_name.restype = c.c_char_p
         lib.oc_model_input.restype = c.POINTER(self.Info)

@@ -24,11 +24,11 @@ PEERS = ("onnxruntime", "openvino")
 
 
 class Worker:
-    def __init__(self, engine, model, threads, args, cache=""):
+    def __init__(self, engine, model, threads, library, cache="", way="f32"):
         here = os.path.dirname(os.path.abspath(__file__))
         self.p = subprocess.Popen(
             [sys.executable, os.path.join(here, "peer_worker.py"), engine,
-             model, str(threads), args.library, cache, args.way],
+             model, str(threads), library, cache, way],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             stderr=subprocess.DEVNULL)
 
@@ -49,7 +49,7 @@ class Worker:
 
 
 def load_once(engine, model, threads, args, cache=""):
-    w = Worker(engine, model, threads, args, cache)
+    w = Worker(engine, model, threads, args.library, cache, args.way)
     answer = w.ask("load")
     w.quit()
     return answer.get("first_ms", math.inf)
@@ -84,7 +84,7 @@ def measure(model, threads, args):
         if args.way != "f32" and engine == "onnxruntime":
             out[engine] = {"error": "has no such switch"}
             continue
-        w = Worker(engine, model, threads, args)
+        w = Worker(engine, model, threads, args.library, way=args.way)
         out[engine] = w.ask("load")
         if "error" in out[engine]:
             w.quit()
