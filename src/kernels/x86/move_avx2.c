@@ -201,11 +201,48 @@ INLINE void narrow_b4(const char *from, size_t x_pitch, char *to,
                             cols);
 }
 
+/* 3 rows of bytes woven, as of a picture whose channels become last.  Byte j of
+ * the 48 that 16 columns make is column j / 3 of row j % 3. */
+INLINE void weave_b1(const char *from, size_t x_pitch, char *to, size_t y_pitch,
+                     size_t rows, size_t cols) {
+    const __m128i pick[3][3] = {
+        {_mm_setr_epi8(0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1,
+                       5),
+         _mm_setr_epi8(-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1,
+                       -1),
+         _mm_setr_epi8(-1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4,
+                       -1)},
+        {_mm_setr_epi8(-1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10,
+                       -1),
+         _mm_setr_epi8(5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1,
+                       10),
+         _mm_setr_epi8(-1, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1,
+                       -1)},
+        {_mm_setr_epi8(-1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15,
+                       -1, -1),
+         _mm_setr_epi8(-1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1,
+                       15, -1),
+         _mm_setr_epi8(10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1,
+                       -1, 15)}};
+    size_t c = 0;
+    for (; rows == 3 && y_pitch == 3 && c + 16 <= cols; c += 16)
+        for (size_t k = 0; k < 3; k++) {
+            __m128i v = _mm_setzero_si128();
+            for (size_t r = 0; r < 3; r++)
+                v = _mm_or_si128(
+                    v, _mm_shuffle_epi8(load16(from + r * x_pitch + c),
+                                        pick[k][r]));
+            store16(to + 3 * c + 16 * k, v);
+        }
+    oc__transpose_b1_scalar(from + c, x_pitch, to + c * y_pitch, y_pitch, rows,
+                            cols - c);
+}
+
 /* ---- whole matrices ------------------------------------------------------ */
 
 /* Whole tiles of a strip of columns c0..c1 by `tile`; what remains below and
- * to the right by the scalar kernel or `narrow`, which move the same bits. */
-#define TRANSPOSE(job, bytes, side, tile, narrow)                              \
+ * to the right by `low` and `narrow`, which move the same bits. */
+#define TRANSPOSE(job, bytes, side, tile, narrow, low)                         \
     OC_TARGET_AVX2 void oc__##job##_avx2(const void *x, size_t x_pitch,        \
                                          void *y, size_t y_pitch, size_t rows, \
                                          size_t cols) {                        \
@@ -221,17 +258,19 @@ INLINE void narrow_b4(const char *from, size_t x_pitch, char *to,
                          to + c * yp + r * bytes, yp);                         \
         }                                                                      \
         if (r1 < rows)                                                         \
-            oc__##job##_scalar(from + r1 * xp, x_pitch, to + r1 * bytes,       \
-                               y_pitch, rows - r1, c1);                        \
+            low(from + r1 * xp, x_pitch, to + r1 * bytes, y_pitch, rows - r1,  \
+                c1);                                                           \
         if (c1 < cols)                                                         \
             narrow(from + c1 * bytes, x_pitch, to + c1 * yp, y_pitch, rows,    \
                    cols - c1);                                                 \
     }
 
-TRANSPOSE(transpose_b1, 1, 16, tile_b1, oc__transpose_b1_scalar)
-TRANSPOSE(transpose_b2, 2, 8, tile_b2, oc__transpose_b2_scalar)
-TRANSPOSE(transpose_b4, 4, 8, tile_b4, narrow_b4)
-TRANSPOSE(transpose_b8, 8, 4, tile_b8, oc__transpose_b8_scalar)
+TRANSPOSE(transpose_b1, 1, 16, tile_b1, oc__transpose_b1_scalar, weave_b1)
+TRANSPOSE(transpose_b2, 2, 8, tile_b2, oc__transpose_b2_scalar,
+          oc__transpose_b2_scalar)
+TRANSPOSE(transpose_b4, 4, 8, tile_b4, narrow_b4, oc__transpose_b4_scalar)
+TRANSPOSE(transpose_b8, 8, 4, tile_b8, oc__transpose_b8_scalar,
+          oc__transpose_b8_scalar)
 
 OC_TARGET_AVX2 void oc__interleave_f32_avx2(const float *x, size_t x_pitch,
                                             size_t channels, float *y,
