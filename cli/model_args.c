@@ -15,7 +15,7 @@ uint32_t cli_cpu_mask(const cli_args *args) {
         {"sse41", OC_CPU_SSE41},
         {"avx2", OC_CPU_AVX2},
         {"avx512", OC_CPU_AVX512},
-        {"vnni", OC_CPU_AVX512VNNI | OC_CPU_AVXVNNI},
+        {"vnni", OC_CPU_AVX512VNNI | OC_CPU_AVXVNNI | OC_CPU_AVX512VBMI},
         {"bf16", OC_CPU_AVX512BF16},
         {"amx", OC_CPU_AMX_INT8 | OC_CPU_AMX_BF16},
     };

@@ -213,6 +213,7 @@ typedef struct oc_model oc_model;
 #define OC_CPU_AMX_INT8   (1u << 6)  /**< int8 tiles */
 #define OC_CPU_AMX_BF16   (1u << 7)  /**< bf16 tiles */
 #define OC_CPU_AVX512FP16 (1u << 8)  /**< f16 arithmetic */
+#define OC_CPU_AVX512VBMI (1u << 9)  /**< bytes looked up in registers */
 #define OC_CPU_NEON       (1u << 16) /**< 64-bit ARM */
 #define OC_CPU_NEON_DOT   (1u << 17) /**< int8 dot products */
 #define OC_CPU_NEON_I8MM  (1u << 18) /**< int8 matrix products */

@@ -65,6 +65,7 @@ static uint32_t detect_avx512(uint32_t b7, uint32_t c7, uint32_t d7,
     if (BIT(c7, 11)) f |= OC_CPU_AVX512VNNI;
     if (BIT(a71, 5)) f |= OC_CPU_AVX512BF16;
     if (BIT(d7, 23)) f |= OC_CPU_AVX512FP16;
+    if (BIT(c7, 1)) f |= OC_CPU_AVX512VBMI;
     return f;
 }
 
@@ -264,9 +265,10 @@ static const struct {
     {OC_CPU_AVX2, OC_CPU_SSE41},        {OC_CPU_AVX512, OC_CPU_AVX2},
     {OC_CPU_AVXVNNI, OC_CPU_AVX2},      {OC_CPU_AVX512VNNI, OC_CPU_AVX512},
     {OC_CPU_AVX512BF16, OC_CPU_AVX512}, {OC_CPU_AVX512FP16, OC_CPU_AVX512},
-    {OC_CPU_AMX_INT8, OC_CPU_AVX512},   {OC_CPU_AMX_BF16, OC_CPU_AVX512},
-    {OC_CPU_NEON_DOT, OC_CPU_NEON},     {OC_CPU_NEON_I8MM, OC_CPU_NEON},
-    {OC_CPU_NEON_FP16, OC_CPU_NEON},    {OC_CPU_NEON_BF16, OC_CPU_NEON},
+    {OC_CPU_AVX512VBMI, OC_CPU_AVX512}, {OC_CPU_AMX_INT8, OC_CPU_AVX512},
+    {OC_CPU_AMX_BF16, OC_CPU_AVX512},   {OC_CPU_NEON_DOT, OC_CPU_NEON},
+    {OC_CPU_NEON_I8MM, OC_CPU_NEON},    {OC_CPU_NEON_FP16, OC_CPU_NEON},
+    {OC_CPU_NEON_BF16, OC_CPU_NEON},
 };
 
 uint32_t oc__cpu_resolve_from(uint32_t present, uint32_t mask) {

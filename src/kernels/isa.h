@@ -32,6 +32,9 @@
 #define OC_TARGET_AVX512BF16                                                   \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,"  \
                           "fma,f16c,avx512bf16")))
+#define OC_TARGET_AVX512VBMI                                                   \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,"  \
+                          "fma,f16c,avx512vbmi")))
 #define OC_TARGET_AVXVNNI __attribute__((target("avx2,fma,f16c,avxvnni")))
 /* NEON is part of every aarch64; later additions need their own attribute. */
 #define OC_TARGET_NEON

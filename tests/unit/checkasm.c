@@ -149,14 +149,23 @@ const oc__kernels *check_scalar(void) {
 
 void check_each_mask(void (*fn)(const oc__kernels *k)) {
     static const uint32_t masks[] = {
-        OC_CPU_SCALAR,     OC_CPU_SSE41,
-        OC_CPU_AVX2,       OC_CPU_AVXVNNI,
-        OC_CPU_AVX512,     OC_CPU_AVX512VNNI,
-        OC_CPU_AVX512BF16, OC_CPU_AVX512FP16,
-        OC_CPU_AMX_INT8,   OC_CPU_AMX_BF16,
-        OC_CPU_NEON,       OC_CPU_NEON_DOT,
-        OC_CPU_NEON_I8MM,  OC_CPU_NEON_FP16,
-        OC_CPU_NEON_BF16,  0,
+        OC_CPU_SCALAR,
+        OC_CPU_SSE41,
+        OC_CPU_AVX2,
+        OC_CPU_AVXVNNI,
+        OC_CPU_AVX512,
+        OC_CPU_AVX512VNNI,
+        OC_CPU_AVX512BF16,
+        OC_CPU_AVX512FP16,
+        OC_CPU_AVX512VBMI,
+        OC_CPU_AMX_INT8,
+        OC_CPU_AMX_BF16,
+        OC_CPU_NEON,
+        OC_CPU_NEON_DOT,
+        OC_CPU_NEON_I8MM,
+        OC_CPU_NEON_FP16,
+        OC_CPU_NEON_BF16,
+        0,
     };
     uint32_t done[OC_COUNT(masks)];
     size_t count = 0;

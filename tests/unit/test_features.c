@@ -39,6 +39,7 @@ static void features_agree_with_kernel(void **state) {
         {OC_CPU_AVXVNNI, "avx_vnni"},
         {OC_CPU_AVX512BF16, "avx512_bf16"},
         {OC_CPU_AVX512FP16, "avx512_fp16"},
+        {OC_CPU_AVX512VBMI, "avx512vbmi"},
 #elif defined(__aarch64__)
         {OC_CPU_NEON, "asimd"},
         {OC_CPU_NEON_DOT, "asimddp"},
