@@ -31,6 +31,7 @@ static const pass_entry shaped_passes[] = {
     {"fuse_norm", oc__pass_fuse_norm, 1},
     {"fuse_attention", oc__pass_fuse_attention, 1},
     {"dead_code", oc__pass_dead_code, 1},
+    {"merge_convs", oc__pass_merge_convs, 1},
     {"turn_tokens", oc__pass_turn_tokens, 1},
     {"layout", oc__pass_layout, 1},
     {"fuse_argmax", oc__pass_fuse_argmax, 1},

@@ -87,6 +87,9 @@ oc_status oc__pass_fuse_norm(oc__graph *g, const oc__pass_env *env,
 /** fuse_attention.c: attention in pieces becomes one node. */
 oc_status oc__pass_fuse_attention(oc__graph *g, const oc__pass_env *env,
                                   oc_error *err);
+/** merge_convs.c: convolutions of one value become one convolution. */
+oc_status oc__pass_merge_convs(oc__graph *g, const oc__pass_env *env,
+                               oc_error *err);
 /** turn_tokens.c: rows of tokens become pictures by one Transpose. */
 oc_status oc__pass_turn_tokens(oc__graph *g, const oc__pass_env *env,
                                oc_error *err);
