@@ -238,6 +238,55 @@ INLINE void weave_b1(const char *from, size_t x_pitch, char *to, size_t y_pitch,
                             cols - c);
 }
 
+/* Two rows of 8 to pairs side by side. */
+INLINE void join_2(const float *x, size_t xp, float *y) {
+    __m256 a = _mm256_loadu_ps(x), b = _mm256_loadu_ps(x + xp);
+    __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+    _mm256_storeu_ps(y, _mm256_permute2f128_ps(low, high, 0x20));
+    _mm256_storeu_ps(y + 8, _mm256_permute2f128_ps(low, high, 0x31));
+}
+
+/* Three rows of 8, or four, to columns of four.  Of three, the fourth element
+ * is what stands in the third, so that it may be anything. */
+INLINE void tile_4x8(const float *x, size_t xp, float *y, size_t yp,
+                     size_t rows) {
+    __m256 a[4], b[4];
+    for (size_t i = 0; i < 4; i++)
+        a[i] = _mm256_loadu_ps(x + (i < rows ? i : rows - 1) * xp);
+    for (int i = 0; i < 2; i++) {
+        b[2 * i] = _mm256_unpacklo_ps(a[2 * i], a[2 * i + 1]);
+        b[2 * i + 1] = _mm256_unpackhi_ps(a[2 * i], a[2 * i + 1]);
+    }
+    a[0] = _mm256_shuffle_ps(b[0], b[2], 0x44);
+    a[1] = _mm256_shuffle_ps(b[0], b[2], 0xee);
+    a[2] = _mm256_shuffle_ps(b[1], b[3], 0x44);
+    a[3] = _mm256_shuffle_ps(b[1], b[3], 0xee);
+    for (size_t i = 0; i < 4; i++)
+        _mm_storeu_ps(y + i * yp, _mm256_castps256_ps128(a[i]));
+    for (size_t i = 0; i < 4; i++)
+        _mm_storeu_ps(y + (4 + i) * yp, _mm256_extractf128_ps(a[i], 1));
+}
+
+/* Fewer rows than a tile has, as of the taps that an upsampling joins.  Triples
+ * are stored with what follows, which the next one puts right. */
+INLINE void low_b4(const char *from, size_t x_pitch, char *to, size_t y_pitch,
+                   size_t rows, size_t cols) {
+    const float *x = (const float *)(const void *)from;
+    float *y = (float *)(void *)to;
+    size_t c = 0;
+    if (rows == 2 && y_pitch == 2)
+        for (; c + 8 <= cols; c += 8)
+            join_2(x + c, x_pitch, y + c * 2);
+    if (rows == 3 && y_pitch == 3)
+        for (; c + 8 < cols; c += 8)
+            tile_4x8(x + c, x_pitch, y + c * 3, 3, 3);
+    if (rows == 4)
+        for (; c + 8 <= cols; c += 8)
+            tile_4x8(x + c, x_pitch, y + c * y_pitch, y_pitch, 4);
+    oc__transpose_b4_scalar(x + c, x_pitch, y + c * y_pitch, y_pitch, rows,
+                            cols - c);
+}
+
 /* ---- whole matrices ------------------------------------------------------ */
 
 /* Whole tiles of a strip of columns c0..c1 by `tile`; what remains below and
@@ -268,7 +317,7 @@ INLINE void weave_b1(const char *from, size_t x_pitch, char *to, size_t y_pitch,
 TRANSPOSE(transpose_b1, 1, 16, tile_b1, oc__transpose_b1_scalar, weave_b1)
 TRANSPOSE(transpose_b2, 2, 8, tile_b2, oc__transpose_b2_scalar,
           oc__transpose_b2_scalar)
-TRANSPOSE(transpose_b4, 4, 8, tile_b4, narrow_b4, oc__transpose_b4_scalar)
+TRANSPOSE(transpose_b4, 4, 8, tile_b4, narrow_b4, low_b4)
 TRANSPOSE(transpose_b8, 8, 4, tile_b8, oc__transpose_b8_scalar,
           oc__transpose_b8_scalar)
 
