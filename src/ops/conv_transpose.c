@@ -8,7 +8,16 @@
  *
  * and adding its rows into the output at the taps' places does the rest.
  * The product is cut into chunks of output channels, which are independent.
+ *
+ * Where windows do not meet, as of 2x2 with stride 2, nothing is added up:
+ * each output is one element of the product, or the bias alone.  Then the
+ * product is cut along pixels, too, so that it stays in L2 until its rows are
+ * joined, column by column, to rows of the output:
+ *
+ *     tap 0:  a0 a1 a2 ..
+ *     tap 1:  b0 b1 b2 ..    ->    output:  a0 b0 a1 b1 a2 b2 ..
  */
+#include "kernels/share.h"
 #include "ops/nn.h"
 #include "ops/window.h"
 
@@ -33,6 +42,11 @@ typedef struct transpose_job {
     int64_t chunks; /* of a group */
     size_t gemm_bytes;
     int direct; /* too few input channels for a product to pay */
+    /* Of windows that do not meet: pixels of a tile, tiles of a group, the
+     * pixels of a row of which all taps are inside, and the bias once a tap. */
+    int apart;
+    int64_t tile, tiles, lo, hi, packed_elems;
+    float *bias_rows;
     const oc__ctx *c;
 } transpose_job;
 
@@ -112,6 +126,240 @@ static oc_status read_transpose(const oc__ctx *c, transpose_job *job) {
     return OC_OK;
 }
 
+/* ---- windows that do not meet -------------------------------------------- */
+
+/* What a worker holds of input and product takes so much of L2, beside the
+ * weights and the lines of the output. */
+#define TILE_SHARE 0.75
+/* Rows of the product of a tile: more of them use the packed input longer. */
+#define TILE_ROWS 128
+/* An output takes as long as so many multiply-adds to be moved. */
+#define MOVE_WORK (OC_SHARE_CYCLE / 2)
+/* Outputs that a thread sets to the bias at least. */
+#define FILL_GRAIN 16384
+
+static int windows_apart(const oc__window *v) {
+    int last = v->rank - 1;
+    for (int d = 0; d < v->rank; d++)
+        if (v->out[d] > 1 && oc__window_extent(v, d) > v->stride[d]) return 0;
+    /* Taps of a row are joined as neighbours. */
+    return v->kernel[last] == 1 || v->dilation[last] == 1;
+}
+
+/* Whether there is a window over each output. */
+static int windows_cover(const oc__window *v) {
+    for (int d = 0; d < v->rank; d++) {
+        int64_t end = (v->out[d] - 1) * v->stride[d] + v->kernel[d];
+        if (v->kernel[d] > 1 && v->dilation[d] > 1) return 0;
+        if (v->out[d] > 1 && v->kernel[d] < v->stride[d]) return 0;
+        if (v->pad_lo[d] < 0 || end - v->pad_lo[d] < v->in[d]) return 0;
+    }
+    return 1;
+}
+
+/* Multiply-adds, or what takes as long, of one channel of one group. */
+static double channel_work(const transpose_job *job, int64_t pixels) {
+    double outs =
+        (double)oc__window_taps(&job->v, job->v.rank) * (double)pixels;
+    return outs * ((double)job->group_in + MOVE_WORK);
+}
+
+/* Tiles as large as L2 has room for, and enough of them for all threads. */
+static void choose_tile(const oc__ctx *c, transpose_job *job) {
+    int64_t nr = (int64_t)oc__lin_f32_packed(c->kernels, 1, 1);
+    int64_t taps = oc__window_taps(&job->v, job->v.rank);
+    int64_t pixels = OC_MAX(oc__count(job->v.out, job->v.rank), 1);
+    job->chunk = OC_MIN(OC_MAX(TILE_ROWS / taps, 1), job->group_out);
+    job->chunk = OC_MAX(job->chunk, 1);
+    job->chunks = OC_CEIL_DIV(job->group_out, job->chunk);
+    double room = TILE_SHARE * (double)c->kernels->l2_bytes / sizeof(float);
+    double column = (double)job->group_in + (double)(job->chunk * taps);
+    int64_t fit = OC_MAX((int64_t)(room / column) / nr, 1);
+    int64_t most = OC_CEIL_DIV(pixels, nr), tiles = OC_CEIL_DIV(most, fit);
+    /* Cells that one tile makes, and tasks that are worth it. */
+    double cells = OC_MAX(
+        (double)job->batch * (double)job->group * (double)job->chunks, 1.0);
+    double work = (double)job->batch * (double)job->group *
+                  (double)job->group_out * channel_work(job, pixels);
+    double tasks = (double)oc__share_tasks(c->threads, work);
+    if (cells < tasks) {
+        tiles = OC_MAX(tiles, OC_MIN((int64_t)(tasks / cells) + 1, most));
+        tiles = (int64_t)oc__share_even(c->threads, (size_t)cells,
+                                        (size_t)tiles, (size_t)most);
+    }
+    job->tile = OC_CEIL_DIV(most, tiles) * nr;
+    job->tiles = OC_CEIL_DIV(pixels, job->tile);
+}
+
+/* So many elements, the next worker's beginning with a line; -1: too many. */
+static int64_t whole_lines(size_t elems) {
+    if (elems > SIZE_MAX / 2) return -1;
+    return (int64_t)oc__align_up(elems, OC_ALIGN);
+}
+
+static void layout_apart(oc__ctx *c, oc__bump *b, transpose_job *job) {
+    const oc__kernels *kt = c->kernels;
+    const oc__window *v = &job->v;
+    int64_t taps = oc__window_taps(v, v->rank), none;
+    int last = v->rank - 1;
+    size_t each = sizeof(float) * (size_t)OC_MAX(c->threads, 1);
+    choose_tile(c, job);
+    oc__window_span(v, last, 0, &job->lo, &none);
+    oc__window_span(v, last, v->kernel[last] - 1, &none, &job->hi);
+    int64_t rows = job->chunk * taps;
+    job->packed_elems =
+        whole_lines(oc__lin_f32_packed(kt, job->group_in, job->tile));
+    job->packed = oc__bump_take(b, job->packed_elems, each);
+    job->cols_elems = whole_lines((size_t)(rows * job->tile));
+    job->cols = oc__bump_take(b, job->cols_elems, each);
+    job->gemm_bytes = oc__align_up(
+        oc__lin_f32_scratch(kt, rows, job->tile, job->group_in, 1), OC_ALIGN);
+    job->gemm = oc__bump_take(b, OC_MAX(c->threads, 1), job->gemm_bytes);
+    if (bias_of(c))
+        job->bias_rows =
+            oc__bump_take(b, job->dims[1], sizeof(float) * (size_t)taps);
+}
+
+/* Pixels x .. x + n - 1 of a row of the input: their taps, rows of `from`, to
+ * a row of the output. */
+static void join_row(const transpose_job *job, const float *from, int64_t x,
+                     int64_t n, float *to) {
+    const oc__window *v = &job->v;
+    int last = v->rank - 1;
+    int64_t taps = v->kernel[last], step = v->stride[last], end = x + n;
+    while (x < end) {
+        int64_t at = x * step - v->pad_lo[last], run = 1;
+        if (x >= job->lo && x < job->hi) {
+            run = OC_MIN(job->hi, end) - x;
+            if (step == 1 && taps == 1)
+                memcpy(to + at, from, sizeof(float) * (size_t)run);
+            else
+                job->c->kernels->transpose_b4(from, (size_t)job->tile, to + at,
+                                              (size_t)step, (size_t)taps,
+                                              (size_t)run);
+        } else {
+            for (int64_t k = 0; k < taps; k++)
+                if (at + k >= 0 && at + k < v->in[last])
+                    to[at + k] = from[k * job->tile];
+        }
+        x += run;
+        from += run;
+    }
+}
+
+/* Pixels begin .. begin + n - 1: their rows of one output channel to its
+ * plane. */
+static void join_plane(const transpose_job *job, const float *from,
+                       int64_t begin, int64_t n, float *plane) {
+    const oc__window *v = &job->v;
+    int last = v->rank - 1;
+    int64_t width = v->out[last], x = begin % width, i[OC_MAX_RANK] = {0};
+    oc__unravel(begin / width, v->out, last, i);
+    for (int64_t j = 0, run; j < n; j += run, x = 0) {
+        int64_t tap[OC_MAX_RANK] = {0};
+        const float *rows = from + j;
+        run = OC_MIN(width - x, n - j);
+        do {
+            int64_t row = 0;
+            int inside = 1;
+            for (int d = 0; d < last; d++) {
+                int64_t y = i[d] * v->stride[d] - v->pad_lo[d] +
+                            tap[d] * v->dilation[d];
+                inside &= y >= 0 && y < v->in[d];
+                row = row * v->in[d] + y;
+            }
+            if (inside) join_row(job, rows, x, run, plane + row * v->in[last]);
+            rows += v->kernel[last] * job->tile;
+        } while (oc__odometer(tap, v->kernel, last));
+        oc__odometer(i, v->out, last);
+    }
+}
+
+/* One tile, packed, times the weights of some output channels. */
+static void apart_cell(const transpose_job *job, int64_t pair, int64_t tile,
+                       int64_t chunk, int worker) {
+    const oc__window *v = &job->v;
+    int64_t pixels = oc__count(v->out, v->rank);
+    int64_t out_plane = oc__count(v->in, v->rank);
+    int64_t taps = oc__window_taps(v, v->rank);
+    int64_t group = pair % job->group, begin = chunk * job->chunk;
+    int64_t count = OC_MIN(job->chunk, job->group_out - begin);
+    int64_t channel = group * job->group_out + begin;
+    int64_t j0 = tile * job->tile, n = OC_MIN(job->tile, pixels - j0);
+    float *cols = (float *)job->cols + worker * job->cols_elems;
+    oc__gemm_f32_args a = {0};
+    a.m = (size_t)(count * taps);
+    a.n = (size_t)n;
+    a.k = (size_t)job->group_in;
+    a.a = (const float *)job->wt +
+          (group * job->group_in * job->group_out + begin) * taps;
+    a.a_row_stride = 1;
+    a.a_col_stride = (size_t)(job->group_out * taps);
+    a.packed_b = (const float *)job->packed + worker * job->packed_elems;
+    a.c = cols;
+    a.c_row_stride = (size_t)job->tile;
+    a.bias_m = job->bias ? job->bias_rows + channel * taps : NULL;
+    a.alpha = 1;
+    oc__gemm_f32(job->c->kernels, NULL, &a,
+                 job->gemm + (size_t)worker * job->gemm_bytes);
+    float *y = (float *)job->y +
+               (pair / job->group * job->dims[1] + channel) * out_plane;
+    for (int64_t m = 0; m < count; m++)
+        join_plane(job, cols + m * taps * job->tile, j0, n, y + m * out_plane);
+}
+
+/* Cells are (pair of picture and group, tile, chunk); a tile is packed once
+ * for the chunks that follow one another. */
+static void apart_task(void *user, int task, int worker) {
+    const oc__share *s = user;
+    const transpose_job *job = s->ctx;
+    int64_t pixels = oc__count(job->v.out, job->v.rank), packed = -1;
+    oc__lin l = {job->c->kernels, NULL, NULL};
+    size_t end = oc__share_end(s, (size_t)task);
+    for (size_t i = oc__share_begin(s, (size_t)task); i < end; i++) {
+        int64_t at = (int64_t)i / job->chunks, tile = at % job->tiles;
+        int64_t pair = at / job->tiles, j0 = tile * job->tile;
+        if (at != packed)
+            oc__lin_f32_pack(
+                &l, job->group_in, OC_MIN(job->tile, pixels - j0),
+                (const float *)job->x + pair * job->group_in * pixels + j0,
+                pixels, 1, (float *)job->packed + worker * job->packed_elems);
+        packed = at;
+        apart_cell(job, pair, tile, (int64_t)i % job->chunks, worker);
+    }
+}
+
+static void fill_bias(void *user, int64_t begin, int64_t end, int worker) {
+    const transpose_job *job = user;
+    int64_t plane = oc__count(job->v.in, job->v.rank);
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        float *y = (float *)job->y + i * plane;
+        float bias =
+            job->bias ? ((const float *)job->bias)[i % job->dims[1]] : 0;
+        for (int64_t j = 0; j < plane; j++)
+            y[j] = bias;
+    }
+}
+
+static void run_apart(const oc__ctx *c, transpose_job *job) {
+    int64_t taps = oc__window_taps(&job->v, job->v.rank);
+    int64_t pixels = oc__count(job->v.out, job->v.rank);
+    int64_t plane = oc__count(job->v.in, job->v.rank);
+    if (!windows_cover(&job->v))
+        oc__parallel(c, job->batch * job->dims[1], FILL_GRAIN / plane + 1,
+                     fill_bias, job);
+    if (pixels == 0) return;
+    for (int64_t i = 0; job->bias && i < job->dims[1] * taps; i++)
+        job->bias_rows[i] = ((const float *)job->bias)[i / taps];
+    size_t cells = (size_t)(job->batch * job->group * job->chunks * job->tiles);
+    oc__share_run(c->pool, cells,
+                  (double)job->chunk * channel_work(job, job->tile), apart_task,
+                  job);
+}
+
+/* ---- any windows --------------------------------------------------------- */
+
 static void layout(oc__ctx *c, oc__bump *b, transpose_job *job) {
     const oc__kernels *kt = c->kernels;
     int threads = OC_MAX(c->threads, 1);
@@ -121,6 +369,11 @@ static void layout(oc__ctx *c, oc__bump *b, transpose_job *job) {
     job->bias = oc__real_tensor(c, b, bias_of(c), job->real);
     job->y = oc__real_out(c, b, 0, job->dtype,
                           oc__count(job->dims, job->v.rank + 2), job->real);
+    job->apart = job->real == OC_DTYPE_F32 && windows_apart(&job->v);
+    if (job->apart) {
+        layout_apart(c, b, job);
+        return;
+    }
     job->direct = job->group_in < 3;
     job->chunk = 1;
     if (job->direct) return;
@@ -170,6 +423,11 @@ static oc_status run_transpose(oc__ctx *c) {
     oc__bump b = oc__bump_cutter(c);
     layout(c, &b, &job);
     if (oc__count(job.dims, job.v.rank + 2) == 0) return OC_OK;
+    if (job.apart) {
+        run_apart(c, &job);
+        oc__real_done(c, 0, job.y, job.real);
+        return OC_OK;
+    }
     int64_t chunks = (job.group_out + job.chunk - 1) / job.chunk;
     void (*range)(void *, int64_t, int64_t, int) =
         job.real == OC_DTYPE_F64 ? transpose_range_f64 : transpose_range_f32;

@@ -206,6 +206,31 @@ def conv_transpose_matches():
                      group=group, **attrs))
 
 
+def conv_transpose_matches_where_windows_do_not_meet():
+    for _ in range(60):
+        rank = randint(1, 3)
+        group = pick(1, 1, 2, 3)
+        ic, oc = group * randint(1, 20), group * randint(1, 9)
+        kernel = [pick(1, 2, 2, 3, 4, 5) for _ in range(rank)]
+        stride = [k + pick(0, 0, 0, 1) for k in kernel]
+        size = [randint(1, {1: 3000, 2: 90, 3: 14}[rank])
+                for _ in range(rank)]
+        # Something must be left of the output.
+        pads = [pick(0, 0, randint(0, k // 2)) if n > 1 else 0
+                for k, n in zip(kernel * 2, size * 2)]
+        more = [randint(0, s - 1) for s in stride]
+        x, w = noise(pick(1, 1, 2), ic, *size), noise(ic, oc // group, *kernel)
+        compare(Call("ConvTranspose", [x, w, pick(None, noise(oc))],
+                     group=group, strides=stride, pads=pads,
+                     output_padding=pick(None, more)))
+    # Rows as long as several tiles, and channels for several products.
+    for ic, oc, size in ((40, 3, (2, 9000)), (300, 70, (17, 16)),
+                         (2, 1, (260, 260))):
+        compare(Call("ConvTranspose", [noise(1, ic, *size),
+                                       noise(ic, oc, 2, 2), noise(oc)],
+                     strides=[2, 2]))
+
+
 def conv_transpose_matches_with_output_shape():
     for _ in range(30):
         stride = [randint(1, 3), randint(1, 3)]
@@ -717,6 +742,8 @@ def plain_calls():
     yield Call("ConvTranspose", [x, noise(6, 4, 3, 3), noise(4)], opset=22,
                strides=[2, 1], pads=[1, 0, 1, 1])
     yield Call("ConvTranspose", [x, noise(6, 2, 3, 3)], group=3)
+    yield Call("ConvTranspose", [x, noise(6, 3, 2, 2), noise(3)],
+               strides=[2, 2])
     yield Call("DeformConv", [x, noise(5, 6, 2, 2), noise(2, 8, 6, 7)],
                opset=19)
     yield Call("MaxPool", [x], outputs=2, kernel_shape=[3, 2],

@@ -223,6 +223,15 @@ static const gradient_case cases[] = {
     CASE("y = ConvTranspose(x, w, b) strides=2,", "x 2x3x4; w 3x4x3; b 4"),
     CASE("y = ConvTranspose(x, w)", "x 1x2x2x3x2; w 2x3x2x2x3"),
     LARGE("y = ConvTranspose(x, w) strides=2,2", "x 2x64x14x13; w 64x40x2x2"),
+    CASE("y = ConvTranspose(x, w, b) strides=3,2 pads=1,1,2,0 "
+         "output_padding=1,1", "x 2x3x4x5; w 3x2x3x2; b 2"),
+    CASE("y = ConvTranspose(x, w, b) strides=4,3 dilations=2,1 group=2",
+         "x 1x4x3x4; w 4x2x2x2; b 4"),
+    LARGE("y = ConvTranspose(x, w, b) strides=2,2 group=2",
+          "x 1x34x61x67; w 34x9x2x2; b 18"),
+    LARGE("y = ConvTranspose(x, w, b) strides=3, pads=2,1",
+          "x 2x5x3001; w 5x7x3; b 7"),
+    LARGE("y = Conv(x, w) strides=4,4", "x 2x3x64x68; w 48x3x4x4"),
     /* ---- poolings --------------------------------------------------------- */
     CASE("y = MaxPool(x) kernel_shape=2,2 strides=2,2", "x 2x3x6x7"),
     CASE("y, i = MaxPool(x) kernel_shape=3,3 strides=2,2 pads=1,1,1,1",
