@@ -50,6 +50,94 @@ typedef struct transpose_job {
     const oc__ctx *c;
 } transpose_job;
 
+/* ---- windows that meet --------------------------------------------------- */
+
+/* As many outputs are joined at a time before they are added. */
+#define JOIN_ELEMS 1024
+/* Rows of fewer pixels are added one by one, which takes no longer. */
+#define JOIN_WIDTH 16
+
+/* Where the row lies that tap `tap` of window i falls on, but for the last
+ * dimension; -1: outside. */
+static int64_t row_of(const oc__window *v, const int64_t *i,
+                      const int64_t *tap) {
+    int64_t row = 0;
+    for (int d = 0; d < v->rank - 1; d++) {
+        int64_t y =
+            i[d] * v->stride[d] - v->pad_lo[d] + tap[d] * v->dilation[d];
+        if (y < 0 || y >= v->in[d]) return -1;
+        row = row * v->in[d] + y;
+    }
+    return row;
+}
+
+/* Windows lo .. hi - 1 of a row: `taps` rows of `from`, side by side in the
+ * output, added to it at `to`. */
+static void add_joined(const transpose_job *job, const float *from,
+                       int64_t pitch, int64_t taps, int64_t n, float *to) {
+    const oc__kernels *kt = job->c->kernels;
+    float joined[JOIN_ELEMS];
+    int64_t most = JOIN_ELEMS / taps;
+    if (taps == 1) {
+        kt->binary_f32(OC_BINARY_ADD, to, 1, from, 1, to, (size_t)n);
+        return;
+    }
+    for (int64_t i = 0; i < n; i += most) {
+        int64_t run = OC_MIN(most, n - i);
+        kt->transpose_b4(from + i, (size_t)pitch, joined, (size_t)taps,
+                         (size_t)taps, (size_t)run);
+        kt->binary_f32(OC_BINARY_ADD, to + i * taps, 1, joined, 1,
+                       to + i * taps, (size_t)(run * taps));
+    }
+}
+
+/* Adds to a plane what taps first .. first + taps - 1 of rows spread, where
+ * taps is the stride and `spread` all taps of a channel. */
+static void add_taps(const transpose_job *job, const float *spread,
+                     int64_t first, int64_t taps, float *plane) {
+    const oc__window *v = &job->v;
+    int last = v->rank - 1;
+    int64_t width = v->out[last], pitch = oc__count(v->out, v->rank);
+    int64_t shift = first * v->dilation[last] - v->pad_lo[last];
+    int64_t lo, hi, none, i[OC_MAX_RANK] = {0};
+    /* Of windows lo .. hi - 1 all these taps are inside. */
+    oc__window_span(v, last, first, &lo, &none);
+    oc__window_span(v, last, first + taps - 1, &none, &hi);
+    hi = OC_MAX(hi, lo);
+    do {
+        int64_t tap[OC_MAX_RANK] = {0};
+        const float *from = spread + first * pitch;
+        do {
+            int64_t row = row_of(v, i, tap);
+            float *to = plane + OC_MAX(row, 0) * v->in[last];
+            for (int64_t x = 0; row >= 0 && x < width; x++) {
+                int64_t at = x * taps + shift;
+                if (x == lo && lo < hi) {
+                    add_joined(job, from + x, pitch, taps, hi - lo, to + at);
+                    x = hi - 1;
+                    continue;
+                }
+                for (int64_t k = 0; k < taps; k++)
+                    if (at + k >= 0 && at + k < v->in[last])
+                        to[at + k] += from[k * pitch + x];
+            }
+            from += v->kernel[last] * pitch;
+        } while (oc__odometer(tap, v->kernel, last));
+        spread += width;
+    } while (oc__odometer(i, v->out, last));
+}
+
+/* Taps that are added by add_taps(): runs as long as the stride, which are
+ * neighbours in the output. */
+static int64_t joined_taps(const oc__window *v, oc_dtype real) {
+    int last = v->rank - 1;
+    if (real != OC_DTYPE_F32 || v->stride[last] > JOIN_ELEMS ||
+        v->out[last] < JOIN_WIDTH ||
+        (v->dilation[last] > 1 && v->stride[last] > 1))
+        return 0;
+    return v->kernel[last] / v->stride[last] * v->stride[last];
+}
+
 #define REAL      float
 #define FN(name)  name##_f32
 #define LIN(name) oc__lin_f32##name

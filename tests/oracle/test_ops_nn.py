@@ -231,6 +231,24 @@ def conv_transpose_matches_where_windows_do_not_meet():
                      strides=[2, 2]))
 
 
+def conv_transpose_matches_on_long_rows():
+    for _ in range(40):
+        rank = randint(1, 3)
+        group = pick(1, 1, 2)
+        kernel = [randint(1, 4) for _ in range(rank - 1)] + [randint(1, 9)]
+        stride = [randint(1, 3) for _ in range(rank - 1)] + [randint(1, 5)]
+        size = [randint(2, 5) for _ in range(rank - 1)] + [randint(16, 700)]
+        ic, oc = group * randint(3, 6), group * randint(1, 5)
+        attrs = dict(strides=stride, group=group,
+                     pads=[randint(0, k // 2) for k in kernel * 2])
+        if randint(0, 1):
+            attrs["dilations"] = [pick(1, 1, 2) for _ in range(rank)]
+        x, w = noise(pick(1, 2), ic, *size), noise(ic, oc // group, *kernel)
+        compare(Call("ConvTranspose", [x, w, pick(None, noise(oc))], **attrs))
+    compare(Call("ConvTranspose", [noise(1, 3, 4, 40), noise(3, 2, 2, 3)],
+                 dilations=[1, 3], pads=[0, 2, 0, 1]))
+
+
 def conv_transpose_matches_with_output_shape():
     for _ in range(30):
         stride = [randint(1, 3), randint(1, 3)]

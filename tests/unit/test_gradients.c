@@ -231,6 +231,10 @@ static const gradient_case cases[] = {
           "x 1x34x61x67; w 34x9x2x2; b 18"),
     LARGE("y = ConvTranspose(x, w, b) strides=3, pads=2,1",
           "x 2x5x3001; w 5x7x3; b 7"),
+    LARGE("y = ConvTranspose(x, w, b) strides=2,2 pads=1,1,1,1",
+          "x 2x7x5x37; w 7x6x4x5; b 6"),
+    CASE("y = ConvTranspose(x, w) dilations=1,3 pads=0,2,0,1",
+         "x 1x3x2x20; w 3x2x2x3"),
     LARGE("y = Conv(x, w) strides=4,4", "x 2x3x64x68; w 48x3x4x4"),
     /* ---- poolings --------------------------------------------------------- */
     CASE("y = MaxPool(x) kernel_shape=2,2 strides=2,2", "x 2x3x6x7"),
