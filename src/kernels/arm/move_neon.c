@@ -71,7 +71,28 @@ INLINE void tile_b8(const char *x, size_t xp, char *y, size_t yp) {
     vst1q_u64((uint64_t *)(void *)(y + yp), vzip2q_u64(a, b));
 }
 
-#define TRANSPOSE(job, bytes, side, tile)                                      \
+/* Fewer rows than a tile has, as of the taps that an upsampling joins. */
+INLINE void low_b4(const char *from, size_t x_pitch, char *to, size_t y_pitch,
+                   size_t rows, size_t cols) {
+    const uint32_t *x = (const uint32_t *)(const void *)from;
+    uint32_t *y = (uint32_t *)(void *)to;
+    size_t c = 0;
+    if (rows == 2 && y_pitch == 2)
+        for (; c + 4 <= cols; c += 4) {
+            uint32x4x2_t a = {{vld1q_u32(x + c), vld1q_u32(x + x_pitch + c)}};
+            vst2q_u32(y + c * 2, a);
+        }
+    if (rows == 3 && y_pitch == 3)
+        for (; c + 4 <= cols; c += 4) {
+            uint32x4x3_t a = {{vld1q_u32(x + c), vld1q_u32(x + x_pitch + c),
+                               vld1q_u32(x + 2 * x_pitch + c)}};
+            vst3q_u32(y + c * 3, a);
+        }
+    oc__transpose_b4_scalar(x + c, x_pitch, y + c * y_pitch, y_pitch, rows,
+                            cols - c);
+}
+
+#define TRANSPOSE(job, bytes, side, tile, low)                                 \
     void oc__##job##_neon(const void *x, size_t x_pitch, void *y,              \
                           size_t y_pitch, size_t rows, size_t cols) {          \
         const char *from = x;                                                  \
@@ -86,17 +107,17 @@ INLINE void tile_b8(const char *x, size_t xp, char *y, size_t yp) {
                          to + c * yp + r * bytes, yp);                         \
         }                                                                      \
         if (r1 < rows)                                                         \
-            oc__##job##_scalar(from + r1 * xp, x_pitch, to + r1 * bytes,       \
-                               y_pitch, rows - r1, c1);                        \
+            low(from + r1 * xp, x_pitch, to + r1 * bytes, y_pitch, rows - r1,  \
+                c1);                                                           \
         if (c1 < cols)                                                         \
             oc__##job##_scalar(from + c1 * bytes, x_pitch, to + c1 * yp,       \
                                y_pitch, rows, cols - c1);                      \
     }
 
-TRANSPOSE(transpose_b1, 1, 16, tile_b1)
-TRANSPOSE(transpose_b2, 2, 8, tile_b2)
-TRANSPOSE(transpose_b4, 4, 4, tile_b4)
-TRANSPOSE(transpose_b8, 8, 2, tile_b8)
+TRANSPOSE(transpose_b1, 1, 16, tile_b1, oc__transpose_b1_scalar)
+TRANSPOSE(transpose_b2, 2, 8, tile_b2, oc__transpose_b2_scalar)
+TRANSPOSE(transpose_b4, 4, 4, tile_b4, low_b4)
+TRANSPOSE(transpose_b8, 8, 2, tile_b8, oc__transpose_b8_scalar)
 
 void oc__interleave_f32_neon(const float *x, size_t x_pitch, size_t channels,
                              float *y, size_t block, size_t pixels) {
