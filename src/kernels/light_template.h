@@ -9,6 +9,8 @@
  *     V(load_u8), V(load_i8)    V_WIDTH bytes to VI
  *     V(store_u8)               low bytes of VI to V_WIDTH bytes
  *     V(load_f16), V(load_bf16), V(store_f16), V(store_bf16)
+ *     V(sum_lanes)              upper half to lower, again and again
+ *     V(max_lanes), V(min_lanes)   of lanes that are no NaN
  *
  * What remains behind the last whole vector goes through the same
  * instructions in a partly filled one, never through other code: an element's
@@ -240,16 +242,6 @@ VTARGET void K(scale_bias_cols_f32)(const float *x, const float *scale,
 
 /* ---- reductions ---------------------------------------------------------- */
 
-/* The lanes in pairs, halves first: fixed, and rounding errors stay small. */
-VINLINE float V(sum_lanes)(VF x) {
-    float t[V_WIDTH];
-    V(store)(t, x);
-    for (int half = V_WIDTH / 2; half; half /= 2)
-        for (int i = 0; i < half; i++)
-            t[i] += t[i + half];
-    return t[0];
-}
-
 /* What is summed; DEVIATION is (a - b)^2 with b the same in all lanes. */
 enum { TERM_PLAIN, TERM_SQUARE, TERM_ABS, TERM_PRODUCT, TERM_DEVIATION };
 
@@ -272,6 +264,7 @@ VINLINE double V(sum)(int term, const float *a, const float *b, VF mean,
                       size_t n) {
     const int two = term == TERM_PRODUCT;
     const size_t w = V_WIDTH;
+    const int is_whole = n && n % (4 * w) == 0;
     double total = 0;
     while (n >= 4 * w) {
         size_t run = n / (4 * w) < RUN ? n / (4 * w) : RUN;
@@ -299,7 +292,7 @@ VINLINE double V(sum)(int term, const float *a, const float *b, VF mean,
             V(term)(term, s, V(load_n)(a, n), two ? V(load_n)(b, n) : mean);
         s = V(select)(V(first)(n), last, s);
     }
-    return total + (double)V(sum_lanes)(s);
+    return is_whole ? total : total + (double)V(sum_lanes)(s);
 }
 
 /* The greatest of x, or the least; *nan tells whether there was a NaN, which
@@ -318,12 +311,8 @@ VINLINE float V(extreme)(int least, const float *x, size_t n, int *nan) {
         odd = V(m_or)(odd, V(isnan)(v));
         best = least ? V(minx)(v, best) : V(maxx)(v, best);
     }
-    float t[V_WIDTH];
-    V(store)(t, best);
-    for (int k = 1; k < V_WIDTH; k++)
-        if (least ? t[k] < t[0] : t[k] > t[0]) t[0] = t[k];
     *nan = V(m_any)(odd);
-    return t[0];
+    return least ? V(min_lanes)(best) : V(max_lanes)(best);
 }
 
 VTARGET float K(reduce_f32)(oc__reduce op, const float *x, size_t n) {

@@ -53,6 +53,19 @@ VINLINE void V(store_bf16)(uint16_t *p, VF x) {
     vst1_u16(p, vmovn_u32(r));
 }
 
+VINLINE float V(sum_lanes)(VF x) {
+    float32x2_t h = vadd_f32(vget_low_f32(x), vget_high_f32(x));
+    return vget_lane_f32(h, 0) + vget_lane_f32(h, 1);
+}
+
+VINLINE float V(max_lanes)(VF x) {
+    return vmaxvq_f32(x);
+}
+
+VINLINE float V(min_lanes)(VF x) {
+    return vminvq_f32(x);
+}
+
 #include "kernels/light_template.h"
 
 #endif

@@ -59,6 +59,24 @@ VINLINE void V(store_bf16)(uint16_t *p, VF x) {
     _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(r));
 }
 
+/* op of the halves, of their halves, and so on. */
+#define REDUCE(op)                                                             \
+    __m128 h = op(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));     \
+    h = op(h, _mm_movehl_ps(h, h));                                            \
+    return _mm_cvtss_f32(op(h, _mm_movehdup_ps(h)))
+
+VINLINE float V(sum_lanes)(VF x) {
+    REDUCE(_mm_add_ps);
+}
+
+VINLINE float V(max_lanes)(VF x) {
+    REDUCE(_mm_max_ps);
+}
+
+VINLINE float V(min_lanes)(VF x) {
+    REDUCE(_mm_min_ps);
+}
+
 #include "kernels/light_template.h"
 
 #endif

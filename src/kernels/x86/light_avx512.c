@@ -51,6 +51,18 @@ VINLINE void V(store_bf16)(uint16_t *p, VF x) {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(r));
 }
 
+VINLINE float V(sum_lanes)(VF x) {
+    return _mm512_reduce_add_ps(x);
+}
+
+VINLINE float V(max_lanes)(VF x) {
+    return _mm512_reduce_max_ps(x);
+}
+
+VINLINE float V(min_lanes)(VF x) {
+    return _mm512_reduce_min_ps(x);
+}
+
 #include "kernels/light_template.h"
 
 #endif
