@@ -143,7 +143,7 @@ static void nest_job(const nest *w, const char *src, char *dst, int64_t part) {
                      (size_t)w->rd, (size_t)w->n, (size_t)rows);
     } else if (w->ss == 1 && w->ds == 1) {
         memcpy(dst, src, (size_t)w->n * w->bytes);
-    } else if (w->transpose && w->ss == 2 && w->ds == 1) {
+    } else if (w->bytes == 4 && w->ss == 2 && w->ds == 1) {
         /* One column of pairs; a kernel has vectors for that. */
         w->transpose(src, 2, dst, (size_t)w->n, (size_t)w->n, 1);
     } else {

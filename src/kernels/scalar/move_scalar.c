@@ -1,11 +1,12 @@
 /* move_scalar.c - the specification of the kernels that only move. */
 #include "kernels/kernels.h"
 
-/* The elements may be of any type of that size, hence may_alias. */
+/* The elements may be of any type of that size, or several of a smaller one,
+ * hence may_alias and no alignment. */
 #define TRANSPOSE(job, type)                                                   \
     void oc__##job##_scalar(const void *x, size_t x_pitch, void *y,            \
                             size_t y_pitch, size_t rows, size_t cols) {        \
-        typedef type __attribute__((may_alias)) lane;                          \
+        typedef type __attribute__((may_alias, aligned(1))) lane;              \
         const lane *from = x;                                                  \
         lane *to = y;                                                          \
         for (size_t c = 0; c < cols; c++)                                      \
