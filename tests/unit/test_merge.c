@@ -293,6 +293,8 @@ static void check(const scene *s) {
 
 #define CHECK(...)    check(&(const scene){__VA_ARGS__})
 #define HEADS_OF(...) .heads = {__VA_ARGS__}
+#define PLAIN(n, bias)                                                         \
+    { .channels = (n), .has_bias = (bias) }
 
 /* ---- what becomes one -----------------------------------------------------
  */
@@ -307,14 +309,15 @@ static void merge_makes_one_head_of_four(void **state) {
 
 static void merge_fills_blocks(void **state) {
     (void)state;
-    CHECK(.convs = {1, 1}, .splits = {1, 1}, HEADS_OF({4, 1}, {8, 1}, {20, 1}));
+    CHECK(.convs = {1, 1}, .splits = {1, 1},
+          HEADS_OF(PLAIN(4, 1), PLAIN(8, 1), PLAIN(20, 1)));
     CHECK(.convs = {1, 1}, .splits = {1, 1},
           HEADS_OF({3, 0, .end = END_ROWS}, {5, 0, .end = END_ROWS}));
     CHECK(.batch = 2, .convs = {1, 1}, .splits = {1, 1},
           HEADS_OF({2, 0, .end = END_ROWS}, {5, 1, .end = END_ROWS},
                    {1, 0, .end = END_ROWS}));
     CHECK(.batch = 3, .convs = {1, 1}, .splits = {1, 1},
-          HEADS_OF({2, 1}, {1, 0}));
+          HEADS_OF(PLAIN(2, 1), PLAIN(1, 0)));
 }
 
 static void merge_takes_any_window(void **state) {
@@ -325,7 +328,7 @@ static void merge_takes_any_window(void **state) {
           HEADS_OF({3, 1, .kernel = 3, .is_same = 1}, {5, 1, .kernel = 3}));
     /* The last two differ from the first. */
     CHECK(.convs = {2, 2}, .splits = {1, 1},
-          HEADS_OF({3, 1, .kernel = 3}, {2, 1}, {5, 1}));
+          HEADS_OF({3, 1, .kernel = 3}, PLAIN(2, 1), PLAIN(5, 1)));
 }
 
 static void merge_lifts_over_what_is_alike(void **state) {
@@ -357,9 +360,10 @@ static void merge_leaves_functions_to_parts(void **state) {
 
 static void merge_needs_blocks_to_save(void **state) {
     (void)state;
-    CHECK(.convs = {2, 2}, HEADS_OF({16, 1}, {16, 1}));
-    CHECK(.convs = {2, 2}, HEADS_OF({16, 1}, {9, 1}));
-    CHECK(.convs = {2, 1}, .splits = {0, 1}, HEADS_OF({8, 1}, {8, 1}));
+    CHECK(.convs = {2, 2}, HEADS_OF(PLAIN(16, 1), PLAIN(16, 1)));
+    CHECK(.convs = {2, 2}, HEADS_OF(PLAIN(16, 1), PLAIN(9, 1)));
+    CHECK(.convs = {2, 1}, .splits = {0, 1},
+          HEADS_OF(PLAIN(8, 1), PLAIN(8, 1)));
 }
 
 /* With 40 channels going in, blocks of 16 save more than functions cost. */
@@ -393,7 +397,7 @@ static void merge_stays_out_of_blocks(void **state) {
                    {4, 1, .end = END_JOIN}));
     /* The two behind which all is plain find each other. */
     CHECK(.convs = {3, 3}, .splits = {1, 1},
-          HEADS_OF({3, 1}, {5, 1, .end = END_CONV}, {2, 1}));
+          HEADS_OF(PLAIN(3, 1), {5, 1, .end = END_CONV}, PLAIN(2, 1)));
 }
 
 static void merge_leaves_outputs_alone(void **state) {
@@ -403,7 +407,7 @@ static void merge_leaves_outputs_alone(void **state) {
     CHECK(.convs = {4, 4}, HEADS_OF({3, 1, .depth = 3, .end = END_OUTPUT},
                                     {5, 1, .depth = 3, .end = END_OUTPUT}));
     CHECK(.convs = {2, 2}, .splits = {1, 1},
-          HEADS_OF({3, 1}, {5, 1}, {2, 1, .end = END_OUTPUT}));
+          HEADS_OF(PLAIN(3, 1), PLAIN(5, 1), {2, 1, .end = END_OUTPUT}));
     /* What a function makes of a convolution may be one. */
     CHECK(.convs = {1, 1}, .splits = {1, 1},
           HEADS_OF({3, 1, .act = "Relu", .end = END_OUTPUT},
@@ -459,7 +463,8 @@ static void consumed(void *user, const void *data, size_t bytes) {
    apart shares stay. */
 static void merge_gives_weights_back(void **state) {
     (void)state;
-    const scene s = {HEADS_OF({3, 1}, {5, 0}, {3, 1, .end = END_CONV})};
+    const scene s = {
+        HEADS_OF(PLAIN(3, 1), PLAIN(5, 0), {3, 1, .end = END_CONV})};
     net t;
     told sum = {.n = 0};
     oc__pass_env env = {.kernels = oc__kernels_native(),
