@@ -47,8 +47,9 @@ static int read_pad(const oc__graph *g, const oc__node *n, edges *e) {
         strcmp(oc__attr_string(n, "mode", "constant"), "constant"))
         return 0;
     if (n->version >= 11) {
-        const oc_tensor *t = oc__constant(g, n->in[1]);
-        if (!t || t->dtype != OC_DTYPE_I64 || t->rank != 1 ||
+        const oc_tensor *t =
+            n->n_explicit > 1 ? oc__constant(g, n->in[1]) : NULL;
+        if (!t || t->dtype != OC_DTYPE_I64 || t->rank != 1 || t->dims[0] % 2 ||
             (n->n_explicit > 3 && n->in[3] >= 0) || !read_fill(g, n, 2, e))
             return 0;
         e->all = t->data;
@@ -59,6 +60,7 @@ static int read_pad(const oc__graph *g, const oc__node *n, edges *e) {
         e->all =
             oc__attr_ints(n, n->version >= 2 ? "pads" : "paddings", &count);
         e->n = count / 2;
+        if (count % 2) return 0;
         e->is_zero = f == 0;
         e->is_lowest = isinf(f) && f < 0;
     }

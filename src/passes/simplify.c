@@ -47,7 +47,7 @@ static int changes_nothing(const oc__graph *g, const oc__node *n) {
     if (oc__is_op(n, "Transpose")) return is_identity_perm(n);
     if (oc__is_op(n, "Concat") || oc__is_op(n, "Sum") || oc__is_op(n, "Mean"))
         return n->n_explicit == 1;
-    if (oc__is_op(n, "Pad") && n->version >= 11)
+    if (oc__is_op(n, "Pad") && n->version >= 11 && n->n_explicit > 1)
         return all_zero(oc__constant(g, n->in[1]));
     if (oc__is_op(n, "Cast")) {
         const oc__value_def *v = &g->values[n->in[0]];

@@ -887,6 +887,29 @@ static void pads_go_into_the_window_behind(void **state) {
         check_pad(&pad_cases[i]);
 }
 
+/* A Pad that says nothing, or half an axis too much: whoever runs it says what
+ * is wrong, so it must be there. */
+static void pads_that_are_wrong_stay(void **state) {
+    static const int64_t pads[] = {0, 0, 1, 1, 0, 0, 1, 1, 0};
+    (void)state;
+    for (int inputs = 1; inputs < 3; inputs++) {
+        net t;
+        oc_error err;
+        net_init(&t);
+        oc__node *p = node(&t, "Pad", 13, inputs, 1, 0);
+        p->in[0] = input(&t, DIMS(1, 5, 10, 13));
+        if (inputs > 1) p->in[1] = ints(&t, pads, 9);
+        oc__node *n = node(&t, "Conv", 11, 2, 1, 0);
+        n->in[0] = p->out[0];
+        n->in[1] = weight(&t, DIMS(6, 5, 3, 3));
+        output(&t, n->out[0]);
+        oc__passes_run(t.g, oc__kernels_native(), 0, &oc__default_allocator,
+                       &err);
+        assert_int_equal(count(t.g, "Pad"), 1);
+        net_deinit(&t);
+    }
+}
+
 /* ---- pictures with the channels last -------------------------------------
  */
 
@@ -932,6 +955,7 @@ int main(void) {
         cmocka_unit_test(attention_that_sees_nothing_is_nan),
         cmocka_unit_test(attend_refuses_steps_that_lead_outside),
         cmocka_unit_test(pads_go_into_the_window_behind),
+        cmocka_unit_test(pads_that_are_wrong_stay),
         cmocka_unit_test(pictures_with_channels_last_are_read_so),
         cmocka_unit_test(passes_survive_failing_allocations),
         cmocka_unit_test(passes_of_codes_survive_failing_allocations),

@@ -115,13 +115,9 @@ INLINE void tile_b8(const char *x, size_t xp, char *y, size_t yp) {
         _mm256_storeu_pd((double *)(void *)(y + (size_t)i * yp), a[i]);
 }
 
-/* 8 rows of 4, of which k columns are wanted. */
-INLINE void tile_8x4(const float *x, size_t xp, float *y, size_t yp, size_t k) {
-    __m256 a[4], b[4];
-    for (size_t i = 0; i < 4; i++)
-        a[i] = _mm256_insertf128_ps(
-            _mm256_castps128_ps256(_mm_loadu_ps(x + i * xp)),
-            _mm_loadu_ps(x + (i + 4) * xp), 1);
+/* 4 rows of 4 in each half, transposed there. */
+INLINE void transpose_4x4(__m256 a[4]) {
+    __m256 b[4];
     for (int i = 0; i < 2; i++) {
         b[2 * i] = _mm256_unpacklo_ps(a[2 * i], a[2 * i + 1]);
         b[2 * i + 1] = _mm256_unpackhi_ps(a[2 * i], a[2 * i + 1]);
@@ -130,6 +126,16 @@ INLINE void tile_8x4(const float *x, size_t xp, float *y, size_t yp, size_t k) {
     a[1] = _mm256_shuffle_ps(b[0], b[2], 0xee);
     a[2] = _mm256_shuffle_ps(b[1], b[3], 0x44);
     a[3] = _mm256_shuffle_ps(b[1], b[3], 0xee);
+}
+
+/* 8 rows of 4, of which k columns are wanted. */
+INLINE void tile_8x4(const float *x, size_t xp, float *y, size_t yp, size_t k) {
+    __m256 a[4];
+    for (size_t i = 0; i < 4; i++)
+        a[i] = _mm256_insertf128_ps(
+            _mm256_castps128_ps256(_mm_loadu_ps(x + i * xp)),
+            _mm_loadu_ps(x + (i + 4) * xp), 1);
+    transpose_4x4(a);
     for (size_t i = 0; i < k; i++)
         _mm256_storeu_ps(y + i * yp, a[i]);
 }
@@ -250,17 +256,10 @@ INLINE void join_2(const float *x, size_t xp, float *y) {
  * is what stands in the third, so that it may be anything. */
 INLINE void tile_4x8(const float *x, size_t xp, float *y, size_t yp,
                      size_t rows) {
-    __m256 a[4], b[4];
+    __m256 a[4];
     for (size_t i = 0; i < 4; i++)
         a[i] = _mm256_loadu_ps(x + (i < rows ? i : rows - 1) * xp);
-    for (int i = 0; i < 2; i++) {
-        b[2 * i] = _mm256_unpacklo_ps(a[2 * i], a[2 * i + 1]);
-        b[2 * i + 1] = _mm256_unpackhi_ps(a[2 * i], a[2 * i + 1]);
-    }
-    a[0] = _mm256_shuffle_ps(b[0], b[2], 0x44);
-    a[1] = _mm256_shuffle_ps(b[0], b[2], 0xee);
-    a[2] = _mm256_shuffle_ps(b[1], b[3], 0x44);
-    a[3] = _mm256_shuffle_ps(b[1], b[3], 0xee);
+    transpose_4x4(a);
     for (size_t i = 0; i < 4; i++)
         _mm_storeu_ps(y + i * yp, _mm256_castps256_ps128(a[i]));
     for (size_t i = 0; i < 4; i++)
